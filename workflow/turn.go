@@ -1,0 +1,162 @@
+package workflow
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"argosy/workflow/spec"
+)
+
+// Run is a submitted Workflow: what is fixed when it is accepted. Everything else of its
+// spec is shared by content between runs (see Plan).
+type Run struct {
+	ID          string            `json:"id"` // metadata.uid
+	Name        string            `json:"n"`
+	Namespace   string            `json:"ns"`
+	Created     Millis            `json:"c"`
+	Labels      map[string]string `json:"l,omitempty"`
+	Annotations map[string]string `json:"a,omitempty"`
+	// Arguments are spec.arguments, resolved. The shared spec holds none.
+	Arguments spec.Arguments `json:"args,omitzero"`
+}
+
+// State is the run's own state, beside its nodes.
+type State struct {
+	Phase    spec.WorkflowPhase `json:"p,omitempty"`
+	Message  string             `json:"m,omitempty"`
+	Started  Millis             `json:"s,omitempty"`
+	Finished Millis             `json:"f,omitempty"`
+	// Shutdown is "Stop" or "Terminate" once asked for: nothing more starts.
+	Shutdown string `json:"sd,omitempty"`
+	// Expired is set when the run's activeDeadlineSeconds passed.
+	Expired bool `json:"x,omitempty"`
+	// Total and Done count leaf nodes: Argo's progress.
+	Total int `json:"n,omitempty"`
+	Done  int `json:"d,omitempty"`
+	// InFlight counts leaves dispatched and not ended.
+	InFlight int `json:"fl,omitempty"`
+	// Ready lists scopes and nodes that may start but found no room yet: a loop with
+	// items left, a released task. They are started first as soon as there is room.
+	Ready []Key `json:"r,omitempty"`
+	// Outputs are the run's global outputs, exported by globalName.
+	Outputs *Values `json:"o,omitempty"`
+}
+
+// View is what a turn sees of a run.
+type View struct {
+	Run   *Run
+	Plan  *Plan
+	State State
+	// Nodes holds the loaded records; a key with a nil record is known not to exist.
+	Nodes map[Key]*Node
+	// Complete says that Nodes holds every node of the run.
+	Complete bool
+	Limits   Limits
+}
+
+// Limits bound a turn.
+type Limits struct {
+	Launch   int // nodes that one turn may start; 0 means 500
+	InFlight int // leaves that the run may have in flight; 0 means no bound
+}
+
+// EventKind tells what happened.
+type EventKind string
+
+// The kinds of events.
+const (
+	EventResult EventKind = "result" // a leaf ended: Key, Result
+	EventSignal EventKind = "signal" // somebody asked: Signal
+	EventTimer  EventKind = "timer"  // a timer that a Delta set came due: Key, Timer
+)
+
+// Signals that a run understands.
+const (
+	SignalStop      = "Stop"
+	SignalTerminate = "Terminate"
+)
+
+// Event is one thing that happened to a run since its last turn. An event that the run has
+// already seen, or that concerns an ended node, changes nothing.
+type Event struct {
+	Kind    EventKind `json:"k"`
+	Key     Key       `json:"n,omitempty"`
+	Result  *Result   `json:"r,omitempty"`
+	Signal  string    `json:"sig,omitempty"`
+	Message string    `json:"m,omitempty"`
+	Timer   string    `json:"tm,omitempty"`
+}
+
+// Result is how a leaf ended.
+type Result struct {
+	Phase   spec.NodePhase `json:"p"` // Succeeded; Failed (the user's command); Error (ours)
+	Message string         `json:"m,omitempty"`
+	// Class groups Errors for retry policies and metrics: "lost", "image", "store",
+	// "deadline", "oom", "evicted", "poison", "invalid", ...
+	Class    string  `json:"c,omitempty"`
+	Outputs  *Values `json:"o,omitempty"`
+	Started  Millis  `json:"s,omitempty"`
+	Finished Millis  `json:"f,omitempty"`
+	Host     string  `json:"h,omitempty"`
+}
+
+// Timer asks for an EventTimer at a time. A timer replaces an earlier one of the same key
+// and name; a zero At takes it back.
+type Timer struct {
+	Key  Key
+	Name string
+	At   Millis
+}
+
+// Delta is a turn's decision: what the caller must commit, all or nothing, and then do.
+type Delta struct {
+	State State
+	// Nodes are the records that changed or came to be.
+	Nodes []*Node
+	// Dispatch names leaves to send to the queue, in order.
+	Dispatch []Key
+	// CancelAll asks to end every leaf in flight; their results come back as events.
+	CancelAll bool
+	// CancelMessage and CancelPhase are what a leaf that had not started yet ends with.
+	CancelMessage string
+	CancelPhase   spec.NodePhase
+	Timers        []Timer
+	// More says that the turn stopped at Limits.Launch: take another one at once.
+	More bool
+}
+
+// Finished says that the run has ended with this Delta.
+func (d *Delta) Finished() bool { return d.State.Finished != 0 }
+
+// MissingError reports nodes that Advance needs and the View does not hold. Load them, a
+// nil record for one that does not exist, and call again.
+type MissingError struct{ Keys []Key }
+
+func (e *MissingError) Error() string { return fmt.Sprintf("%d nodes are not loaded", len(e.Keys)) }
+
+// Needs lists the nodes that the events concern and the scopes above them: what a View must
+// hold at least.
+func Needs(events []Event) []Key {
+	seen := map[Key]bool{Root: true}
+	keys := []Key{Root}
+	for _, e := range events {
+		for k, ok := e.Key, true; ok && !seen[k]; k, ok = k.Parent() {
+			seen[k] = true
+			keys = append(keys, k)
+		}
+	}
+	return keys
+}
+
+// EncodeNode and DecodeNode are the storage form of a node.
+func EncodeNode(n *Node) ([]byte, error) { return json.Marshal(n) }
+
+// DecodeNode reads what EncodeNode wrote.
+func DecodeNode(k Key, data []byte) (*Node, error) {
+	n := &Node{Key: k}
+	if err := json.Unmarshal(data, n); err != nil {
+		return nil, fmt.Errorf("decoding node %q: %w", k, err)
+	}
+	return n, nil
+}
+
