@@ -1,0 +1,90 @@
+# Every target with a comment after ## shows in `make help`.
+SHELL       := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+CACHE  := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/argosy
+BIN    := bin
+TOOLS  := $(CACHE)/tools
+GOTESTSUM_VERSION := v1.13.0
+GOLANGCI_VERSION  := v2.15.0
+GOTESTSUM := $(TOOLS)/gotestsum-$(GOTESTSUM_VERSION)
+GOLANGCI  := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
+DEVCLUSTER := $(BIN)/devcluster
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -X main.version=$(VERSION)
+ROW ?=
+SEEDS ?= 1000
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: $(BIN)/argosy $(BIN)/argosy-step ## build argosy and argosy-step into bin/
+
+.PHONY: $(BIN)/argosy $(BIN)/argosy-step $(DEVCLUSTER)
+$(BIN)/argosy:
+	go build -ldflags '$(LDFLAGS)' -o $@ ./cmd/argosy
+$(BIN)/argosy-step:
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $@ ./cmd/argosy-step
+$(DEVCLUSTER):
+	cd deploy/devcluster && go build -o ../../$@ .
+
+.PHONY: run
+run: $(BIN)/argosy ## run examples/map-reduce.yaml on this machine: no Redis, Kubernetes or MinIO needed
+	$(BIN)/argosy run examples/map-reduce.yaml
+
+.PHONY: deps
+deps: ## install what the tests need (Debian packages, MinIO), cached outside the clone
+	deploy/deps.sh
+
+.PHONY: test
+test: deps $(GOTESTSUM) ## run every test, on a real Redis, MinIO and Kubernetes; ends with what ran and what was skipped
+	deploy/test.sh $(GOTESTSUM)
+
+.PHONY: test-fast
+test-fast: ## run the tests that need no cluster
+	go test ./...
+
+.PHONY: lint
+lint: $(GOLANGCI) ## lint
+	$(GOLANGCI) run ./...
+
+.PHONY: cluster-up
+cluster-up: $(DEVCLUSTER) ## start the one-node Kubernetes and MinIO that the tests use
+	$(DEVCLUSTER) up
+
+.PHONY: cluster-down
+cluster-down: $(DEVCLUSTER) ## stop them and remove all they left
+	$(DEVCLUSTER) down
+
+.PHONY: cluster-status
+cluster-status: $(DEVCLUSTER) ## tell how they are
+	$(DEVCLUSTER) status
+
+.PHONY: image
+image: build ## write the product's image to dist/argosy.tar, without Docker
+	go run ./deploy/image -o dist/argosy.tar $(BIN)/argosy $(BIN)/argosy-step
+
+.PHONY: loadtest
+loadtest: $(BIN)/argosy ## run the load scenarios (ROW=hello for one) and write loadtest/results
+	go run ./loadtest $(if $(ROW),-row $(ROW))
+
+.PHONY: fuzz
+fuzz: ## fuzz the parser and the expressions for a minute each
+	deploy/fuzz.sh
+
+.PHONY: clean
+clean: ## remove what was built here
+	rm -rf $(BIN) dist
+
+$(GOTESTSUM):
+	mkdir -p $(TOOLS)
+	GOBIN=$(TOOLS)/tmp go install gotest.tools/gotestsum@$(GOTESTSUM_VERSION)
+	mv $(TOOLS)/tmp/gotestsum $@
+
+$(GOLANGCI):
+	mkdir -p $(TOOLS)
+	GOBIN=$(TOOLS)/tmp go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	mv $(TOOLS)/tmp/golangci-lint $@
