@@ -1,0 +1,3 @@
+module argosy/deploy/devcluster
+
+go 1.26.0
