@@ -26,6 +26,8 @@ type Node struct {
 	// Vars holds what the template uses of names whose value changes during a run
 	// (workflow.outputs.*), as it was when the node was launched.
 	Vars map[string]string `json:"v,omitempty"`
+	// WantResult says that the caller mentions outputs.result.
+	WantResult bool `json:"w,omitempty"`
 	// Item is the loop value that the node was expanded with.
 	Item json.RawMessage `json:"it,omitempty"`
 	// Branch is the phase that a Skipped or Omitted DAG task inherits from its ancestors.

@@ -1,0 +1,329 @@
+package workflow
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"argosy/workflow/spec"
+)
+
+const (
+	defaultLaunch = 500
+	maxDepth      = 100 // Argo's limit on nested template calls
+
+	timerDeadline = "deadline"
+)
+
+// Advance decides how the run goes on after the events. The View is not changed. It returns
+// *MissingError when the View lacks a node that it needs.
+func Advance(v *View, events []Event, now time.Time) (d *Delta, err error) {
+	t := &turn{v: v, now: At(now), changed: map[Key]*Node{}}
+	t.delta.State = v.State
+	t.delta.State.Ready = nil
+	if t.room = v.Limits.Launch; t.room == 0 {
+		t.room = defaultLaunch
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			missing, ok := r.(*MissingError)
+			if !ok {
+				panic(r)
+			}
+			d, err = nil, missing
+		}
+	}()
+	t.need(Needs(events)...)
+	t.take(events)
+	return t.finishDelta(), nil
+}
+
+// turn is one call of Advance.
+type turn struct {
+	v       *View
+	now     Millis
+	delta   Delta
+	changed map[Key]*Node
+	order   []Key // of changed, as they came to be
+	room    int   // nodes that may still be launched
+}
+
+func (t *turn) take(events []Event) {
+	s := &t.delta.State
+	if s.Finished != 0 {
+		return
+	}
+	if s.Phase == "" {
+		t.begin()
+	}
+	for i := range events {
+		switch e := &events[i]; e.Kind {
+		case EventResult:
+			t.result(e)
+		case EventSignal:
+			t.signal(e)
+		case EventTimer:
+			t.timer(e)
+		}
+	}
+	// What waited for room goes first; what finds none again is put back by launch.
+	for i, k := range t.v.State.Ready {
+		if s.Finished != 0 {
+			break
+		}
+		if !t.hasRoom() && !t.closing() {
+			s.Ready = append(s.Ready, t.v.State.Ready[i:]...)
+			break
+		}
+		t.resume(k)
+	}
+}
+
+// begin starts the entrypoint.
+func (t *turn) begin() {
+	s := &t.delta.State
+	s.Phase, s.Started = spec.WorkflowRunning, t.now
+	if d := t.v.Plan.Spec.ActiveDeadlineSeconds; d != nil {
+		at := t.now + Millis(*d)*1000
+		t.delta.Timers = append(t.delta.Timers, Timer{Key: Root, Name: timerDeadline, At: at})
+	}
+	t.launch(Root)
+}
+
+func (t *turn) signal(e *Event) {
+	s := &t.delta.State
+	// Terminate overrides Stop; nothing overrides Terminate.
+	if (e.Signal != SignalStop && e.Signal != SignalTerminate) || s.Shutdown == SignalTerminate || s.Shutdown == e.Signal {
+		return
+	}
+	s.Shutdown = e.Signal
+	if e.Message != "" {
+		s.Message = e.Message
+	}
+	t.cancelAll("workflow shutdown with strategy: " + e.Signal)
+}
+
+func (t *turn) timer(e *Event) {
+	s := &t.delta.State
+	if e.Timer == timerDeadline && e.Key == Root && !s.Expired {
+		s.Expired = true
+		t.cancelAll("Step exceeded its deadline")
+	}
+}
+
+func (t *turn) cancelAll(message string) {
+	t.delta.CancelAll, t.delta.CancelMessage, t.delta.CancelPhase = true, message, spec.NodeFailed
+}
+
+// closing says that nothing more may start.
+func (t *turn) closing() bool { return t.delta.State.Shutdown != "" || t.delta.State.Expired }
+
+// closingMessage is what a node that was ended by a shutdown or deadline reports.
+func (t *turn) closingMessage() string {
+	if t.delta.State.Shutdown != "" {
+		return "workflow shutdown with strategy: " + t.delta.State.Shutdown
+	}
+	return "Step exceeded its deadline"
+}
+
+// hasRoom says that another node may be launched in this turn.
+func (t *turn) hasRoom() bool {
+	limit := t.v.Limits.InFlight
+	return t.room > 0 && (limit == 0 || t.delta.State.InFlight < limit)
+}
+
+// endRun ends the run as its root node ended.
+func (t *turn) endRun(root *Node) {
+	s := &t.delta.State
+	s.Finished, s.Ready = t.now, nil
+	switch root.Phase {
+	case spec.NodeSucceeded, spec.NodeSkipped, spec.NodeOmitted:
+		s.Phase = spec.WorkflowSucceeded
+	case spec.NodeError:
+		s.Phase = spec.WorkflowError
+	default:
+		s.Phase = spec.WorkflowFailed
+	}
+	switch {
+	case s.Shutdown != "":
+		s.Phase = spec.WorkflowFailed
+		if s.Message == "" {
+			s.Message = fmt.Sprintf("Stopped with strategy '%s'", s.Shutdown)
+		}
+	default:
+		s.Message = root.Message
+	}
+}
+
+func (t *turn) finishDelta() *Delta {
+	for _, k := range t.order {
+		t.delta.Nodes = append(t.delta.Nodes, t.changed[k])
+	}
+	d := &t.delta
+	d.More = !d.Finished() && len(d.State.Ready) > 0 && t.room <= 0
+	if d.Finished() {
+		// A leaf that was to start in the turn that ended the run starts no more.
+		d.Dispatch = nil
+	}
+	return d
+}
+
+// need stops the turn with a MissingError unless every key is loaded.
+func (t *turn) need(keys ...Key) {
+	if t.v.Complete {
+		return
+	}
+	var missing []Key
+	for _, k := range keys {
+		if _, ok := t.changed[k]; ok {
+			continue
+		}
+		if _, ok := t.v.Nodes[k]; !ok && !slices.Contains(missing, k) {
+			missing = append(missing, k)
+		}
+	}
+	if len(missing) > 0 {
+		panic(&MissingError{Keys: missing}) // recovered in Advance
+	}
+}
+
+// node returns a node to read, nil if the run has none of that key.
+func (t *turn) node(k Key) *Node {
+	if n, ok := t.changed[k]; ok {
+		return n
+	}
+	t.need(k)
+	return t.v.Nodes[k]
+}
+
+// edit returns a node to change.
+func (t *turn) edit(k Key) *Node {
+	if n, ok := t.changed[k]; ok {
+		return n
+	}
+	old := t.node(k)
+	if old == nil {
+		return nil
+	}
+	n := *old
+	n.Steps, n.DAG, n.Loop, n.Retry = clone(n.Steps), clone(n.DAG), clone(n.Loop), clone(n.Retry)
+	t.put(&n)
+	return &n
+}
+
+func clone[T any](p *T) *T {
+	if p == nil {
+		return nil
+	}
+	c := *p
+	return &c
+}
+
+// put records a new or changed node.
+func (t *turn) put(n *Node) {
+	if _, ok := t.changed[n.Key]; !ok {
+		t.order = append(t.order, n.Key)
+	}
+	t.changed[n.Key] = n
+}
+
+// finish ends a node and tells its scope.
+func (t *turn) finish(n *Node, phase spec.NodePhase, message string) {
+	n.Phase, n.Message, n.Finished = phase, message, t.now
+	if n.Started == 0 {
+		n.Started = t.now
+	}
+	t.put(n)
+	if n.Outputs != nil {
+		t.export(n.Outputs)
+	}
+	t.ended(n)
+}
+
+// fail ends a node that never got to run: its place in the spec could not be resolved.
+func (t *turn) fail(k Key, typ spec.NodeType, template string, item []byte, err error) {
+	n := &Node{Key: k, Type: typ, Template: template, Item: item}
+	message := err.Error()
+	var wrapped interface{ Unwrap() error }
+	if errors.As(err, &wrapped) {
+		message = err.Error()
+	}
+	t.finish(n, spec.NodeError, message)
+}
+
+// ended tells the scope above a node that the node has ended.
+func (t *turn) ended(n *Node) {
+	pk, ok := n.Key.Parent()
+	if !ok {
+		t.endRun(n)
+		return
+	}
+	switch parent := t.edit(pk); parent.Type {
+	case spec.NodeTypeRetry:
+		t.attemptEnded(parent, n)
+	case spec.NodeTypeTaskGroup:
+		t.itemEnded(parent, n)
+	case spec.NodeTypeSteps:
+		t.stepEnded(parent, n)
+	case spec.NodeTypeDAG:
+		t.taskEnded(parent, n)
+	}
+}
+
+// export adds a node's outputs that carry a globalName to the run's own.
+func (t *turn) export(o *Values) {
+	s := &t.delta.State
+	var out *Values
+	edit := func() *Values {
+		if out == nil {
+			out = &Values{}
+			if s.Outputs != nil {
+				out.Parameters = slices.Clone(s.Outputs.Parameters)
+				out.Artifacts = slices.Clone(s.Outputs.Artifacts)
+			}
+			s.Outputs = out
+		}
+		return out
+	}
+	for _, p := range o.Parameters {
+		if p.Global == "" {
+			continue
+		}
+		v := edit()
+		g := Param{Name: p.Global, Value: p.Value}
+		if i := slices.IndexFunc(v.Parameters, func(q Param) bool { return q.Name == g.Name }); i >= 0 {
+			v.Parameters[i] = g
+		} else {
+			v.Parameters = append(v.Parameters, g)
+		}
+	}
+	for _, a := range o.Artifacts {
+		if a.GlobalName == "" {
+			continue
+		}
+		v := edit()
+		a.Name, a.GlobalName = a.GlobalName, ""
+		if i := slices.IndexFunc(v.Artifacts, func(b spec.Artifact) bool { return b.Name == a.Name }); i >= 0 {
+			v.Artifacts[i] = a
+		} else {
+			v.Artifacts = append(v.Artifacts, a)
+		}
+	}
+}
+
+// Apply returns the View's nodes as they are after the Delta. Simulations and tests use it;
+// a coordinator commits the Delta to its store instead.
+func (v *View) Apply(d *Delta) *View {
+	next := *v
+	next.State = d.State
+	next.Nodes = maps.Clone(v.Nodes)
+	if next.Nodes == nil {
+		next.Nodes = map[Key]*Node{}
+	}
+	for _, n := range d.Nodes {
+		next.Nodes[n.Key] = n
+	}
+	return &next
+}

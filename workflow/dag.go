@@ -1,0 +1,249 @@
+package workflow
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"argosy/workflow/depends"
+	"argosy/workflow/spec"
+)
+
+// DAGState is what a DAG node keeps of its tasks.
+type DAGState struct {
+	Running int `json:"r,omitempty"` // tasks launched that have not ended
+	Left    int `json:"l,omitempty"` // tasks that have no end yet, launched or not
+	// Phase is the phase that the targets' branches give the DAG, "" while none failed;
+	// Target is the position of the target that gave it.
+	Phase  spec.NodePhase `json:"p,omitempty"`
+	Target int            `json:"t,omitempty"`
+	// Stopped is set by the first failed target under failFast: running tasks drain.
+	Stopped bool `json:"x,omitempty"`
+}
+
+// dagPlan is a DAG template's graph.
+type dagPlan struct {
+	index      map[string]int // task name -> position in the spec
+	depends    []depends.Expr // nil for a root task
+	needs      [][]int        // tasks that depends mentions
+	dependents [][]int
+	targets    []int // tasks that nothing depends on
+	failFast   bool
+}
+
+func compileDAG(d *spec.DAGTemplate) (*dagPlan, error) {
+	n := len(d.Tasks)
+	p := &dagPlan{
+		index: make(map[string]int, n), depends: make([]depends.Expr, n), needs: make([][]int, n),
+		dependents: make([][]int, n), failFast: d.FailFast == nil || *d.FailFast,
+	}
+	for i := range d.Tasks {
+		p.index[d.Tasks[i].Name] = i
+	}
+	for i := range d.Tasks {
+		task := &d.Tasks[i]
+		text := task.Depends
+		if text == "" {
+			text = dependsText(d, p.index, task.Dependencies)
+		}
+		if text == "" {
+			continue
+		}
+		e, err := depends.Parse(text)
+		if err != nil {
+			return nil, fmt.Errorf("parsing depends of task %q: %w", task.Name, err)
+		}
+		p.depends[i] = e
+		for _, name := range e.Tasks() {
+			j, ok := p.index[name]
+			if !ok {
+				return nil, fmt.Errorf("task %q depends on %q, which is not a task", task.Name, name)
+			}
+			p.needs[i] = append(p.needs[i], j)
+			p.dependents[j] = append(p.dependents[j], i)
+		}
+	}
+	for i := range d.Tasks {
+		if len(p.dependents[i]) == 0 {
+			p.targets = append(p.targets, i)
+		}
+	}
+	if n > 0 && len(p.targets) == 0 {
+		return nil, fmt.Errorf("the dag has a cycle")
+	}
+	return p, nil
+}
+
+// dependsText writes a dependencies list in the terms of depends: each one must have
+// succeeded, or ended in a way that its own continueOn tolerates.
+func dependsText(d *spec.DAGTemplate, index map[string]int, names []string) string {
+	parts := make([]string, 0, len(names))
+	for _, name := range names {
+		alt := []string{name + ".Succeeded", name + ".Skipped", name + ".Daemoned"}
+		if i, ok := index[name]; ok && d.Tasks[i].ContinueOn != nil {
+			if d.Tasks[i].ContinueOn.Failed {
+				alt = append(alt, name+".Failed")
+			}
+			if d.Tasks[i].ContinueOn.Error {
+				alt = append(alt, name+".Errored")
+			}
+		}
+		parts = append(parts, "("+strings.Join(alt, " || ")+")")
+	}
+	return strings.Join(parts, " && ")
+}
+
+func (t *turn) startDAG(n *Node, tmpl *template) {
+	n.Phase, n.DAG = spec.NodeRunning, &DAGState{Left: len(tmpl.DAG.Tasks)}
+	t.put(n)
+	var roots []int
+	for i := range tmpl.DAG.Tasks {
+		if tmpl.dag.depends[i] == nil {
+			roots = append(roots, i)
+		}
+	}
+	n.DAG.Running = len(roots) // before the first starts: it may end at once
+	for _, i := range roots {
+		t.launch(n.Key.Task(tmpl.DAG.Tasks[i].Name))
+	}
+	t.settleDAG(n) // a dag without tasks ends here
+}
+
+// taskEnded takes note of a task's end and starts what it releases.
+func (t *turn) taskEnded(n *Node, child *Node) {
+	tmpl := t.v.Plan.templates[n.Template]
+	n.DAG.Running--
+	t.taskDone(n, tmpl, tmpl.dag.index[strings.TrimPrefix(child.Key.Segment(), ".")], child)
+	t.settleDAG(n)
+}
+
+// taskDone counts a task that ended, launched or omitted, and looks at its dependents.
+func (t *turn) taskDone(n *Node, tmpl *template, i int, child *Node) {
+	n.DAG.Left--
+	if child.Phase == spec.NodeSkipped || child.Phase == spec.NodeOmitted {
+		if b := t.inheritedBranch(n, tmpl, i); b != child.Branch {
+			child.Branch = b
+			t.put(child)
+		}
+	}
+	if len(tmpl.dag.dependents[i]) == 0 {
+		t.targetEnded(n, tmpl, i, child)
+		return
+	}
+	if n.DAG.Stopped || t.closing() {
+		return
+	}
+	for _, j := range tmpl.dag.dependents[i] {
+		t.release(n, tmpl, j)
+	}
+}
+
+// release starts or omits a task whose dependencies have all ended.
+func (t *turn) release(n *Node, tmpl *template, j int) {
+	if n.DAG.Stopped {
+		return
+	}
+	keys := make([]Key, 0, len(tmpl.dag.needs[j]))
+	for _, d := range tmpl.dag.needs[j] {
+		keys = append(keys, n.Key.Task(tmpl.DAG.Tasks[d].Name))
+	}
+	t.need(keys...)
+	for _, k := range keys {
+		if !t.node(k).Fulfilled() {
+			return
+		}
+	}
+	k := n.Key.Task(tmpl.DAG.Tasks[j].Name)
+	if t.node(k) != nil || slices.Contains(t.delta.State.Ready, k) {
+		return
+	}
+	if tmpl.dag.depends[j].Eval(func(task, result string) bool {
+		return t.taskHas(t.node(n.Key.Task(task)), result)
+	}) {
+		n.DAG.Running++
+		t.launch(k)
+		return
+	}
+	omitted := &Node{
+		Key: k, Type: spec.NodeTypeSkipped, Template: tmpl.DAG.Tasks[j].Template, Phase: spec.NodeOmitted,
+		Message: "omitted: depends condition not met", Started: t.now, Finished: t.now,
+	}
+	t.put(omitted)
+	t.taskDone(n, tmpl, j, omitted)
+}
+
+// taskHas answers one term of a depends expression.
+func (t *turn) taskHas(n *Node, result string) bool {
+	switch result {
+	case "Succeeded":
+		return n.Phase == spec.NodeSucceeded
+	case "Failed":
+		return n.Phase == spec.NodeFailed
+	case "Errored":
+		return n.Phase == spec.NodeError
+	case "Skipped":
+		return n.Phase == spec.NodeSkipped
+	case "Omitted":
+		return n.Phase == spec.NodeOmitted
+	case "AnySucceeded":
+		return n.Loop != nil && n.Loop.Succeeded > 0
+	case "AllFailed":
+		return n.Loop != nil && n.Loop.Count > 0 && n.Loop.Bad == n.Loop.Count
+	}
+	return false // Daemoned: no daemon runs yet
+}
+
+// branch is the phase that a task hands down its branch.
+func branch(n *Node) spec.NodePhase {
+	if n.Phase == spec.NodeSkipped || n.Phase == spec.NodeOmitted {
+		return n.Branch
+	}
+	return n.Phase
+}
+
+// inheritedBranch is the phase of an omitted or skipped task's branch: a failed ancestor's
+// before any other.
+func (t *turn) inheritedBranch(n *Node, tmpl *template, i int) spec.NodePhase {
+	var phase spec.NodePhase
+	for _, d := range tmpl.dag.needs[i] {
+		b := branch(t.node(n.Key.Task(tmpl.DAG.Tasks[d].Name)))
+		if phase == "" || failed(b) {
+			phase = b
+		}
+		if failed(phase) {
+			break
+		}
+	}
+	return phase
+}
+
+// targetEnded lets the end of a target's branch decide the DAG. Under failFast the first
+// failed target in the spec's order decides, otherwise the last.
+func (t *turn) targetEnded(n *Node, tmpl *template, i int, child *Node) {
+	b := branch(child)
+	task := &tmpl.DAG.Tasks[i]
+	if !failed(b) || (&call{continueOn: task.ContinueOn}).tolerates(b) {
+		return
+	}
+	d := n.DAG
+	if d.Phase == "" || (tmpl.dag.failFast && i < d.Target) || (!tmpl.dag.failFast && i > d.Target) {
+		d.Phase, d.Target = b, i
+	}
+	d.Stopped = d.Stopped || tmpl.dag.failFast
+}
+
+// settleDAG ends the DAG when nothing runs and nothing more may start.
+func (t *turn) settleDAG(n *Node) {
+	d := n.DAG
+	if d.Running > 0 || n.Fulfilled() || (d.Left > 0 && !d.Stopped && !t.closing()) {
+		return
+	}
+	switch {
+	case d.Phase != "":
+		t.finish(n, d.Phase, "")
+	case d.Left > 0:
+		t.finish(n, spec.NodeFailed, t.closingMessage())
+	default:
+		t.finishScope(n, t.v.Plan.templates[n.Template])
+	}
+}

@@ -1,0 +1,205 @@
+package workflow
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"argosy/workflow/expr"
+	"argosy/workflow/spec"
+)
+
+// call is a place in the spec that launches a template: a step, a task, the entrypoint.
+type call struct {
+	kind, name   string // "steps" or "tasks", and the name there; empty for the entrypoint
+	template     string
+	arguments    spec.Arguments
+	when         string
+	withItems    []spec.Item
+	withParam    string
+	withSequence *spec.Sequence
+	continueOn   *spec.ContinueOn
+	// caller is the Steps or DAG node whose template holds the call; nil for the entrypoint.
+	caller *Node
+}
+
+func (c *call) loops() bool {
+	return c.withItems != nil || c.withParam != "" || c.withSequence != nil
+}
+
+// tolerates says that the scope goes on although the child ended in the phase.
+func (c *call) tolerates(p spec.NodePhase) bool {
+	return c.continueOn != nil && (p == spec.NodeFailed && c.continueOn.Failed || p == spec.NodeError && c.continueOn.Error)
+}
+
+// site finds the call that a node comes from, through loop items and retry attempts.
+func (t *turn) site(k Key) *call {
+	pk, ok := k.Parent()
+	if !ok {
+		return &call{template: t.v.Plan.Spec.Entrypoint, arguments: t.v.Run.Arguments}
+	}
+	parent := t.node(pk)
+	switch parent.Type {
+	case spec.NodeTypeSteps:
+		return t.stepCall(parent, k.Segment())
+	case spec.NodeTypeDAG:
+		return t.taskCall(parent, strings.TrimPrefix(k.Segment(), "."))
+	}
+	return t.site(pk)
+}
+
+func (t *turn) stepCall(scope *Node, segment string) *call {
+	g, name, _ := strings.Cut(strings.TrimPrefix(segment, "["), "].")
+	group, _ := strconv.Atoi(g)
+	steps := t.v.Plan.templates[scope.Template].Steps[group].Steps
+	for i := range steps {
+		if s := &steps[i]; s.Name == name {
+			return &call{
+				kind: "steps", name: name, template: s.Template, arguments: s.Arguments, when: s.When,
+				withItems: s.WithItems, withParam: s.WithParam, withSequence: s.WithSequence,
+				continueOn: s.ContinueOn, caller: scope,
+			}
+		}
+	}
+	panic(fmt.Sprintf("node %q is not a step of template %q", segment, scope.Template))
+}
+
+func (t *turn) taskCall(scope *Node, name string) *call {
+	plan := t.v.Plan.templates[scope.Template]
+	task := &plan.DAG.Tasks[plan.dag.index[name]]
+	return &call{
+		kind: "tasks", name: name, template: task.Template, arguments: task.Arguments, when: task.When,
+		withItems: task.WithItems, withParam: task.WithParam, withSequence: task.WithSequence,
+		continueOn: task.ContinueOn, caller: scope,
+	}
+}
+
+// launch starts the call at a key, or puts it off when there is no room.
+func (t *turn) launch(k Key) {
+	if !t.hasRoom() {
+		t.delta.State.Ready = append(t.delta.State.Ready, k)
+		return
+	}
+	c := t.site(k)
+	if c.loops() {
+		t.startLoop(k, c)
+		return
+	}
+	t.start(k, c, nil)
+}
+
+// resume takes up a key that waited for room. It may never start: its scope may have
+// stopped meanwhile.
+func (t *turn) resume(k Key) {
+	if n := t.node(k); n != nil { // a loop with items left, or a retry's next attempt
+		switch {
+		case n.Type == spec.NodeTypeTaskGroup && !n.Fulfilled():
+			t.expand(t.edit(k), t.site(k))
+		case n.Type == spec.NodeTypeRetry && !n.Fulfilled():
+			t.attempt(t.edit(k))
+		}
+		return
+	}
+	if t.closing() || t.scopeStopped(k) {
+		t.abandon(k)
+		return
+	}
+	t.launch(k)
+}
+
+// scopeStopped says that the scope above k starts no more children.
+func (t *turn) scopeStopped(k Key) bool {
+	pk, ok := k.Parent()
+	if !ok {
+		return false
+	}
+	p := t.node(pk)
+	return p.DAG != nil && p.DAG.Stopped
+}
+
+// abandon takes back a launch that the scope above had counted on.
+func (t *turn) abandon(k Key) {
+	pk, ok := k.Parent()
+	if !ok {
+		return
+	}
+	switch p := t.edit(pk); p.Type {
+	case spec.NodeTypeSteps:
+		p.Steps.Running--
+		t.settleSteps(p)
+	case spec.NodeTypeDAG:
+		p.DAG.Running--
+		t.settleDAG(p)
+	}
+}
+
+// start launches one node: a call without a loop, or one item of a loop.
+func (t *turn) start(k Key, c *call, item []byte) {
+	scope := t.callScope(c, item)
+	typ := spec.NodeTypePod
+	tmpl, err := t.v.Plan.template(c.template)
+	if err != nil {
+		t.fail(k, typ, c.template, item, err)
+		return
+	}
+	typ = tmpl.nodeType()
+	if c.when != "" {
+		proceed, text, err := evalWhen(c.when, scope)
+		if err != nil {
+			t.fail(k, typ, c.template, item, err)
+			return
+		}
+		if !proceed {
+			n := &Node{Key: k, Type: spec.NodeTypeSkipped, Template: c.template, Item: item}
+			t.finish(n, spec.NodeSkipped, fmt.Sprintf("when '%s' evaluated false", text))
+			return
+		}
+	}
+	args, err := t.resolveArguments(&c.arguments, scope, c)
+	if err != nil {
+		t.fail(k, typ, c.template, item, err)
+		return
+	}
+	n := &Node{Key: k, Type: typ, Template: c.template, Item: item, Started: t.now}
+	if n.Inputs, err = bindInputs(tmpl, args, t.inputScope(n)); err == nil && k.Depth() >= maxDepth {
+		err = fmt.Errorf("max recursion depth of %d exceeded: %s", maxDepth, k.Name(t.v.Run.Name))
+	}
+	if err != nil {
+		t.fail(k, typ, c.template, item, err)
+		return
+	}
+	n.WantResult = c.caller != nil && t.v.Plan.templates[c.caller.Template].wantsResult(c.kind, c.name)
+	if err := t.captureVars(n, tmpl); err != nil {
+		t.fail(k, typ, c.template, item, err)
+		return
+	}
+	if tmpl.RetryStrategy != nil {
+		t.startRetry(n, tmpl)
+		return
+	}
+	t.body(n, tmpl)
+}
+
+// body starts what the template does, once its inputs are bound.
+func (t *turn) body(n *Node, tmpl *template) {
+	switch {
+	case tmpl.Steps != nil:
+		t.startSteps(n, tmpl)
+	case tmpl.DAG != nil:
+		t.startDAG(n, tmpl)
+	default:
+		t.startLeaf(n)
+	}
+}
+
+func evalWhen(when string, scope expr.Scope) (bool, string, error) {
+	text, err := expr.Substitute(when, scope, expr.Strict)
+	if err != nil {
+		return false, "", fmt.Errorf("resolving when %q: %w", when, err)
+	}
+	ok, err := expr.When(text)
+	if err != nil {
+		return false, "", fmt.Errorf("invalid 'when' expression %q: %w", text, err)
+	}
+	return ok, text, nil
+}

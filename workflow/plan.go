@@ -1,0 +1,114 @@
+package workflow
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"argosy/workflow/expr"
+	"argosy/workflow/spec"
+)
+
+// Plan is a compiled workflow spec. It is immutable and shared by every run of that spec,
+// in every process.
+type Plan struct {
+	Spec      *spec.WorkflowSpec
+	templates map[string]*template
+}
+
+// template is a template with what follows from its text alone.
+type template struct {
+	*spec.Template
+	json    []byte          // leaves: the text to substitute
+	refs    map[string]bool // every name that the template's texts mention
+	dynamic []string        // those of refs whose values change during a run
+	dag     *dagPlan
+}
+
+// Compile prepares a validated workflow for running. It refuses what Validate would have.
+func Compile(wf *spec.Workflow) (*Plan, error) {
+	p := &Plan{Spec: &wf.Spec, templates: make(map[string]*template, len(wf.Spec.Templates))}
+	for i := range wf.Spec.Templates {
+		t, err := compileTemplate(&wf.Spec.Templates[i])
+		if err != nil {
+			return nil, fmt.Errorf("compiling template %q: %w", wf.Spec.Templates[i].Name, err)
+		}
+		p.templates[t.Name] = t
+	}
+	if p.templates[wf.Spec.Entrypoint] == nil {
+		return nil, fmt.Errorf("compiling the workflow: entrypoint template %q is not defined", wf.Spec.Entrypoint)
+	}
+	return p, nil
+}
+
+func compileTemplate(st *spec.Template) (*template, error) {
+	data, err := json.Marshal(st)
+	if err != nil {
+		return nil, fmt.Errorf("encoding: %w", err)
+	}
+	t := &template{Template: st, json: data, refs: map[string]bool{}}
+	var tree any
+	if err := json.Unmarshal(data, &tree); err != nil {
+		return nil, fmt.Errorf("decoding: %w", err)
+	}
+	collectRefs(tree, t.refs)
+	for name := range t.refs {
+		if dynamicName(name) {
+			t.dynamic = append(t.dynamic, name)
+		}
+	}
+	if st.DAG != nil {
+		if t.dag, err = compileDAG(st.DAG); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
+func collectRefs(v any, into map[string]bool) {
+	switch v := v.(type) {
+	case string:
+		for _, name := range expr.References(v) {
+			into[name] = true
+		}
+	case []any:
+		for _, e := range v {
+			collectRefs(e, into)
+		}
+	case map[string]any:
+		for key, e := range v {
+			collectRefs(e, into)
+			// These two are expressions as a whole, without braces.
+			if s, ok := e.(string); ok && (key == "expression" || key == "fromExpression") {
+				collectRefs("{{="+s+"}}", into)
+			}
+		}
+	}
+}
+
+// template returns the named template.
+func (p *Plan) template(name string) (*template, error) {
+	if t := p.templates[name]; t != nil {
+		return t, nil
+	}
+	return nil, fmt.Errorf("template %q is not defined", name)
+}
+
+// wantsResult says that the scope's template mentions the result of its child.
+func (t *template) wantsResult(kind, child string) bool {
+	if t == nil {
+		return false
+	}
+	prefix := kind + "." + child + ".outputs"
+	return t.refs[prefix+".result"] || t.refs[prefix] || t.refs[kind+"."+child] || t.refs[kind]
+}
+
+// nodeType is the type that a node of the template has, retries aside.
+func (t *template) nodeType() spec.NodeType {
+	switch {
+	case t.DAG != nil:
+		return spec.NodeTypeDAG
+	case t.Steps != nil:
+		return spec.NodeTypeSteps
+	}
+	return spec.NodeTypePod
+}

@@ -1,0 +1,285 @@
+package workflow
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"argosy/workflow/spec"
+)
+
+// Status renders what users see of a run: Argo's WorkflowStatus. held names the leaves that
+// a worker has taken; they show as Running. The View must be complete.
+func Status(v *View, held map[Key]bool) spec.WorkflowStatus {
+	s := &v.State
+	status := spec.WorkflowStatus{
+		Phase:      s.Phase,
+		Message:    s.Message,
+		StartedAt:  metaTime(s.Started),
+		FinishedAt: metaTime(s.Finished),
+		Nodes:      map[string]spec.NodeStatus{},
+		Outputs:    renderOutputs(s.Outputs),
+	}
+	if status.Phase == "" {
+		status.Phase = spec.WorkflowPending
+	}
+	status.Progress = tally{s.Done, s.Total}.progress()
+	r := &renderer{v: v, held: held, children: map[Key][]*Node{}, tallies: map[Key]tally{}, status: &status}
+	for _, n := range v.Nodes {
+		if n == nil {
+			continue
+		}
+		if pk, ok := n.Key.Parent(); ok {
+			r.children[pk] = append(r.children[pk], n)
+		}
+	}
+	for _, list := range r.children {
+		slices.SortFunc(list, func(a, b *Node) int {
+			return cmp.Or(cmp.Compare(siblingIndex(a.Key), siblingIndex(b.Key)), cmp.Compare(a.Key, b.Key))
+		})
+	}
+	if root := v.Nodes[Root]; root != nil {
+		r.render(root, "")
+	}
+	return status
+}
+
+// siblingIndex orders items and attempts by number.
+func siblingIndex(k Key) int {
+	if n, ok := attemptIndex(k); ok {
+		return n
+	}
+	return itemIndex(k)
+}
+
+// renderer walks the tree once. Links between siblings follow from the spec, so no record
+// keeps them.
+type renderer struct {
+	v        *View
+	held     map[Key]bool
+	children map[Key][]*Node
+	tallies  map[Key]tally
+	status   *spec.WorkflowStatus
+}
+
+// render adds a node and all below it, and returns its outbound nodes: those that what
+// comes after it hangs from.
+func (r *renderer) render(n *Node, boundary string) []string {
+	run := r.v.Run.Name
+	id := n.Key.ID(run)
+	out := []string{id}
+	ns := spec.NodeStatus{
+		ID: id, Name: n.Key.Name(run), DisplayName: n.Key.DisplayName(run), Type: n.Type,
+		TemplateName: n.Template, TemplateScope: "local/" + run, Phase: n.Phase, BoundaryID: boundary,
+		Message: n.Message, StartedAt: metaTime(n.Started), FinishedAt: metaTime(n.Finished),
+		HostNodeName: n.Host, Inputs: renderInputs(n.Inputs), Outputs: renderOutputs(n.Outputs),
+	}
+	if r.held[n.Key] && ns.Phase == spec.NodePending {
+		ns.Phase = spec.NodeRunning
+	}
+	if _, attempt := attemptIndex(n.Key); attempt {
+		ns.NodeFlag = &spec.NodeFlag{Retried: true}
+	}
+	switch {
+	case n.Steps != nil:
+		ns.Children, out = r.groups(n, id)
+		ns.OutboundNodes = out
+	case n.DAG != nil:
+		ns.Children, out = r.tasks(n, id)
+		ns.OutboundNodes = out
+	case n.Loop != nil:
+		ns.Children, out = r.items(n, boundary)
+	case n.Retry != nil:
+		for _, child := range r.children[n.Key] {
+			ns.Children = append(ns.Children, child.Key.ID(run))
+			out = r.render(child, boundary)
+		}
+	}
+	ns.Progress = r.tally(n).progress()
+	r.status.Nodes[id] = ns
+	return out
+}
+
+// items renders a loop's items and joins their outbound nodes.
+func (r *renderer) items(n *Node, boundary string) (ids, out []string) {
+	for _, child := range r.children[n.Key] {
+		ids = append(ids, child.Key.ID(r.v.Run.Name))
+		out = append(out, r.render(child, boundary)...)
+	}
+	return ids, out
+}
+
+// groups renders a Steps node's groups. Each is a StepGroup node that hangs from the
+// outbound nodes of the one before it; the loops of a group do not show, their items do.
+func (r *renderer) groups(n *Node, id string) (children, out []string) {
+	run := r.v.Run.Name
+	groups := map[int][]*Node{}
+	last := -1
+	for _, child := range r.children[n.Key] {
+		g, _, _ := strings.Cut(strings.TrimPrefix(child.Key.Segment(), "["), "]")
+		i, err := strconv.Atoi(g)
+		if err != nil {
+			continue
+		}
+		groups[i] = append(groups[i], child)
+		last = max(last, i)
+	}
+	var previous []string
+	for i := 0; i <= last; i++ {
+		name := fmt.Sprintf("%s[%d]", n.Key.Name(run), i)
+		g := spec.NodeStatus{
+			ID: NodeID(run, name), Name: name, DisplayName: fmt.Sprintf("[%d]", i), Type: spec.NodeTypeStepGroup,
+			TemplateScope: "local/" + run, BoundaryID: id, Phase: spec.NodeSucceeded,
+		}
+		out = nil
+		started, finished := Millis(0), Millis(0)
+		var count tally
+		for _, child := range groups[i] {
+			if child.Loop != nil {
+				ids, tails := r.items(child, id)
+				g.Children = append(g.Children, ids...)
+				out = append(out, tails...)
+			} else {
+				g.Children = append(g.Children, child.Key.ID(run))
+				out = append(out, r.render(child, id)...)
+			}
+			below := r.tally(child)
+			count.done, count.total = count.done+below.done, count.total+below.total
+			if started == 0 || child.Started < started {
+				started = child.Started
+			}
+			finished = max(finished, child.Finished)
+			if !child.Fulfilled() {
+				g.Phase = spec.NodeRunning
+			}
+		}
+		if g.Phase == spec.NodeSucceeded && i == last && n.Steps.Failed != "" {
+			g.Phase, g.Message = spec.NodeFailed, fmt.Sprintf("child '%s' failed", n.Steps.Failed)
+		}
+		if len(out) == 0 {
+			out = []string{g.ID}
+		}
+		g.StartedAt = metaTime(started)
+		if Fulfilled(g.Phase) {
+			g.FinishedAt = metaTime(finished)
+		}
+		g.Progress = count.progress()
+		r.status.Nodes[g.ID] = g
+		if i == 0 {
+			children = []string{g.ID}
+		} else {
+			r.hang(g.ID, previous)
+		}
+		previous = out
+	}
+	return children, out
+}
+
+// tasks renders a DAG's tasks. A task hangs from the outbound nodes of those it depends on.
+func (r *renderer) tasks(n *Node, id string) (children, out []string) {
+	plan := r.v.Plan.templates[n.Template].dag
+	tails := map[int][]string{}
+	nodes := map[int]*Node{}
+	for _, child := range r.children[n.Key] {
+		i, ok := plan.index[strings.TrimPrefix(child.Key.Segment(), ".")]
+		if !ok {
+			continue
+		}
+		nodes[i] = child
+		tails[i] = r.render(child, id)
+	}
+	for i := range len(plan.depends) {
+		child := nodes[i]
+		if child == nil {
+			continue
+		}
+		if plan.depends[i] == nil {
+			children = append(children, child.Key.ID(r.v.Run.Name))
+		}
+		for _, d := range plan.needs[i] {
+			r.hang(child.Key.ID(r.v.Run.Name), tails[d])
+		}
+		if len(plan.dependents[i]) == 0 {
+			out = append(out, tails[i]...)
+		}
+	}
+	return children, out
+}
+
+// hang makes a node a child of others.
+func (r *renderer) hang(id string, parents []string) {
+	for _, p := range parents {
+		ns, ok := r.status.Nodes[p]
+		if ok && !slices.Contains(ns.Children, id) {
+			ns.Children = append(ns.Children, id)
+			r.status.Nodes[p] = ns
+		}
+	}
+}
+
+// tally counts the leaves at or below a node: ended and all.
+type tally struct{ done, total int }
+
+func (r *renderer) tally(n *Node) tally {
+	if c, ok := r.tallies[n.Key]; ok {
+		return c
+	}
+	var c tally
+	if n.Type == spec.NodeTypePod {
+		c.total = 1
+		if n.Fulfilled() {
+			c.done = 1
+		}
+	}
+	for _, child := range r.children[n.Key] {
+		below := r.tally(child)
+		c.done, c.total = c.done+below.done, c.total+below.total
+	}
+	r.tallies[n.Key] = c
+	return c
+}
+
+// progress is Argo's N/M.
+func (c tally) progress() spec.Progress {
+	if c.total == 0 {
+		return ""
+	}
+	return spec.Progress(fmt.Sprintf("%d/%d", c.done, c.total))
+}
+
+func renderInputs(v *Values) *spec.Inputs {
+	if v == nil {
+		return nil
+	}
+	return &spec.Inputs{Parameters: renderParameters(v.Parameters), Artifacts: v.Artifacts}
+}
+
+func renderOutputs(v *Values) *spec.Outputs {
+	if v == nil {
+		return nil
+	}
+	o := &spec.Outputs{Parameters: renderParameters(v.Parameters), Artifacts: v.Artifacts, Result: v.Result}
+	if v.ExitCode != nil {
+		code := strconv.Itoa(*v.ExitCode)
+		o.ExitCode = &code
+	}
+	return o
+}
+
+func renderParameters(params []Param) []spec.Parameter {
+	if params == nil {
+		return nil
+	}
+	out := make([]spec.Parameter, len(params))
+	for i, p := range params {
+		value := spec.AnyString(p.Value)
+		out[i] = spec.Parameter{Name: p.Name, Value: &value, GlobalName: p.Global}
+	}
+	return out
+}
+
+func metaTime(m Millis) metav1.Time { return metav1.Time{Time: m.Time()} }

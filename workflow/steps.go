@@ -1,0 +1,89 @@
+package workflow
+
+import (
+	"fmt"
+
+	"argosy/workflow/spec"
+)
+
+// StepsState is what a Steps node keeps of its children: groups run one after another, the
+// members of a group together.
+type StepsState struct {
+	Group   int    `json:"g,omitempty"` // the group that runs
+	Running int    `json:"r,omitempty"` // its members that have not ended
+	Failed  string `json:"f,omitempty"` // id of its first member that failed and is not tolerated
+}
+
+func (t *turn) startSteps(n *Node, tmpl *template) {
+	n.Phase, n.Steps = spec.NodeRunning, &StepsState{Group: -1}
+	t.put(n)
+	t.nextGroup(n, tmpl)
+}
+
+// nextGroup starts the first group after the current one that has members, or ends the node.
+func (t *turn) nextGroup(n *Node, tmpl *template) {
+	for {
+		n.Steps.Group++
+		if n.Steps.Group >= len(tmpl.Steps) {
+			t.finishScope(n, tmpl)
+			return
+		}
+		if len(tmpl.Steps[n.Steps.Group].Steps) > 0 {
+			break
+		}
+	}
+	group := tmpl.Steps[n.Steps.Group].Steps
+	n.Steps.Running = len(group) // before the first starts: it may end at once
+	g := n.Steps.Group
+	for i := range group {
+		t.launch(n.Key.Step(g, group[i].Name))
+	}
+}
+
+// stepEnded takes note of a member's end.
+func (t *turn) stepEnded(n *Node, child *Node) {
+	n.Steps.Running--
+	if bad := t.badChild(child); bad != "" && n.Steps.Failed == "" {
+		n.Steps.Failed = bad
+	}
+	t.settleSteps(n)
+}
+
+// badChild returns the id of the failure that a child brings into its scope, "" for none.
+// A loop stands for its items: each of them is tolerated or not.
+func (t *turn) badChild(child *Node) string {
+	if child.Type == spec.NodeTypeTaskGroup && child.Loop != nil {
+		return child.Loop.Failed
+	}
+	if child.Failed() && !t.site(child.Key).tolerates(child.Phase) {
+		return child.Key.ID(t.v.Run.Name)
+	}
+	return ""
+}
+
+// settleSteps goes on when the group has ended.
+func (t *turn) settleSteps(n *Node) {
+	if n.Steps.Running > 0 {
+		return
+	}
+	switch {
+	case n.Steps.Failed != "":
+		t.finish(n, spec.NodeFailed, fmt.Sprintf("child '%s' failed", n.Steps.Failed))
+	case t.closing():
+		t.finish(n, spec.NodeFailed, t.closingMessage())
+	default:
+		t.nextGroup(n, t.v.Plan.templates[n.Template])
+	}
+}
+
+// finishScope ends a Steps or DAG node whose children all succeeded: its outputs are
+// resolved from theirs.
+func (t *turn) finishScope(n *Node, tmpl *template) {
+	outputs, err := t.scopeOutputs(n, tmpl)
+	if err != nil {
+		t.finish(n, spec.NodeError, err.Error())
+		return
+	}
+	n.Outputs = outputs
+	t.finish(n, spec.NodeSucceeded, "")
+}
