@@ -17,25 +17,50 @@ type Step struct {
 	Key      workflow.Key
 	PodName  string
 	Delivery int // counts from 1; grows when a lost worker's step is sent anew
+	// Spec is the run's spec as it was written, for what holds for all of its pods.
+	Spec *spec.WorkflowSpec
 	// Template is a container or script template (more kinds as they come), substituted.
 	// Inputs.Parameters carry values, Inputs.Artifacts their locations; Outputs.Artifacts
 	// carry the location to write to.
 	Template *spec.Template
-	// CaptureResult asks for outputs.result: the first 256 KiB of stdout.
+	// CaptureResult asks for outputs.result: the first 256 KiB of stdout, without the
+	// newline it ends with.
 	CaptureResult bool
-	// Deadline ends the step as Failed; zero is none.
+	// Deadline ends the step as Failed; zero is none. The Deadline decorator enforces it
+	// through the context; an executor whose platform has deadlines of its own may too.
 	Deadline time.Time
 	// Log receives stdout and stderr as they come. Never nil.
 	Log io.Writer
+
+	// Before and After stage the step's files; nil when there is nothing to stage. An
+	// executor that runs steps in a file system which the worker can reach calls Before
+	// when that is ready and the command has not started, and After when the command has
+	// ended by itself (with whatever exit code), with its result for After to complete,
+	// while the files are still there. Their errors are Faults, to be returned as they are;
+	// After's only if the command succeeded.
+	// Executors whose steps run elsewhere ignore both and stage by their own means.
+	Before func(ctx context.Context, f Files) error
+	After  func(ctx context.Context, f Files, r *workflow.Result) error
+}
+
+// Files gives the worker a step's file system, from outside of the step.
+type Files interface {
+	// HostPath returns where the worker finds the step's absolute path. The path need not
+	// exist. A symbolic link in it is followed as the step would follow it, so that the
+	// answer never leaves the step's own tree.
+	HostPath(path string) (string, error)
 }
 
 // Executor runs steps. Every implementation passes executortest.
 //
-// Execute returns when the step has ended and nothing of it is left running, also when ctx
-// is cancelled (context.Cause(ctx) tells why: ErrStopped, ErrLeaseLost, ErrDeadline or the
-// worker's shutdown). A nil error means that the step itself decided its outcome: Succeeded,
-// or Failed by exit code, signal or deadline. A *Fault says that we failed the step: it ends
-// as Error with the fault's class.
+// Execute returns when the step has ended and nothing of it is left running. A nil error
+// means that the step itself decided its outcome: Succeeded, or Failed by exit code or
+// signal. A *Fault says that we failed the step: it ends as Error with the fault's class.
+//
+// When ctx is cancelled Execute ends the step, politely first, and returns an error that
+// wraps context.Cause(ctx): ErrStopped, ErrLeaseLost, ErrDeadline or ErrShutdown. The one
+// exception is an executor that another worker can take over from: on ErrShutdown it leaves
+// the step running.
 type Executor interface {
 	Execute(ctx context.Context, s *Step) (workflow.Result, error)
 }
@@ -44,14 +69,29 @@ type Executor interface {
 var (
 	ErrStopped   = errors.New("the run was stopped")
 	ErrLeaseLost = errors.New("the lease on the step was lost")
-	ErrDeadline  = errors.New("step exceeded its deadline")
+	ErrDeadline  = errors.New("the step exceeded its deadline")
+	ErrShutdown  = errors.New("the worker is shutting down")
 )
 
 // Fault is a failure of ours and not of the user's command.
 type Fault struct {
-	Class string // "image", "store", "lost", "evicted", "oom", "invalid", "executor", ...
+	Class string // see the Class constants
 	Err   error
 }
+
+// Classes of faults.
+const (
+	ClassImage    = "image"    // the image cannot be had
+	ClassStore    = "store"    // the artifact store failed us
+	ClassOutput   = "output"   // the step did not write an output that it must
+	ClassInput    = "input"    // a required input artifact is not there
+	ClassLost     = "lost"     // the step vanished: node lost, pod deleted
+	ClassEvicted  = "evicted"  // the platform took its resources back
+	ClassOOM      = "oom"      // out of memory
+	ClassInvalid  = "invalid"  // what was asked for cannot be run
+	ClassExecutor = "executor" // the executor's own trouble
+	ClassPanic    = "panic"    // a bug in an executor
+)
 
 func (f *Fault) Error() string { return f.Err.Error() }
 func (f *Fault) Unwrap() error { return f.Err }

@@ -1,0 +1,126 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"argosy/workflow"
+)
+
+// handle works on one delivery until it is reported, dropped or handed back.
+func (w *Worker) handle(work context.Context, d Delivery) {
+	log := w.log.With("run", d.Run, "node", string(d.Key), "delivery", d.N)
+
+	var c *Claimed
+	err := w.persist(work, log, "claiming", func(ctx context.Context) (err error) {
+		c, err = w.queue.Claim(ctx, d, w.cfg.Name, w.cfg.Lease)
+		return err
+	})
+	if err != nil {
+		log.Debug("delivery dropped", "hop", "execute", "err", err)
+		return
+	}
+
+	ctx, release := w.leases.hold(work, d)
+	defer release()
+	result, err := w.execute(ctx, log, d, c)
+	switch {
+	case errors.Is(err, ErrLeaseLost):
+		log.Warn("step ended unreported", "hop", "execute", "err", err)
+		return
+	case errors.Is(err, ErrShutdown):
+		w.handBack(log, d)
+		return
+	}
+	w.report(work, log, d, asResult(result, err))
+}
+
+// execute resolves the delivery's step and runs it.
+func (w *Worker) execute(ctx context.Context, log *slog.Logger, d Delivery, c *Claimed) (workflow.Result, error) {
+	var plan *workflow.Plan
+	err := w.persist(ctx, log, "loading the plan", func(ctx context.Context) (err error) {
+		plan, err = w.plans.get(ctx, c.Digest)
+		return err
+	})
+	if errors.Is(err, errBadSpec) {
+		return workflow.Result{}, &Fault{Class: ClassInvalid, Err: err}
+	}
+	if err != nil {
+		return workflow.Result{}, err
+	}
+	step, err := newStep(plan, c, d, time.Now())
+	if err != nil {
+		return workflow.Result{}, &Fault{Class: ClassInvalid, Err: err}
+	}
+	log.Debug("step starts", "hop", "execute", "template", step.Template.Name)
+	started := time.Now()
+	r, err := w.exec.Execute(ctx, step)
+	if r.Started == 0 {
+		r.Started = workflow.At(started)
+	}
+	if r.Finished == 0 {
+		r.Finished = workflow.At(time.Now())
+	}
+	return r, err
+}
+
+// report hands the result in. Only the queue can refuse it; trouble on the way is waited
+// out, the lease being kept meanwhile.
+func (w *Worker) report(work context.Context, log *slog.Logger, d Delivery, r workflow.Result) {
+	// The result is worth a last try even if the worker was told to stop just now.
+	ctx := work
+	if work.Err() != nil {
+		last, cancel := context.WithTimeout(context.WithoutCancel(work), w.cfg.Lease)
+		defer cancel()
+		ctx = last
+	}
+	err := w.persist(ctx, log, "reporting", func(ctx context.Context) error {
+		return w.queue.Report(ctx, d, r)
+	})
+	if err != nil {
+		log.Warn("result dropped", "hop", "report", "phase", r.Phase, "err", err)
+		return
+	}
+	log.Info("step ended", "hop", "report", "phase", r.Phase, "message", r.Message, "class", r.Class,
+		"seconds", r.Finished.Time().Sub(r.Started.Time()).Seconds())
+}
+
+// handBack gives up a step that the shutdown ended or left. If it fails, the lease expires.
+func (w *Worker) handBack(log *slog.Logger, d Delivery) {
+	ctx, cancel := context.WithTimeout(context.Background(), w.cfg.Retry)
+	defer cancel()
+	if err := w.queue.Release(ctx, d, w.cfg.Name); err != nil {
+		log.Warn("step left to its lease", "hop", "report", "err", err)
+		return
+	}
+	log.Info("step handed back", "hop", "report")
+}
+
+// persist calls f until it succeeds, answers for good, or ctx ends.
+func (w *Worker) persist(ctx context.Context, log *slog.Logger, doing string, f func(context.Context) error) error {
+	wait := 20 * time.Millisecond
+	for try := 1; ; try++ {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		err := f(ctx)
+		switch {
+		case err == nil, errors.Is(err, ErrRefused), errors.Is(err, ErrLeaseLost), errors.Is(err, errBadSpec):
+			return err
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		}
+		if try == 3 {
+			log.Warn("the queue does not answer; going on trying", "doing", doing, "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(wait/2 + rand.N(wait)):
+		}
+		wait = min(2*wait, w.cfg.Retry)
+	}
+}

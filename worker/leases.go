@@ -1,0 +1,106 @@
+package worker
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+)
+
+// leases keeps the leases of the deliveries that the worker holds.
+type leases struct {
+	queue  Queue
+	worker string
+	length time.Duration
+	log    *slog.Logger
+
+	mu   sync.Mutex
+	held map[Delivery]context.CancelCauseFunc
+	down bool // the last renewal failed
+}
+
+func newLeases(q Queue, worker string, length time.Duration, log *slog.Logger) *leases {
+	return &leases{queue: q, worker: worker, length: length, log: log, held: map[Delivery]context.CancelCauseFunc{}}
+}
+
+// hold starts to renew the delivery's lease. The context ends when the lease says so.
+func (l *leases) hold(ctx context.Context, d Delivery) (held context.Context, release func()) {
+	held, cancel := context.WithCancelCause(ctx)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.held[d] = cancel
+	return held, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.held, d)
+		cancel(context.Canceled)
+	}
+}
+
+// keep renews until ctx ends.
+func (l *leases) keep(ctx context.Context, every time.Duration) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			l.renew(ctx)
+		}
+	}
+}
+
+// renew renews all leases once.
+func (l *leases) renew(ctx context.Context) {
+	ds := l.deliveries()
+	if len(ds) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.length)
+	defer cancel()
+	states, err := l.queue.Renew(ctx, l.worker, ds, l.length)
+	if err != nil {
+		// Not a reason to end a step: see the package comment.
+		if ctx.Err() == nil && !l.down {
+			l.log.Warn("leases cannot be renewed; steps go on", "held", len(ds), "err", err)
+		}
+		l.down = true
+		return
+	}
+	if l.down {
+		l.log.Info("leases are renewed again", "held", len(ds))
+		l.down = false
+	}
+	for i, state := range states {
+		switch state {
+		case LeaseCancelled:
+			l.cancel(ds[i], ErrStopped)
+		case LeaseLost:
+			l.cancel(ds[i], ErrLeaseLost)
+		}
+	}
+}
+
+func (l *leases) deliveries() []Delivery {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ds := make([]Delivery, 0, len(l.held))
+	for d := range l.held {
+		ds = append(ds, d)
+	}
+	slices.SortFunc(ds, func(a, b Delivery) int {
+		return cmp.Or(cmp.Compare(a.Run, b.Run), cmp.Compare(a.Key, b.Key), cmp.Compare(a.N, b.N))
+	})
+	return ds
+}
+
+func (l *leases) cancel(d Delivery, cause error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if cancel := l.held[d]; cancel != nil {
+		cancel(cause)
+	}
+}

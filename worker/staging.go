@@ -1,0 +1,230 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"argosy/workflow"
+	"argosy/workflow/spec"
+)
+
+// ErrNoArtifact says that there is nothing where an artifact should be: neither in the
+// store, nor, for Save, at the path.
+var ErrNoArtifact = errors.New("no such artifact")
+
+// ArtifactStore keeps artifacts where their location says. An S3 location of a key alone
+// means the default repository.
+type ArtifactStore interface {
+	// Load fetches an artifact to the path, unpacked.
+	Load(ctx context.Context, a *spec.Artifact, path string) error
+	// Save packs what is at the path as the artifact asks for, and keeps it.
+	Save(ctx context.Context, a *spec.Artifact, path string) error
+
+	// List names the objects of a stored artifact: one with an empty name, or, for a
+	// directory that was not packed, one for each file, by its path in the directory.
+	List(ctx context.Context, a *spec.Artifact) ([]string, error)
+	// Open reads one object of an artifact, as it is stored.
+	Open(ctx context.Context, a *spec.Artifact, object string) (io.ReadCloser, error)
+	// Put writes one object of an artifact, as it is to be stored.
+	Put(ctx context.Context, a *spec.Artifact, object string, r io.Reader) error
+}
+
+// Staging fetches a step's inputs before its command starts and keeps its outputs when it
+// has ended, for executors that honour Step.Before and Step.After.
+func Staging(next Executor, store ArtifactStore) Executor {
+	return ExecutorFunc(func(ctx context.Context, s *Step) (workflow.Result, error) {
+		staged := *s
+		if needsInputs(s.Template) {
+			staged.Before = func(ctx context.Context, f Files) error { return stageInputs(ctx, store, s.Template, f) }
+		}
+		if needsOutputs(s.Template) {
+			staged.After = func(ctx context.Context, f Files, r *workflow.Result) error {
+				return keepOutputs(ctx, store, s.Template, f, r)
+			}
+		}
+		return next.Execute(ctx, &staged)
+	})
+}
+
+func needsInputs(t *spec.Template) bool {
+	return len(t.Inputs.Artifacts) > 0 || (t.Script != nil && t.Script.Source != "")
+}
+
+func needsOutputs(t *spec.Template) bool {
+	if len(t.Outputs.Artifacts) > 0 {
+		return true
+	}
+	for i := range t.Outputs.Parameters {
+		if FilePath(&t.Outputs.Parameters[i]) != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// FilePath is the file that an output parameter is read from; empty if it is not.
+func FilePath(p *spec.Parameter) string {
+	if p.ValueFrom == nil {
+		return ""
+	}
+	return p.ValueFrom.Path
+}
+
+func stageInputs(ctx context.Context, store ArtifactStore, t *spec.Template, f Files) error {
+	if t.Script != nil && t.Script.Source != "" {
+		path, err := makeRoom(f, ScriptPath)
+		if err == nil {
+			err = os.WriteFile(path, []byte(t.Script.Source), 0o755)
+		}
+		if err != nil {
+			return Faultf(ClassExecutor, "staging the script: %w", err)
+		}
+	}
+	for i := range t.Inputs.Artifacts {
+		if err := stageInput(ctx, store, &t.Inputs.Artifacts[i], f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func stageInput(ctx context.Context, store ArtifactStore, a *spec.Artifact, f Files) error {
+	if !a.HasLocation() {
+		if a.Optional {
+			return nil
+		}
+		return Faultf(ClassInput, "required artifact '%s' not supplied", a.Name)
+	}
+	path, err := makeRoom(f, a.Path)
+	if err != nil {
+		return Faultf(ClassExecutor, "staging artifact %s: %w", a.Name, err)
+	}
+	if a.Raw != nil {
+		err = os.WriteFile(path, []byte(a.Raw.Data), 0o644)
+	} else {
+		err = store.Load(ctx, a, path)
+	}
+	switch {
+	case errors.Is(err, ErrNoArtifact) && a.Optional:
+		return nil
+	case errors.Is(err, ErrNoArtifact):
+		return Faultf(ClassInput, "artifact %s failed to load: %w", a.Name, err)
+	case err != nil:
+		return Faultf(ClassStore, "artifact %s failed to load: %w", a.Name, err)
+	}
+	if a.Mode != nil {
+		if err := chmod(path, fs.FileMode(*a.Mode), a.RecurseMode); err != nil {
+			return Faultf(ClassExecutor, "setting the mode of artifact %s: %w", a.Name, err)
+		}
+	}
+	return nil
+}
+
+// makeRoom resolves a step's path and makes its parent directories.
+func makeRoom(f Files, path string) (string, error) {
+	host, err := f.HostPath(path)
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(filepath.Dir(host), 0o755); err != nil {
+		return "", fmt.Errorf("making room: %w", err)
+	}
+	return host, nil
+}
+
+func chmod(path string, mode fs.FileMode, recurse bool) error {
+	if !recurse {
+		return os.Chmod(path, mode)
+	}
+	return filepath.WalkDir(path, func(p string, e fs.DirEntry, err error) error {
+		if err != nil || e.Type()&fs.ModeSymlink != 0 {
+			return err
+		}
+		return os.Chmod(p, mode)
+	})
+}
+
+// keepOutputs adds a step's outputs to its result. What a failed step wrote is kept as far
+// as it can be. If anything fails for a step that succeeded, all references are stripped, so
+// that nobody goes after outputs which are not there.
+func keepOutputs(ctx context.Context, store ArtifactStore, t *spec.Template, f Files, r *workflow.Result) error {
+	out := workflow.Values{}
+	if r.Outputs != nil {
+		out = *r.Outputs
+	}
+	failed := r.Phase != spec.NodeSucceeded
+	for i := range t.Outputs.Parameters {
+		p := &t.Outputs.Parameters[i]
+		if FilePath(p) == "" {
+			continue
+		}
+		value, err := readParameter(p, f)
+		if err != nil {
+			if failed {
+				continue
+			}
+			return &Fault{Class: ClassOutput, Err: err}
+		}
+		out.Parameters = append(out.Parameters, workflow.Param{Name: p.Name, Value: value, Global: p.GlobalName})
+	}
+	for i := range t.Outputs.Artifacts {
+		a := t.Outputs.Artifacts[i]
+		err := keepArtifact(ctx, store, &a, f)
+		switch {
+		case err == nil:
+			out.Artifacts = append(out.Artifacts, a)
+		case failed, errors.Is(err, ErrNoArtifact) && a.Optional:
+		case errors.Is(err, ErrNoArtifact):
+			return &Fault{Class: ClassOutput, Err: err}
+		default:
+			return &Fault{Class: ClassStore, Err: err}
+		}
+	}
+	r.Outputs = &out
+	return nil
+}
+
+func readParameter(p *spec.Parameter, f Files) (string, error) {
+	host, err := f.HostPath(p.ValueFrom.Path)
+	if err == nil {
+		var data []byte
+		if data, err = os.ReadFile(host); err == nil {
+			return strings.TrimSuffix(string(data), "\n"), nil
+		}
+	}
+	if p.ValueFrom.Default != nil {
+		return p.ValueFrom.Default.String(), nil
+	}
+	return "", fmt.Errorf("output parameter %s: %w", p.Name, asOpenError(p.ValueFrom.Path, err))
+}
+
+// asOpenError words a failure to read a step's file with the path that the user knows.
+func asOpenError(path string, err error) error {
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
+		return &fs.PathError{Op: "open", Path: path, Err: pe.Err}
+	}
+	return err
+}
+
+func keepArtifact(ctx context.Context, store ArtifactStore, a *spec.Artifact, f Files) error {
+	host, err := f.HostPath(a.Path)
+	if err != nil {
+		return fmt.Errorf("finding output artifact %s: %w", a.Name, err)
+	}
+	if _, err := os.Lstat(host); err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("output artifact %s: %w: %w", a.Name, ErrNoArtifact, asOpenError(a.Path, err))
+		}
+		return fmt.Errorf("output artifact %s: %w", a.Name, asOpenError(a.Path, err))
+	}
+	if err := store.Save(ctx, a, host); err != nil {
+		return fmt.Errorf("saving output artifact %s: %w", a.Name, err)
+	}
+	return nil
+}

@@ -1,0 +1,98 @@
+package worker
+
+import (
+	"fmt"
+	"io"
+	"path"
+	"strconv"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"argosy/workflow"
+	"argosy/workflow/spec"
+)
+
+// newStep builds the step of a claimed delivery.
+func newStep(plan *workflow.Plan, c *Claimed, d Delivery, now time.Time) (*Step, error) {
+	t, wantResult, err := plan.Resolve(c.Run, c.Node)
+	if err != nil {
+		return nil, fmt.Errorf("resolving template %q: %w", c.Node.Template, err)
+	}
+	s := &Step{
+		Run:           c.Run,
+		Key:           d.Key,
+		PodName:       workflow.PodName(c.Run.Name, t.Name, d.Key),
+		Delivery:      d.N,
+		Spec:          plan.Spec,
+		Template:      t,
+		CaptureResult: wantResult,
+		Log:           io.Discard,
+	}
+	if t.ActiveDeadlineSeconds != nil {
+		seconds, err := wholeSeconds(t.ActiveDeadlineSeconds)
+		if err != nil {
+			return nil, fmt.Errorf("reading activeDeadlineSeconds: %w", err)
+		}
+		s.Deadline = now.Add(seconds)
+	}
+	for i := range t.Outputs.Artifacts {
+		a := &t.Outputs.Artifacts[i]
+		if !a.HasLocation() {
+			a.S3 = &spec.S3Artifact{Key: defaultKey(s, a)}
+		}
+	}
+	return s, nil
+}
+
+func wholeSeconds(v *intstr.IntOrString) (time.Duration, error) {
+	n := int64(v.IntVal)
+	if v.Type == intstr.String {
+		var err error
+		if n, err = strconv.ParseInt(v.StrVal, 10, 64); err != nil {
+			return 0, fmt.Errorf("%q is not a whole number", v.StrVal)
+		}
+	}
+	if n < 0 {
+		return 0, fmt.Errorf("%d is negative", n)
+	}
+	return time.Duration(n) * time.Second, nil
+}
+
+// defaultKey is where an output artifact goes that names no place: Argo's default key
+// format. Later deliveries write elsewhere, so that a zombie of an earlier one never
+// overwrites what the winner wrote.
+func defaultKey(s *Step, a *spec.Artifact) string {
+	file := a.Name
+	if s.Delivery > 1 {
+		file += ".d" + strconv.Itoa(s.Delivery)
+	}
+	switch ArchiveOf(a) {
+	case ArchiveTar:
+		file += ".tgz"
+	case ArchiveZip:
+		file += ".zip"
+	}
+	return path.Join(s.Run.Name, s.PodName, file)
+}
+
+// Archive is how an artifact is packed.
+type Archive string
+
+// The ways to pack an artifact.
+const (
+	ArchiveTar  Archive = "tar" // tar and gzip, the default
+	ArchiveZip  Archive = "zip"
+	ArchiveNone Archive = "none"
+)
+
+// ArchiveOf says how an output artifact is packed.
+func ArchiveOf(a *spec.Artifact) Archive {
+	switch {
+	case a.Archive != nil && a.Archive.None != nil:
+		return ArchiveNone
+	case a.Archive != nil && a.Archive.Zip != nil:
+		return ArchiveZip
+	}
+	return ArchiveTar
+}
