@@ -1,7 +1,6 @@
 package workflow
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -115,6 +114,12 @@ func (t *turn) timer(e *Event) {
 
 func (t *turn) cancelAll(message string) {
 	t.delta.CancelAll, t.delta.CancelMessage, t.delta.CancelPhase = true, message, spec.NodeFailed
+	// What this turn launched was never sent: it ends here.
+	launched := t.delta.Dispatch
+	t.delta.Dispatch = nil
+	for _, k := range launched {
+		t.result(&Event{Key: k, Result: &Result{Phase: spec.NodeFailed, Message: message}})
+	}
 }
 
 // closing says that nothing more may start.
@@ -163,10 +168,6 @@ func (t *turn) finishDelta() *Delta {
 	}
 	d := &t.delta
 	d.More = !d.Finished() && len(d.State.Ready) > 0 && t.room <= 0
-	if d.Finished() {
-		// A leaf that was to start in the turn that ended the run starts no more.
-		d.Dispatch = nil
-	}
 	return d
 }
 
@@ -244,13 +245,7 @@ func (t *turn) finish(n *Node, phase spec.NodePhase, message string) {
 
 // fail ends a node that never got to run: its place in the spec could not be resolved.
 func (t *turn) fail(k Key, typ spec.NodeType, template string, item []byte, err error) {
-	n := &Node{Key: k, Type: typ, Template: template, Item: item}
-	message := err.Error()
-	var wrapped interface{ Unwrap() error }
-	if errors.As(err, &wrapped) {
-		message = err.Error()
-	}
-	t.finish(n, spec.NodeError, message)
+	t.finish(&Node{Key: k, Type: typ, Template: template, Item: item}, spec.NodeError, err.Error())
 }
 
 // ended tells the scope above a node that the node has ended.

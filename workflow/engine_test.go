@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"sigs.k8s.io/yaml"
 
 	"argosy/workflow"
 	"argosy/workflow/spec"
@@ -35,8 +34,10 @@ type engine struct {
 
 func parse(t *testing.T, text string) *spec.Workflow {
 	t.Helper()
-	wf := &spec.Workflow{}
-	require.NoError(t, yaml.UnmarshalStrict([]byte(text), wf))
+	docs, err := spec.Parse("test.yaml", []byte(text))
+	require.NoError(t, err)
+	wf, ok := docs[0].Object.(*spec.Workflow)
+	require.True(t, ok, "the document is a %T", docs[0].Object)
 	return wf
 }
 

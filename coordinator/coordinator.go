@@ -1,0 +1,156 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"argosy/workflow"
+)
+
+// Config tunes a coordinator; zero values mean the defaults.
+type Config struct {
+	Parallel      int    // turns at once: 4
+	Pool          string // where steps are sent: "default"
+	Plans         int    // compiled specs to keep: 256
+	MaxDeliveries int    // sendings of a node before it is given up as poison: 5
+	Limits        workflow.Limits
+}
+
+// Coordinator takes turns.
+type Coordinator struct {
+	store   Store
+	config  Config
+	plans   *plans
+	metrics *Metrics
+	log     *slog.Logger
+}
+
+// New makes a coordinator over a store.
+func New(s Store, c Config, m *Metrics, log *slog.Logger) *Coordinator {
+	if c.Parallel == 0 {
+		c.Parallel = 4
+	}
+	if c.Pool == "" {
+		c.Pool = "default"
+	}
+	if c.Plans == 0 {
+		c.Plans = 256
+	}
+	if c.MaxDeliveries == 0 {
+		c.MaxDeliveries = 5
+	}
+	return &Coordinator{store: s, config: c, plans: newPlans(s, c.Plans), metrics: m, log: log}
+}
+
+const (
+	claimWait  = 2 * time.Second
+	minBackoff = 50 * time.Millisecond
+	maxBackoff = 2 * time.Second
+)
+
+// Run takes turns until take ends; turns under way are finished under work. It returns nil
+// then, and does not give up while the store is away.
+func (c *Coordinator) Run(take, work context.Context) error {
+	var g errgroup.Group
+	for range c.config.Parallel {
+		g.Go(func() error {
+			c.loop(take, work)
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// loop takes one turn after another, more slowly while they fail.
+func (c *Coordinator) loop(take, work context.Context) {
+	backoff := time.Duration(0)
+	for take.Err() == nil {
+		if err := c.Step(take, work); err == nil || take.Err() != nil {
+			backoff = 0
+			continue
+		} else if backoff == 0 {
+			// Once for a row of failures: the store may be away for a while.
+			c.log.Warn("a turn failed; it will be taken again", "hop", "advance", "error", err)
+		}
+		backoff = min(max(2*backoff, minBackoff), maxBackoff)
+		select {
+		case <-take.Done():
+		case <-time.After(backoff):
+		}
+	}
+}
+
+// Step claims one run and takes its turn, or returns when none came due for a while.
+func (c *Coordinator) Step(take, work context.Context) error {
+	t, err := c.store.Claim(take, claimWait)
+	if err != nil {
+		return fmt.Errorf("claiming a run: %w", err)
+	}
+	if t == nil {
+		return nil
+	}
+	c.metrics.claims.Inc()
+	started := time.Now()
+	outcome, err := c.turn(work, t)
+	c.metrics.turns.WithLabelValues(outcome).Inc()
+	c.metrics.duration.Observe(time.Since(started).Seconds())
+	return err
+}
+
+// turn takes one turn and names its outcome.
+func (c *Coordinator) turn(ctx context.Context, t Turn) (string, error) {
+	l, err := t.Begin(ctx)
+	switch {
+	case errors.Is(err, ErrGone):
+		return "gone", nil
+	case err != nil:
+		return "failed", fmt.Errorf("beginning a turn: %w", err)
+	}
+	commit, err := c.decide(ctx, t, l)
+	if err != nil {
+		return "failed", fmt.Errorf("advancing run %s: %w", l.Run.ID, err)
+	}
+	out, outcome := l.Out, "idle"
+	if commit != nil {
+		out, err = t.Commit(ctx, commit)
+		switch {
+		case errors.Is(err, ErrFenced):
+			return "fenced", nil
+		case err != nil:
+			return "failed", fmt.Errorf("committing a turn of run %s: %w", l.Run.ID, err)
+		}
+		outcome = "committed"
+		c.tell(l, commit)
+	}
+	if len(out) > 0 {
+		if err := t.Dispatch(ctx, out); err != nil {
+			return "failed", fmt.Errorf("dispatching for run %s: %w", l.Run.ID, err)
+		}
+		for _, d := range out {
+			c.metrics.dispatched.WithLabelValues(d.Pool).Inc()
+		}
+		c.log.Debug("dispatched", "hop", "dispatch", "run", l.Run.Name, "tasks", len(out))
+	}
+	if err := t.Settle(ctx, len(out)); err != nil {
+		return "failed", fmt.Errorf("settling run %s: %w", l.Run.ID, err)
+	}
+	return outcome, nil
+}
+
+// tell counts and logs what a commit changed.
+func (c *Coordinator) tell(l *Loaded, commit *Commit) {
+	log := c.log.With("hop", "commit", "run", l.Run.Name, "namespace", l.Run.Namespace)
+	log.Debug("committed", "events", len(l.Events), "nodes", len(commit.Nodes), "send", len(commit.Send))
+	if l.State.Phase == "" {
+		log.Info("run started")
+	}
+	if s := commit.State; s.Finished != 0 {
+		c.metrics.finished.WithLabelValues(string(s.Phase)).Inc()
+		log.Info("run finished", "phase", s.Phase, "message", s.Message, "steps", s.Done)
+	}
+}

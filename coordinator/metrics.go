@@ -1,0 +1,42 @@
+package coordinator
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Metrics are what a coordinator tells of itself.
+type Metrics struct {
+	turns      *prometheus.CounterVec
+	duration   prometheus.Histogram
+	claims     prometheus.Counter
+	dispatched *prometheus.CounterVec
+	finished   *prometheus.CounterVec
+	lost       *prometheus.CounterVec
+}
+
+// NewMetrics registers the metrics.
+func NewMetrics(r prometheus.Registerer) *Metrics {
+	m := &Metrics{
+		turns: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "argosy_turns_total", Help: "Turns by outcome: committed, idle, fenced, gone, failed.",
+		}, []string{"outcome"}),
+		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "argosy_turn_duration_seconds", Help: "Time from claim to settlement.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14),
+		}),
+		claims: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "argosy_turn_claims_total", Help: "Runs claimed for a turn.",
+		}),
+		dispatched: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "argosy_tasks_dispatched_total", Help: "Tasks sent to a pool.",
+		}, []string{"pool"}),
+		finished: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "argosy_runs_finished_total", Help: "Runs that ended, by phase.",
+		}, []string{"phase"}),
+		lost: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "argosy_deliveries_lost_total", Help: "Deliveries found lost, by what became of the node: resent, poison.",
+		}, []string{"outcome"}),
+	}
+	r.MustRegister(m.turns, m.duration, m.claims, m.dispatched, m.finished, m.lost)
+	return m
+}

@@ -1,0 +1,83 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"argosy/workflow"
+	"argosy/workflow/spec"
+)
+
+var (
+	// ErrGone says that the claimed run takes no more turns: it was deleted or has ended.
+	ErrGone = errors.New("the run takes no more turns")
+	// ErrFenced says that somebody else has gone on with the run.
+	ErrFenced = errors.New("the run has gone on without this turn")
+)
+
+// Store is where runs live.
+type Store interface {
+	Specs
+	// Claim takes a run that is due, or waits for one. A nil Turn says that none came.
+	Claim(ctx context.Context, wait time.Duration) (Turn, error)
+}
+
+// Turn is a claimed run, for the time of a lease.
+type Turn interface {
+	// Begin takes the run's fencing token and loads it. ErrGone ends the turn.
+	Begin(ctx context.Context) (*Loaded, error)
+	// Nodes loads more nodes; nil for one that does not exist.
+	Nodes(ctx context.Context, keys []workflow.Key) (map[workflow.Key]*workflow.Node, error)
+	// Commit writes what the turn decided, all or nothing; ErrFenced drops it. It returns
+	// what is to be dispatched.
+	Commit(ctx context.Context, c *Commit) ([]Delivery, error)
+	// Dispatch sends deliveries to their pools.
+	Dispatch(ctx context.Context, d []Delivery) error
+	// Settle ends the turn; sent counts the deliveries that were dispatched.
+	Settle(ctx context.Context, sent int) error
+}
+
+// Loaded is what a turn starts from.
+type Loaded struct {
+	Run      *workflow.Run
+	Digest   string
+	State    workflow.State
+	Now      workflow.Millis // the store's clock
+	Events   []workflow.Event
+	Nodes    map[workflow.Key]*workflow.Node
+	Complete bool
+	Lost     []Lost     // deliveries that nobody will report
+	Out      []Delivery // committed by an earlier turn, perhaps not dispatched
+}
+
+// Delivery is one sending of a node to a pool. Its number counts from 1.
+type Delivery struct {
+	Run    string
+	Key    workflow.Key
+	Number int
+	Pool   string
+}
+
+// Lost is a delivery whose worker died, or that the queue lost.
+type Lost struct {
+	Delivery
+	Worker string // that had it, "" if none did
+}
+
+// Commit is what a turn decided.
+type Commit struct {
+	State  *workflow.State
+	Nodes  []*workflow.Node
+	Send   []Delivery
+	Drop   []workflow.Key // nodes whose lost delivery is given up
+	Timers []workflow.Timer
+	Cancel *Cancel // end everything in flight, but for Send
+	More   bool    // take another turn at once
+}
+
+// Cancel is how deliveries end that no worker had claimed.
+type Cancel struct {
+	Phase   spec.NodePhase
+	Message string
+}
