@@ -1,0 +1,14 @@
+// Package process runs steps as local processes: the executor of the embedded mode, where
+// there is no cluster.
+//
+// Each step gets a sandbox (package sandbox): the host's programs and files, on which it may
+// write as it likes without anybody else ever seeing it, an empty /tmp, processes of its own
+// that all end with it, and nothing of the worker's environment. A template's image is not
+// looked at; its command must be a program of the host. Network and hostname are the host's.
+//
+// Inputs are staged and outputs collected by the worker's decorators, through the sandbox's
+// view of the step's files.
+//
+// What a template asks for and only a cluster can give (volumes other than emptyDir,
+// variables from secrets, sidecars) is refused as Error with class "invalid".
+package process
