@@ -1,0 +1,134 @@
+package queue
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"argosy/workflow"
+	"argosy/workflow/spec"
+)
+
+// Commit is what a turn decided.
+type Commit struct {
+	State *workflow.State // Finished != 0 ends the run
+	Nodes []*workflow.Node
+	// Send are first deliveries of nodes, and the next ones of lost ones (Lost.Again).
+	Send []Delivery
+	// Drop are nodes whose delivery was lost and is given up.
+	Drop   []workflow.Key
+	Timers []workflow.Timer
+	// Cancel ends everything in flight, but for what is in Send.
+	Cancel *Cancel
+	// More asks for another turn at once.
+	More bool
+}
+
+// Cancel is how deliveries end that no worker has claimed. Workers end what they hold by
+// themselves, when Tasks.Renew tells them.
+type Cancel struct {
+	Phase   spec.NodePhase
+	Message string
+}
+
+// Committed is what follows from a commit.
+type Committed struct {
+	Version int64
+	// Next is what to settle with.
+	Next workflow.Millis
+	// Out are the deliveries to dispatch, those of an earlier turn that may not have
+	// dispatched them included.
+	Out []Delivery
+}
+
+// orders is the first argument of commit.lua.
+type orders struct {
+	Run      string    `json:"run"`
+	Token    int64     `json:"tok"`
+	Version  int64     `json:"ver"`
+	Events   int       `json:"events"`
+	Check    int64     `json:"check"`
+	Finished bool      `json:"finished,omitempty"`
+	More     bool      `json:"more,omitempty"`
+	Fired    []string  `json:"fired,omitempty"`
+	Timers   [][2]any  `json:"timers,omitempty"`
+	Drop     []string  `json:"drop,omitempty"`
+	Send     [][3]any  `json:"send,omitempty"`
+	Cancel   *ordersOf `json:"cancel,omitempty"`
+}
+
+type ordersOf struct {
+	Phase   string `json:"p"`
+	Message string `json:"m"`
+}
+
+// Commit writes what a turn decided, all or nothing: ErrFenced when the run has gone on
+// without it. A turn commits once; to repeat a commit whose answer was lost is safe.
+func (t *Turns) Commit(ctx context.Context, l *Loaded, c *Commit) (*Committed, error) {
+	id := l.Run.ID
+	o := orders{
+		Run: id, Token: l.Token, Version: l.Version, Events: l.read, Check: t.opts.Check.Milliseconds(),
+		Finished: c.State.Finished != 0, More: c.More, Fired: l.fired,
+	}
+	for _, timer := range c.Timers {
+		o.Timers = append(o.Timers, [2]any{timer.Name + "|" + string(timer.Key), int64(timer.At)})
+	}
+	for _, k := range c.Drop {
+		o.Drop = append(o.Drop, string(k))
+	}
+	for _, d := range c.Send {
+		o.Send = append(o.Send, [3]any{d.Number, d.Pool, string(d.Key)})
+	}
+	if c.Cancel != nil {
+		o.Cancel = &ordersOf{Phase: string(c.Cancel.Phase), Message: c.Cancel.Message}
+	}
+	args, err := commitArgs(o, c)
+	if err != nil {
+		return nil, fmt.Errorf("committing a turn of run %s: %w", id, err)
+	}
+	v, err := t.conn.run(ctx, t.conn.scripts.commit, runKeys(id), args...)
+	if err != nil {
+		return nil, fmt.Errorf("committing a turn of run %s: %w", id, err)
+	}
+	answer := asList(v)
+	if len(answer) != 3 {
+		return nil, fmt.Errorf("committing a turn of run %s: %w", id, ErrFenced)
+	}
+	out, err := parseOuts(id, asList(answer[2]))
+	if err != nil {
+		return nil, fmt.Errorf("committing a turn of run %s: %w", id, err)
+	}
+	return &Committed{Version: asInt(answer[0]), Next: workflow.Millis(asInt(answer[1])), Out: out}, nil
+}
+
+func commitArgs(o orders, c *Commit) ([]any, error) {
+	head, err := json.Marshal(o)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the orders: %w", err)
+	}
+	state, err := json.Marshal(c.State)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the state: %w", err)
+	}
+	args := make([]any, 0, 2+2*len(c.Nodes))
+	args = append(args, head, state)
+	for _, n := range c.Nodes {
+		data, err := workflow.EncodeNode(n)
+		if err != nil {
+			return nil, fmt.Errorf("encoding node %q: %w", n.Key, err)
+		}
+		args = append(args, string(n.Key), data)
+	}
+	return args, nil
+}
+
+// Dispatch hands committed deliveries to the broker. Settle then takes them off the run.
+func (t *Turns) Dispatch(ctx context.Context, deliveries []Delivery) error {
+	if len(deliveries) == 0 {
+		return nil
+	}
+	if err := t.broker.Send(ctx, deliveries); err != nil {
+		return fmt.Errorf("dispatching %d deliveries of run %s: %w", len(deliveries), deliveries[0].Run, err)
+	}
+	return nil
+}

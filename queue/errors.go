@@ -1,0 +1,40 @@
+package queue
+
+import (
+	"errors"
+	"fmt"
+)
+
+var (
+	// ErrExists says that another run has the name.
+	ErrExists = errors.New("a run of that name exists already")
+	// ErrNotFound says that there is no such run.
+	ErrNotFound = errors.New("no such run")
+	// ErrFinished says that the run has ended and takes no more turns or signals.
+	ErrFinished = errors.New("the run has finished")
+	// ErrFenced says that somebody else has gone on with the run or the delivery: what was
+	// to be written must be dropped.
+	ErrFenced = errors.New("superseded")
+)
+
+// Refusal tells why a delivery must not be run.
+type Refusal string
+
+// The refusals of Tasks.Claim.
+const (
+	RefusedGone       Refusal = "gone"       // the run was deleted
+	RefusedEnded      Refusal = "ended"      // the node has ended, or was cancelled before its start
+	RefusedSuperseded Refusal = "superseded" // a later delivery of the node was sent
+	RefusedLeased     Refusal = "leased"     // a worker holds this very delivery
+	RefusedCancelled  Refusal = "cancelled"  // its lease passed after the run was asked to stop
+)
+
+// Refused is the error of a claim that must not be run: drop the delivery.
+type Refused struct {
+	Delivery Delivery
+	Reason   Refusal
+}
+
+func (e *Refused) Error() string {
+	return fmt.Sprintf("delivery %s is refused: %s", e.Delivery.ID(), e.Reason)
+}

@@ -1,0 +1,70 @@
+package queue
+
+import (
+	"fmt"
+	"hash/fnv"
+	"strconv"
+
+	"argosy/workflow"
+)
+
+// Every key that this package uses, by slot. asynq's own are at the end.
+
+// shards is the number of due sets that runs are spread over. Every process must agree on it.
+const shards = 8
+
+// A run's slot.
+
+func runTag(id string) string    { return "{r:" + id + "}:" }
+func metaKey(id string) string   { return runTag(id) + "meta" }   // hash: see create.lua
+func nodesKey(id string) string  { return runTag(id) + "nodes" }  // hash: key -> Node JSON
+func inKey(id string) string     { return runTag(id) + "in" }     // list: Event JSON, not yet applied
+func outKey(id string) string    { return runTag(id) + "out" }    // list: number|pool|key, committed and not yet sent
+func flyKey(id string) string    { return runTag(id) + "fly" }    // hash: key -> state|number|expiry|pool|worker
+func timersKey(id string) string { return runTag(id) + "timers" } // zset: name|key by millis
+func logsKey(id string) string   { return runTag(id) + "logs" }   // set: the run's live log streams
+
+func logKey(id string, k workflow.Key) string {
+	return runTag(id) + "log:" + strconv.FormatUint(hash64(string(k)), 16)
+}
+
+// A shard's slot.
+
+func shardOf(id string) int {
+	h := fnv.New32a()
+	h.Write([]byte(id))
+	return int(h.Sum32() % shards)
+}
+
+func dueKey(shard int) string   { return fmt.Sprintf("due:{%d}", shard) }   // zset: run by the millis of its next turn
+func takenKey(shard int) string { return fmt.Sprintf("taken:{%d}", shard) } // hash: run -> 0 | 1, see ring.lua
+func bellKey(shard int) string  { return fmt.Sprintf("bell:{%d}", shard) }  // list: one entry a ring
+
+// A namespace's slots, and keys of their own.
+
+func namesKey(ns string) string    { return "names:{" + ns + "}" } // hash: name -> run
+func indexKey(ns string) string    { return "runs:{" + ns + "}" }  // zset: run by millis of creation
+func specKey(digest string) string { return "spec:" + digest }     // string: spec JSON
+
+const namespacesKey = "namespaces" // set
+
+// changedChannel carries the version of each commit of the run.
+func changedChannel(id string) string { return "run:" + id }
+
+// A pool's slot, which asynq's keys share.
+
+func poolBellKey(pool string) string { return "bell:{" + pool + "}" } // list: one entry a ring
+
+func pendingKey(pool string) string { return "asynq:{" + pool + "}:pending" } // list of task ids
+func pausedKey(pool string) string  { return "asynq:{" + pool + "}:paused" }
+func activeKey(pool string) string  { return "asynq:{" + pool + "}:active" } // list of task ids
+func taskPrefix(pool string) string { return "asynq:{" + pool + "}:t:" }     // hash: msg, state, pending_since
+func retryKey(pool string) string   { return "asynq:{" + pool + "}:retry" }  // zset of task ids
+
+const poolsKey = "asynq:queues" // set: every pool that something was ever sent to
+
+func hash64(s string) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(s))
+	return h.Sum64()
+}

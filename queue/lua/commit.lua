@@ -1,0 +1,87 @@
+-- Commits a turn, all or nothing.
+-- KEYS: 1 meta  2 nodes  3 in  4 out  5 fly  6 timers
+-- ARGV: 1 orders, JSON {tok, ver, events, check, finished, more, run,
+--          fired: [member], timers: [[member, millis; 0 removes]],
+--          drop: [key], send: [[number, pool, key]], cancel: {p, m} or none}
+--       2 state JSON  3.. nodes: key, JSON, ..
+-- Returns 0 when the run has gone on without us, else {version, next, out}: next is the
+-- millis of the next turn, 0 for none, and out all that is to be sent.
+local o = cjson.decode(ARGV[1])
+local meta = redis.call('HMGET', KEYS[1], 'tok', 'ver', 'next', 'chk')
+if tonumber(meta[1]) ~= o.tok then
+  return 0
+end
+if tonumber(meta[2]) == o.ver + 1 then
+  -- One token commits a version once: this is our own commit, whose answer was lost.
+  return {o.ver + 1, tonumber(meta[3]), redis.call('LRANGE', KEYS[4], 0, -1)}
+end
+if tonumber(meta[2]) ~= o.ver then
+  return 0
+end
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+
+for first = 3, #ARGV, 1000 do
+  redis.call('HSET', KEYS[2], unpack(ARGV, first, math.min(first + 999, #ARGV)))
+end
+redis.call('HSET', KEYS[1], 'state', ARGV[2], 'ver', o.ver + 1)
+redis.call('PUBLISH', 'run:' .. o.run, o.ver + 1)
+
+if o.finished then
+  redis.call('HSET', KEYS[1], 'fin', now, 'next', 0)
+  redis.call('DEL', KEYS[3], KEYS[4], KEYS[5], KEYS[6])
+  return {o.ver + 1, 0, {}}
+end
+
+if o.events > 0 then
+  redis.call('LTRIM', KEYS[3], o.events, -1)
+end
+for _, member in ipairs(o.fired or {}) do
+  redis.call('ZREM', KEYS[6], member)
+end
+for _, timer in ipairs(o.timers or {}) do
+  if timer[2] > 0 then
+    redis.call('ZADD', KEYS[6], timer[2], timer[1])
+  else
+    redis.call('ZREM', KEYS[6], timer[1])
+  end
+end
+
+for _, key in ipairs(o.drop or {}) do
+  redis.call('HDEL', KEYS[5], key)
+end
+if o.cancel then
+  -- What a worker holds it ends itself, on renewal; what nobody has started ends here.
+  local fly = redis.call('HGETALL', KEYS[5])
+  for i = 1, #fly, 2 do
+    local state, rest = string.match(fly[i + 1], '^(%a+)(|.*)$')
+    if state == 'held' then
+      redis.call('HSET', KEYS[5], fly[i], 'cancel' .. rest)
+    elseif state == 'sent' then
+      redis.call('HDEL', KEYS[5], fly[i])
+      redis.call('RPUSH', KEYS[3], cjson.encode({k = 'result', n = fly[i],
+        r = {p = o.cancel.p, m = o.cancel.m}}))
+    end
+  end
+end
+for _, s in ipairs(o.send or {}) do
+  local number = string.format('%.0f', s[1])
+  redis.call('HSET', KEYS[5], s[3], 'sent|' .. number .. '|' ..
+    string.format('%.0f', now + o.check) .. '|' .. s[2] .. '|')
+  redis.call('RPUSH', KEYS[4], number .. '|' .. s[2] .. '|' .. s[3])
+end
+
+local following = 0
+local timer = redis.call('ZRANGE', KEYS[6], 0, 0, 'WITHSCORES')
+if timer[2] then
+  following = tonumber(timer[2])
+end
+local look = tonumber(meta[4]) + o.check
+if redis.call('HLEN', KEYS[5]) > 0 and (following == 0 or following > look) then
+  following = look
+end
+if o.more or redis.call('LLEN', KEYS[3]) > 0 then
+  following = now
+end
+redis.call('HSET', KEYS[1], 'next', string.format('%.0f', following))
+return {o.ver + 1, following, redis.call('LRANGE', KEYS[4], 0, -1)}

@@ -1,0 +1,240 @@
+package queue
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+
+	"argosy/workflow"
+)
+
+// Runs is the side of whoever submits and looks at runs: the server and the CLI.
+type Runs struct {
+	*Specs
+	conn *Conn
+}
+
+// NewRuns makes the side of the server and the CLI.
+func NewRuns(c *Conn) *Runs { return &Runs{Specs: c.specs, conn: c} }
+
+// submitGuard makes a run due for a first look before anything of it is written, so that a
+// crash in the middle of a submit leaves either nothing or a run that starts.
+const submitGuardMillis = 5000
+
+// Submit creates a run and has it started. To repeat it with the same run is safe.
+// ErrExists: another run has the name.
+func (r *Runs) Submit(ctx context.Context, run *workflow.Run, specJSON []byte) error {
+	header, err := json.Marshal(run)
+	if err != nil {
+		return fmt.Errorf("encoding run %s: %w", run.ID, err)
+	}
+	if err := r.reserve(ctx, run); err != nil {
+		return fmt.Errorf("reserving the name %s/%s: %w", run.Namespace, run.Name, err)
+	}
+	digest := Digest(specJSON)
+	_, err = r.conn.inOrder(ctx,
+		command("set", specKey(digest), specJSON, "nx"),
+		call(r.conn.scripts.create, []string{metaKey(run.ID)}, header, digest, "{}", run.Name, run.Namespace),
+		command("zadd", indexKey(run.Namespace), int64(run.Created), run.ID),
+		command("sadd", namespacesKey, run.Namespace),
+		r.conn.ring(run.ID))
+	if err != nil {
+		return fmt.Errorf("creating run %s: %w", run.ID, err)
+	}
+	return nil
+}
+
+func (r *Runs) reserve(ctx context.Context, run *workflow.Run) error {
+	names := namesKey(run.Namespace)
+	for {
+		cmds, err := r.conn.inOrder(ctx,
+			r.conn.ringIn(run.ID, submitGuardMillis),
+			command("hsetnx", names, run.Name, run.ID),
+			command("hget", names, run.Name))
+		if err != nil {
+			return err
+		}
+		owner := asString(cmds[2].Val())
+		switch owner {
+		case run.ID:
+			return nil
+		case "":
+			continue // freed between the two commands
+		}
+		stale, err := r.abandoned(ctx, owner)
+		if err != nil {
+			return err
+		}
+		if !stale {
+			// The guard finds no run and goes by itself.
+			return ErrExists
+		}
+		v, err := r.conn.run(ctx, r.conn.scripts.takename, []string{names}, run.Name, owner, run.ID)
+		if err != nil {
+			return err
+		}
+		if asInt(v) == 1 {
+			return nil
+		}
+	}
+}
+
+// abandoned says that a run's submit died after taking the name: it was not created, and
+// nobody is about to, since its guard is gone.
+func (r *Runs) abandoned(ctx context.Context, id string) (bool, error) {
+	cmds, err := r.conn.inOrder(ctx,
+		command("zscore", dueKey(shardOf(id)), id),
+		command("exists", metaKey(id)))
+	if err != nil {
+		return false, err
+	}
+	return errors.Is(cmds[0].Err(), redis.Nil) && asInt(cmds[1].Val()) == 0, nil
+}
+
+// RunID finds a run by its name.
+func (r *Runs) RunID(ctx context.Context, namespace, name string) (string, error) {
+	id, err := r.conn.client.HGet(ctx, namesKey(namespace), name).Result()
+	if errors.Is(err, redis.Nil) {
+		return "", fmt.Errorf("finding run %s/%s: %w", namespace, name, ErrNotFound)
+	} else if err != nil {
+		return "", fmt.Errorf("finding run %s/%s: %w", namespace, name, err)
+	}
+	return id, nil
+}
+
+// Snapshot is a run at one moment.
+type Snapshot struct {
+	Run     *workflow.Run
+	Digest  string
+	State   workflow.State
+	Version int64 // grows with every commit
+	// Nodes and Flights are Load's.
+	Nodes   map[workflow.Key]*workflow.Node
+	Flights map[workflow.Key]Flight // deliveries that have not ended
+}
+
+// Load reads a whole run.
+func (r *Runs) Load(ctx context.Context, id string) (*Snapshot, error) {
+	pipe := r.conn.client.TxPipeline()
+	meta := pipe.HMGet(ctx, metaKey(id), metaFields...)
+	nodes := pipe.HGetAll(ctx, nodesKey(id))
+	fly := pipe.HGetAll(ctx, flyKey(id))
+	if _, err := pipe.Exec(ctx); err != nil {
+		return nil, fmt.Errorf("loading run %s: %w", id, err)
+	}
+	s, err := decodeMeta(id, meta.Val())
+	if err != nil {
+		return nil, fmt.Errorf("loading run %s: %w", id, err)
+	}
+	s.Nodes = make(map[workflow.Key]*workflow.Node, len(nodes.Val()))
+	for k, data := range nodes.Val() {
+		if err := addNode(s.Nodes, workflow.Key(k), data); err != nil {
+			return nil, fmt.Errorf("loading run %s: %w", id, err)
+		}
+	}
+	s.Flights = make(map[workflow.Key]Flight, len(fly.Val()))
+	for k, text := range fly.Val() {
+		f, err := parseFlight(id, k, text)
+		if err != nil {
+			return nil, fmt.Errorf("loading run %s: %w", id, err)
+		}
+		if f.State == FlightSent {
+			f.Worker = "" // a mark of ours, see markTaken
+		}
+		s.Flights[f.Key] = f
+	}
+	return s, nil
+}
+
+// Head reads a run without its nodes and flights.
+func (r *Runs) Head(ctx context.Context, id string) (*Snapshot, error) {
+	values, err := r.conn.client.HMGet(ctx, metaKey(id), metaFields...).Result()
+	if err != nil {
+		return nil, fmt.Errorf("loading run %s: %w", id, err)
+	}
+	s, err := decodeMeta(id, values)
+	if err != nil {
+		return nil, fmt.Errorf("loading run %s: %w", id, err)
+	}
+	return s, nil
+}
+
+// Nodes reads some nodes of a run; nil: there is no such node.
+func (r *Runs) Nodes(ctx context.Context, id string, keys []workflow.Key) (map[workflow.Key]*workflow.Node, error) {
+	return r.conn.nodes(ctx, id, keys)
+}
+
+var metaFields = []string{"run", "digest", "state", "ver"}
+
+func decodeMeta(id string, values []any) (*Snapshot, error) {
+	if len(values) != len(metaFields) || values[0] == nil {
+		return nil, ErrNotFound
+	}
+	s := &Snapshot{Digest: asString(values[1])}
+	if err := json.Unmarshal([]byte(asString(values[0])), &s.Run); err != nil {
+		return nil, fmt.Errorf("decoding the header of run %s: %w", id, err)
+	}
+	if err := json.Unmarshal([]byte(asString(values[2])), &s.State); err != nil {
+		return nil, fmt.Errorf("decoding the state of run %s: %w", id, err)
+	}
+	if _, err := fmt.Sscan(asString(values[3]), &s.Version); err != nil {
+		return nil, fmt.Errorf("decoding the version of run %s: %w", id, err)
+	}
+	return s, nil
+}
+
+// Signal hands an event from outside to a run: ErrNotFound, ErrFinished.
+func (r *Runs) Signal(ctx context.Context, id string, event workflow.Event) error {
+	data, err := json.Marshal(event)
+	if err != nil {
+		return fmt.Errorf("encoding a signal to run %s: %w", id, err)
+	}
+	cmds, err := r.conn.inOrder(ctx,
+		call(r.conn.scripts.signal, []string{metaKey(id), inKey(id)}, data),
+		r.conn.ring(id))
+	if err != nil {
+		return fmt.Errorf("signalling run %s: %w", id, err)
+	}
+	switch asInt(cmds[0].Val()) {
+	case 0:
+		return fmt.Errorf("signalling run %s: %w", id, ErrNotFound)
+	case -1:
+		return fmt.Errorf("signalling run %s: %w", id, ErrFinished)
+	}
+	return nil
+}
+
+// Delete removes everything of a run, in whatever phase. What its workers still run they
+// lose at their next renewal; stop a run first to have it end in order. Deleting twice is
+// safe; ErrNotFound when there is nothing of it.
+func (r *Runs) Delete(ctx context.Context, id string) error {
+	s, err := r.Head(ctx, id)
+	if err != nil {
+		return fmt.Errorf("deleting: %w", err)
+	}
+	logs, err := r.conn.client.SMembers(ctx, logsKey(id)).Result()
+	if err != nil {
+		return fmt.Errorf("deleting run %s: %w", id, err)
+	}
+	k := shardOf(id)
+	del := []any{"del", metaKey(id), nodesKey(id), inKey(id), outKey(id), flyKey(id), timersKey(id), logsKey(id)}
+	for _, l := range logs {
+		del = append(del, l)
+	}
+	// The run itself goes last and at once: without it nobody could repeat this, and half of
+	// it could be taken for a run.
+	_, err = r.conn.inOrder(ctx,
+		call(r.conn.scripts.takename, []string{namesKey(s.Run.Namespace)}, s.Run.Name, id, ""),
+		command("zrem", indexKey(s.Run.Namespace), id),
+		command("zrem", dueKey(k), id),
+		command("hdel", takenKey(k), id),
+		command(del...),
+		command("publish", changedChannel(id), "deleted"))
+	if err != nil {
+		return fmt.Errorf("deleting run %s: %w", id, err)
+	}
+	return nil
+}

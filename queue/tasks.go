@@ -1,0 +1,131 @@
+package queue
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"argosy/workflow"
+)
+
+// Tasks is a worker's side: claim, renew, report. What it claims is the worker's own, by
+// the name it was made with, which no other worker may have, nor this one's successor.
+type Tasks struct {
+	*Specs
+	conn   *Conn
+	worker string
+	lease  time.Duration
+}
+
+// DefaultTaskLease is how long a claim lasts that is not renewed. Renew every third of it.
+const DefaultTaskLease = 6 * time.Second
+
+// NewTasks makes a worker's side; a lease of 0 is DefaultTaskLease.
+func NewTasks(c *Conn, worker string, lease time.Duration) *Tasks {
+	if lease == 0 {
+		lease = DefaultTaskLease
+	}
+	return &Tasks{Specs: c.specs, conn: c, worker: worker, lease: lease}
+}
+
+// Lease is how long a claim lasts that is not renewed.
+func (t *Tasks) Lease() time.Duration { return t.lease }
+
+// Claimed is what a worker needs to run a delivery, beside the spec.
+type Claimed struct {
+	Run    *workflow.Run
+	Digest string
+	Node   *workflow.Node
+	Now    workflow.Millis // Redis's clock
+}
+
+// Claim takes a delivery for this worker. A *Refused error says to drop it.
+func (t *Tasks) Claim(ctx context.Context, d Delivery) (*Claimed, error) {
+	keys := []string{metaKey(d.Run), nodesKey(d.Run), flyKey(d.Run)}
+	v, err := t.conn.run(ctx, t.conn.scripts.hold, keys, string(d.Key), d.Number, t.worker, t.lease.Milliseconds())
+	if err != nil {
+		return nil, fmt.Errorf("claiming delivery %s: %w", d.ID(), err)
+	}
+	if reason, ok := v.(string); ok {
+		return nil, &Refused{Delivery: d, Reason: Refusal(reason)}
+	}
+	answer := asList(v)
+	if len(answer) != 4 {
+		return nil, fmt.Errorf("claiming delivery %s: unexpected answer of %d parts", d.ID(), len(answer))
+	}
+	c := &Claimed{Digest: asString(answer[1]), Now: workflow.Millis(asInt(answer[3]))}
+	if err := json.Unmarshal([]byte(asString(answer[0])), &c.Run); err != nil {
+		return nil, fmt.Errorf("claiming delivery %s: decoding the run: %w", d.ID(), err)
+	}
+	if c.Node, err = workflow.DecodeNode(d.Key, []byte(asString(answer[2]))); err != nil {
+		return nil, fmt.Errorf("claiming delivery %s: %w", d.ID(), err)
+	}
+	return c, nil
+}
+
+// Renewal is what has become of a lease.
+type Renewal int
+
+// The answers of Renew.
+const (
+	RenewalLost   Renewal = iota // the delivery is not ours: end it, and do not report
+	RenewalOK                    // extended
+	RenewalCancel                // extended; the run was asked to stop: end it, and report
+)
+
+// Renew extends the leases of all deliveries that the worker holds, in one round trip, and
+// answers in their order.
+func (t *Tasks) Renew(ctx context.Context, deliveries []Delivery) ([]Renewal, error) {
+	byRun := map[string][]int{}
+	var runs []string
+	for i, d := range deliveries {
+		if byRun[d.Run] == nil {
+			runs = append(runs, d.Run)
+		}
+		byRun[d.Run] = append(byRun[d.Run], i)
+	}
+	steps := make([]step, 0, len(runs))
+	for _, run := range runs {
+		args := []any{t.worker, t.lease.Milliseconds()}
+		for _, i := range byRun[run] {
+			args = append(args, string(deliveries[i].Key), deliveries[i].Number)
+		}
+		steps = append(steps, call(t.conn.scripts.renew, []string{flyKey(run)}, args...))
+	}
+	cmds, err := t.conn.inOrder(ctx, steps...)
+	if err != nil {
+		return nil, fmt.Errorf("renewing %d leases: %w", len(deliveries), err)
+	}
+	renewals := make([]Renewal, len(deliveries))
+	for n, run := range runs {
+		answers := asList(cmds[n].Val())
+		for j, i := range byRun[run] {
+			if j < len(answers) {
+				renewals[i] = Renewal(asInt(answers[j]))
+			}
+		}
+	}
+	return renewals, nil
+}
+
+// Report hands in the result of a delivery that the worker holds and rings for its run.
+// ErrFenced says that it was not accepted: another delivery counts, or this one was
+// reported before.
+func (t *Tasks) Report(ctx context.Context, d Delivery, r workflow.Result) error {
+	event, err := json.Marshal(workflow.Event{Kind: workflow.EventResult, Key: d.Key, Result: &r})
+	if err != nil {
+		return fmt.Errorf("encoding the result of delivery %s: %w", d.ID(), err)
+	}
+	cmds, err := t.conn.inOrder(ctx,
+		call(t.conn.scripts.report, []string{flyKey(d.Run), inKey(d.Run)}, string(d.Key), d.Number, t.worker, event),
+		t.conn.ring(d.Run))
+	if err != nil && (cmds[0].Err() != nil || asInt(cmds[0].Val()) != 1) {
+		return fmt.Errorf("reporting delivery %s: %w", d.ID(), err)
+	}
+	// Once accepted, a ring that failed only delays: the run is looked after anyway.
+	if asInt(cmds[0].Val()) != 1 {
+		return fmt.Errorf("reporting delivery %s: %w", d.ID(), ErrFenced)
+	}
+	return nil
+}

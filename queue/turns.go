@@ -1,0 +1,228 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"argosy/workflow"
+)
+
+// TurnOptions tune Turns; zero values mean the defaults.
+type TurnOptions struct {
+	// Lease is how long a turn may take before another coordinator takes the run: 5 s.
+	Lease time.Duration
+	// Check is the time between two looks at what a run has in flight: 3 s. A worker's death
+	// is seen within its lease and this.
+	Check time.Duration
+	// WholeNodes bounds the nodes that Begin reads unasked: 256.
+	WholeNodes int
+	// Events bounds the events of one turn: 1,000.
+	Events int
+}
+
+// Turns is the coordinator's side: claim, begin, commit, dispatch, settle. Any number of
+// goroutines and processes may take turns at once.
+type Turns struct {
+	*Specs
+	conn   *Conn
+	broker Broker
+	opts   TurnOptions
+	bell   *blocker
+
+	// listening is held by the one caller of Claim that talks to Redis; hot and wake are its.
+	listening chan struct{}
+	hot       [shards]bool      // may have another run due
+	wake      [shards]time.Time // when its next run is due, as far as was seen
+	swept     time.Time         // when every shard was last looked at
+	first     int               // the shard to look at first
+}
+
+// sweepEvery bounds the delay of what no bell was heard for.
+const sweepEvery = 2 * time.Second
+
+// NewTurns makes a coordinator's side. Close it after the last turn.
+func NewTurns(c *Conn, b Broker, o TurnOptions) *Turns {
+	if o.Lease == 0 {
+		o.Lease = 5 * time.Second
+	}
+	if o.Check == 0 {
+		o.Check = 3 * time.Second
+	}
+	if o.WholeNodes == 0 {
+		o.WholeNodes = 256
+	}
+	if o.Events == 0 {
+		o.Events = 1000
+	}
+	return &Turns{
+		Specs: c.specs, conn: c, broker: b, opts: o, bell: c.newBlocker(),
+		listening: make(chan struct{}, 1),
+	}
+}
+
+// Close releases what Claim waits on. No turn may be under way.
+func (t *Turns) Close() error { return t.bell.Close() }
+
+// Ticket is the right to take a run's turn, for the time of the lease.
+type Ticket struct {
+	Run   string
+	shard int
+	until int64 // the score that marks the claim
+}
+
+// Claim takes a run that is due, or waits for one at most for wait (0: does not wait). No
+// ticket and no error means that none was due.
+func (t *Turns) Claim(ctx context.Context, wait time.Duration) (*Ticket, error) {
+	deadline := time.Now().Add(wait)
+	if wait == 0 {
+		select {
+		case t.listening <- struct{}{}:
+		default:
+			return nil, nil
+		}
+	} else {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		select {
+		case t.listening <- struct{}{}:
+		case <-timer.C:
+			return nil, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	defer func() { <-t.listening }()
+	for {
+		ticket, err := t.claimSeen(ctx)
+		if ticket != nil || err != nil {
+			return ticket, err
+		}
+		left := time.Until(deadline)
+		if left <= 0 {
+			return nil, nil
+		}
+		if err := t.listen(ctx, left); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// claimSeen tries the shards that are known or may be suspected to have a run due.
+func (t *Turns) claimSeen(ctx context.Context) (*Ticket, error) {
+	now := time.Now()
+	sweep := now.Sub(t.swept) >= sweepEvery
+	if sweep {
+		t.swept = now
+	}
+	for k := range shards {
+		if !t.wake[k].IsZero() && !t.wake[k].After(now) {
+			t.hot[k], t.wake[k] = true, time.Time{}
+		}
+		t.hot[k] = t.hot[k] || sweep
+	}
+	for i := range shards {
+		k := (t.first + i) % shards
+		if !t.hot[k] {
+			continue
+		}
+		t.first = k + 1 // a busy shard must not starve the others
+		ticket, err := t.claimFrom(ctx, k)
+		if ticket != nil || err != nil {
+			return ticket, err
+		}
+	}
+	return nil, nil
+}
+
+func (t *Turns) claimFrom(ctx context.Context, k int) (*Ticket, error) {
+	v, err := t.conn.run(ctx, t.conn.scripts.claim, []string{dueKey(k), takenKey(k)}, t.opts.Lease.Milliseconds())
+	if err != nil {
+		return nil, fmt.Errorf("claiming a run: %w", err)
+	}
+	answer := asList(v)
+	if len(answer) != 3 {
+		return nil, fmt.Errorf("claiming a run: unexpected answer %v", v)
+	}
+	wait := asInt(answer[2])
+	t.hot[k] = wait == 0
+	t.wake[k] = time.Time{}
+	if wait > 0 {
+		t.wake[k] = time.Now().Add(time.Duration(wait) * time.Millisecond)
+	}
+	if run := asString(answer[0]); run != "" {
+		return &Ticket{Run: run, shard: k, until: asInt(answer[1])}, nil
+	}
+	return nil, nil
+}
+
+// listen waits for a ring, or until a run that was seen comes due.
+func (t *Turns) listen(ctx context.Context, wait time.Duration) error {
+	now := time.Now()
+	wait = min(wait, max(0, sweepEvery-now.Sub(t.swept)))
+	for _, at := range t.wake {
+		if !at.IsZero() {
+			wait = min(wait, max(0, at.Sub(now)))
+		}
+	}
+	bells := make([]string, shards)
+	for k := range bells {
+		bells[k] = bellKey(k)
+	}
+	// 0 would be forever, and Redis's clock has a tick of 1 ms.
+	wait = max(wait, time.Millisecond)
+	err := t.bell.during(ctx, func() error {
+		rung, err := t.bell.Do(ctx, brpop(wait, bells...)...).StringSlice()
+		if err != nil {
+			return err
+		}
+		for k, bell := range bells {
+			t.hot[k] = t.hot[k] || bell == rung[0]
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return fmt.Errorf("waiting for a run to be due: %w", err)
+	}
+	return nil
+}
+
+// brpop is the command that pops a ring. go-redis's own rounds timeouts up to seconds.
+func brpop(wait time.Duration, bells ...string) []any {
+	args := make([]any, 0, len(bells)+2)
+	args = append(args, "brpop")
+	for _, b := range bells {
+		args = append(args, b)
+	}
+	return append(args, fmt.Sprintf("%.3f", wait.Seconds()))
+}
+
+// Settlement ends a turn.
+type Settlement struct {
+	// Next is when the run needs its next turn by Redis's clock: Committed.Next, or
+	// Loaded.Next when nothing was committed; 0 is never, unless something rings.
+	Next workflow.Millis
+	// Token and Sent take what was dispatched off the run's out list: Loaded.Token and the
+	// length of Committed.Out (or Loaded.Out).
+	Token int64
+	Sent  int
+}
+
+// Settle ends a turn. A turn whose lease passed has been taken over, and is left alone.
+func (t *Turns) Settle(ctx context.Context, ticket *Ticket, s Settlement) error {
+	c := t.conn
+	k := ticket.shard
+	steps := make([]step, 0, 2)
+	if s.Sent > 0 {
+		steps = append(steps, call(c.scripts.clear, []string{metaKey(ticket.Run), outKey(ticket.Run)}, s.Token, s.Sent))
+	}
+	steps = append(steps, call(c.scripts.settle, []string{dueKey(k), takenKey(k), bellKey(k)},
+		ticket.Run, ticket.until, int64(s.Next), sweepEvery.Milliseconds()))
+	if _, err := c.inOrder(ctx, steps...); err != nil {
+		return fmt.Errorf("settling run %s: %w", ticket.Run, err)
+	}
+	return nil
+}
