@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -81,7 +80,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	case "minio-binary":
 		return minioBinary(ctx, stdout, stderr)
 	case cluster.NodeCommand:
-		return node(args, stderr)
+		return cluster.RunNode(slog.New(slog.NewTextHandler(stderr, nil)))
 	default:
 		fmt.Fprint(stderr, usage)
 		return flag.ErrHelp
@@ -100,11 +99,11 @@ func up(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
+	if *kubeconfig == cluster.Kubeconfig {
+		*kubeconfig = ""
+	}
 	if *kubeconfig != "" && !*minioOnly {
-		if _, err := os.Stat(*kubeconfig); err != nil {
-			return fmt.Errorf("using another cluster: %w", err)
-		}
-		fmt.Fprintln(stderr, "using the cluster of KUBECONFIG; none is started")
+		fmt.Fprintln(stderr, "a kubeconfig is given: using that cluster, starting none (and no MinIO, see -minio-only)")
 		fmt.Fprintln(stdout, *kubeconfig)
 		return nil
 	}
@@ -146,7 +145,7 @@ func foreignKubeconfig() string {
 }
 
 func status(ctx context.Context, stdout io.Writer) error {
-	all, _ := cluster.Status(ctx)
+	all := cluster.Status(ctx)
 	table := tabwriter.NewWriter(stdout, 0, 4, 2, ' ', 0)
 	var outcome error
 	for _, h := range all {
@@ -257,16 +256,4 @@ func binaries(ctx context.Context, log io.Writer, minioOnly bool) (cluster.Binar
 	}
 	bin.CoreDNS, err = store.Ensure(ctx, cache.CoreDNS)
 	return bin, err
-}
-
-// node is this program started again, as process 1 of the node.
-func node(args []string, stderr io.Writer) error {
-	if os.Getpid() != 1 || len(args) != 2 {
-		return errors.New("the node is started by up")
-	}
-	var bin cluster.Binaries
-	if err := json.Unmarshal([]byte(args[0]), &bin); err != nil {
-		return fmt.Errorf("reading the node's plan: %w", err)
-	}
-	return cluster.RunNode(bin, args[1] == "true", slog.New(slog.NewTextHandler(stderr, nil)))
 }

@@ -17,7 +17,8 @@ type component struct {
 }
 
 // components lists the node's programs, each after those it waits for.
-func components(bin Binaries, minioOnly bool) []component {
+func components(p plan) []component {
+	bin := p.Binaries
 	minio := component{
 		name: "minio",
 		path: filepath.Join(bin.MinIO, "minio"),
@@ -28,7 +29,7 @@ func components(bin Binaries, minioOnly bool) []component {
 		},
 		probe: get("http://" + S3Endpoint + "/minio/health/live"),
 	}
-	if minioOnly {
+	if p.MinIOOnly {
 		return []component{minio}
 	}
 	pki := func(name string) string { return filepath.Join(pkiDir, name) }

@@ -17,6 +17,9 @@
 package cluster
 
 import (
+	"encoding/json"
+	"fmt"
+	"os"
 	"path/filepath"
 )
 
@@ -74,6 +77,7 @@ var Kubeconfig = in("kubeconfig")
 var (
 	lockFile   = Root + ".lock"
 	pidFile    = in("node.pid")
+	planFile   = in("plan.json")
 	logDir     = in("log")
 	pkiDir     = in("pki")
 	configDir  = in("config")
@@ -101,4 +105,33 @@ type Binaries struct {
 	Etcd       string
 	CoreDNS    string
 	MinIO      string
+}
+
+// plan tells the node what to run, and everyone later what it runs.
+type plan struct {
+	Binaries  Binaries
+	MinIOOnly bool
+}
+
+func (p plan) save() error {
+	body, err := json.MarshalIndent(p, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encoding the plan: %w", err)
+	}
+	if err := os.WriteFile(planFile, body, 0o644); err != nil {
+		return fmt.Errorf("writing the plan: %w", err)
+	}
+	return nil
+}
+
+func loadPlan() (plan, error) {
+	var p plan
+	body, err := os.ReadFile(planFile)
+	if err != nil {
+		return p, fmt.Errorf("reading the plan: %w", err)
+	}
+	if err := json.Unmarshal(body, &p); err != nil {
+		return p, fmt.Errorf("reading the plan: %w", err)
+	}
+	return p, nil
 }

@@ -22,7 +22,14 @@ const bootTimeout = 2 * time.Minute
 // RunNode is the node's process 1. It makes its corner of the kernel habitable, starts
 // the programs in order, and then only reaps. It never restarts one: a cluster that
 // lost a program is reported broken, and the next Up replaces it whole.
-func RunNode(bin Binaries, minioOnly bool, log *slog.Logger) error {
+func RunNode(log *slog.Logger) error {
+	if os.Getpid() != 1 {
+		return errors.New("the node is started by up, as process 1")
+	}
+	plan, err := loadPlan()
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeoutCause(context.Background(), bootTimeout,
 		fmt.Errorf("the node did not boot within %s", bootTimeout))
 	defer cancel()
@@ -37,7 +44,7 @@ func RunNode(bin Binaries, minioOnly bool, log *slog.Logger) error {
 	}
 	r := newReaper(log)
 	go r.run()
-	if err := r.boot(ctx, components(bin, minioOnly)); err != nil {
+	if err := r.boot(ctx, components(plan)); err != nil {
 		return err
 	}
 	log.Info("node has booted")

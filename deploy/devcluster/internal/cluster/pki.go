@@ -91,6 +91,11 @@ func (ca *authority) issue(id identity) error {
 	return ca.save(id.file, der, key)
 }
 
+// nodeAddresses are all by which the API server is called.
+func nodeAddresses() []net.IP {
+	return []net.IP{net.ParseIP(nodeIP), net.ParseIP(serviceIP), net.ParseIP(uplinkIP), net.ParseIP("127.0.0.1")}
+}
+
 // save writes name.crt, name.key, and name.pub for what wants a bare public key.
 func (ca *authority) save(name string, cert []byte, key *ecdsa.PrivateKey) error {
 	private, err := x509.MarshalPKCS8PrivateKey(key)
@@ -137,7 +142,7 @@ func writePKI(now time.Time) error {
 		{file: "service-account", user: "service-account"},
 		{
 			file: "apiserver", user: "kube-apiserver",
-			ips: []net.IP{net.ParseIP(nodeIP), net.ParseIP(serviceIP), net.ParseIP(uplinkIP), net.ParseIP("127.0.0.1")},
+			ips: nodeAddresses(),
 			names: []string{
 				"localhost", nodeName, "kubernetes", "kubernetes.default",
 				"kubernetes.default.svc", "kubernetes.default.svc.cluster.local",

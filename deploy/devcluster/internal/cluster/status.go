@@ -3,7 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
-	"os"
+	"time"
 
 	"argosy/deploy/devcluster/internal/proc"
 )
@@ -19,40 +19,52 @@ type Health struct {
 var errNotRunning = errors.New("not running")
 
 // Status asks every program. Without a node it says so of each.
-func Status(ctx context.Context) (all []Health, minioOnly bool) {
-	minioOnly = isMinIOOnly()
-	id, err := proc.Load(pidFile)
+func Status(ctx context.Context) []Health {
+	// Without a plan nothing runs, and what is missing is all of it.
+	p, err := loadPlan()
 	running := map[string]proc.Identity{}
-	if err == nil && id.Alive() {
-		running = proc.InNamespaceOf(id.PID)
+	if err == nil {
+		running = runningPrograms()
 	}
-	for _, c := range components(Binaries{}, minioOnly) {
+	var all []Health
+	for _, c := range components(p) {
 		h := Health{Name: c.name, PID: running[c.name].PID, Err: errNotRunning}
 		if h.PID != 0 {
 			h.Err = once(ctx, c.probe)
 		}
 		all = append(all, h)
 	}
-	return all, minioOnly
+	return all
 }
 
-// healthy says whether all that is wanted is there and does its work.
-func healthy(ctx context.Context, minioOnlyWanted bool) bool {
-	all, minioOnly := Status(ctx)
-	if minioOnly && !minioOnlyWanted {
+func runningPrograms() map[string]proc.Identity {
+	id, err := proc.Load(pidFile)
+	if err != nil || !id.Alive() {
+		return nil
+	}
+	return proc.InNamespaceOf(id.PID)
+}
+
+// patience is how long a program that runs may leave a question open. On a loaded
+// machine an answer can take seconds, and a cluster in use must not be swept for that.
+const patience = 15 * time.Second
+
+// settled says whether all that is wanted runs, and answers before patience ends.
+func settled(ctx context.Context, minioOnly bool) bool {
+	p, err := loadPlan()
+	if err != nil || p.MinIOOnly && !minioOnly {
 		return false
 	}
-	for _, h := range all {
-		if h.Err != nil {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for _, c := range components(p) {
+		// Looked up each time: a program may end while another is waited for.
+		if _, runs := runningPrograms()[c.name]; !runs {
+			return false
+		}
+		if err := await(ctx, c.name, c.probe); err != nil {
 			return false
 		}
 	}
-	return minioOnly || once(ctx, usable) == nil
-}
-
-// isMinIOOnly tells a node without Kubernetes by the kubeconfig it lacks.
-func isMinIOOnly() bool {
-	_, noKubeconfig := os.Stat(Kubeconfig)
-	_, noNode := os.Stat(pidFile)
-	return noKubeconfig != nil && noNode == nil
+	return p.MinIOOnly || await(ctx, "the default service account", usable) == nil
 }

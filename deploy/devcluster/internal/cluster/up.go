@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -42,7 +41,7 @@ func Up(ctx context.Context, opts Options) error {
 	defer unlock()
 	ctx, cancel := context.WithTimeoutCause(ctx, upTimeout, fmt.Errorf("not up within %s", upTimeout))
 	defer cancel()
-	if healthy(ctx, opts.MinIOOnly) {
+	if settled(ctx, opts.MinIOOnly) {
 		return nil
 	}
 	if err := Sweep(ctx); err != nil {
@@ -50,7 +49,7 @@ func Up(ctx context.Context, opts Options) error {
 	}
 	begin := time.Now()
 	if err := prepare(opts, begin); err != nil {
-		return err
+		return errors.Join(err, Sweep(context.WithoutCancel(ctx)))
 	}
 	if err := startNode(ctx, opts); err != nil {
 		return errors.Join(err, Sweep(context.WithoutCancel(ctx)))
@@ -73,6 +72,9 @@ func prepare(opts Options, now time.Time) error {
 			return fmt.Errorf("laying out %s: %w", Root, err)
 		}
 	}
+	if err := (plan{Binaries: opts.Binaries, MinIOOnly: opts.MinIOOnly}).save(); err != nil {
+		return err
+	}
 	if opts.MinIOOnly {
 		return nil
 	}
@@ -90,16 +92,12 @@ func prepare(opts Options, now time.Time) error {
 func startNode(ctx context.Context, opts Options) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	plan, err := json.Marshal(opts.Binaries)
-	if err != nil {
-		return fmt.Errorf("encoding the node's plan: %w", err)
-	}
 	out, err := os.Create(logOf("node"))
 	if err != nil {
 		return fmt.Errorf("starting the node: %w", err)
 	}
 	defer out.Close()
-	node := exec.Command("/proc/self/exe", NodeCommand, string(plan), strconv.FormatBool(opts.MinIOOnly))
+	node := exec.Command("/proc/self/exe", NodeCommand)
 	node.Args[0] = "devcluster-node"
 	node.Dir = "/"
 	node.Env = append(plainEnv(), marker)
@@ -137,7 +135,7 @@ func startNode(ctx context.Context, opts Options) error {
 			return err
 		}
 	}
-	for _, c := range components(opts.Binaries, opts.MinIOOnly) {
+	for _, c := range components(plan{Binaries: opts.Binaries, MinIOOnly: opts.MinIOOnly}) {
 		if err := await(ctx, c.name, c.probe); err != nil {
 			return err
 		}

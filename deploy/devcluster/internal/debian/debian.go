@@ -63,8 +63,6 @@ func Ensure(ctx context.Context, log io.Writer) error {
 		append([]string{"install", "-q", "-y", "--no-install-recommends"}, missing...),
 	} {
 		cmd := exec.CommandContext(ctx, "apt-get", args...)
-		// policy-rc.d would be the clean way to keep services from starting; a package's
-		// own containerd service is harmless, it lives in other folders than ours.
 		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
 		cmd.Stdout, cmd.Stderr = log, log
 		if err := cmd.Run(); err != nil {
