@@ -135,6 +135,7 @@ func (t *turn) abandon(k Key) {
 
 // start launches one node: a call without a loop, or one item of a loop.
 func (t *turn) start(k Key, c *call, item []byte) {
+	t.room-- // also what is skipped or fails at once is work of this turn
 	scope := t.callScope(c, item)
 	typ := spec.NodeTypePod
 	tmpl, err := t.v.Plan.template(c.template)

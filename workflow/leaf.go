@@ -6,7 +6,6 @@ import "argosy/workflow/spec"
 func (t *turn) startLeaf(n *Node) {
 	n.Phase, n.Started = spec.NodePending, t.now
 	t.put(n)
-	t.room--
 	t.delta.State.InFlight++
 	t.delta.State.Total++
 	t.delta.Dispatch = append(t.delta.Dispatch, n.Key)

@@ -216,7 +216,6 @@ func (t *turn) expandItems(n *Node, c *call, list items) {
 		n.Loop.Next++
 		n.Loop.Running++
 		item := list.at(i)
-		t.room-- // also an item that is skipped or fails at once is work of this turn
 		t.start(itemKey(n.Key, i, item), c, item)
 	}
 	t.settleLoop(n)

@@ -48,6 +48,7 @@ func (t *turn) attempt(n *Node) {
 		Inputs: n.Inputs, Vars: n.Vars, Item: n.Item, WantResult: n.WantResult, Started: t.now,
 	}
 	n.Retry.Attempts++
+	t.room--
 	t.put(n)
 	t.body(child, t.v.Plan.templates[n.Template])
 }

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"argosy/coordinator"
+	"argosy/queue"
+	"argosy/workflow"
+)
+
+// turnStore lets the coordinator take its turns in the queue.
+type turnStore struct{ *queue.Turns }
+
+func (s turnStore) Claim(ctx context.Context, wait time.Duration) (coordinator.Turn, error) {
+	ticket, err := s.Turns.Claim(ctx, wait)
+	if ticket == nil || err != nil {
+		return nil, err
+	}
+	return &turn{turns: s.Turns, ticket: ticket}, nil
+}
+
+// turn is one claimed run, from Begin to Settle.
+type turn struct {
+	turns  *queue.Turns
+	ticket *queue.Ticket
+	loaded *queue.Loaded
+	next   workflow.Millis // what to settle with
+}
+
+func (t *turn) Begin(ctx context.Context) (*coordinator.Loaded, error) {
+	l, err := t.turns.Begin(ctx, t.ticket)
+	if errors.Is(err, queue.ErrNotFound) || errors.Is(err, queue.ErrFinished) {
+		return nil, fmt.Errorf("%w: %w", coordinator.ErrGone, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	t.loaded, t.next = l, l.Next
+	lost := make([]coordinator.Lost, len(l.Lost))
+	for i, d := range l.Lost {
+		lost[i] = coordinator.Lost{Delivery: coordinator.Delivery(d.Delivery), Worker: d.Worker}
+	}
+	return &coordinator.Loaded{
+		Run: l.Run, Digest: l.Digest, State: l.State, Now: l.Now, Events: l.Events,
+		Nodes: l.Nodes, Complete: l.Complete, Lost: lost, Out: fromQueue(l.Out),
+	}, nil
+}
+
+func (t *turn) Nodes(ctx context.Context, keys []workflow.Key) (map[workflow.Key]*workflow.Node, error) {
+	return t.turns.Nodes(ctx, t.ticket.Run, keys)
+}
+
+func (t *turn) Commit(ctx context.Context, c *coordinator.Commit) ([]coordinator.Delivery, error) {
+	done, err := t.turns.Commit(ctx, t.loaded, &queue.Commit{
+		State: c.State, Nodes: c.Nodes, Send: toQueue(c.Send), Drop: c.Drop,
+		Timers: c.Timers, Cancel: (*queue.Cancel)(c.Cancel), More: c.More,
+	})
+	if errors.Is(err, queue.ErrFenced) {
+		return nil, fmt.Errorf("%w: %w", coordinator.ErrFenced, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	t.next = done.Next
+	return fromQueue(done.Out), nil
+}
+
+func (t *turn) Dispatch(ctx context.Context, d []coordinator.Delivery) error {
+	return t.turns.Dispatch(ctx, toQueue(d))
+}
+
+func (t *turn) Settle(ctx context.Context, sent int) error {
+	return t.turns.Settle(ctx, t.ticket, queue.Settlement{Next: t.next, Token: t.loaded.Token, Sent: sent})
+}
+
+func toQueue(in []coordinator.Delivery) []queue.Delivery {
+	out := make([]queue.Delivery, len(in))
+	for i, d := range in {
+		out[i] = queue.Delivery(d)
+	}
+	return out
+}
+
+func fromQueue(in []queue.Delivery) []coordinator.Delivery {
+	out := make([]coordinator.Delivery, len(in))
+	for i, d := range in {
+		out[i] = coordinator.Delivery(d)
+	}
+	return out
+}
