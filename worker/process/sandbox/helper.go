@@ -322,7 +322,7 @@ func lookPath(cmd *command) (string, error) {
 func executable(file string) error {
 	var st unix.Stat_t
 	if err := unix.Stat(file, &st); err != nil {
-		return err
+		return fmt.Errorf("stat %s: %w", file, err)
 	}
 	if st.Mode&unix.S_IFMT == unix.S_IFDIR {
 		return unix.EISDIR

@@ -204,7 +204,7 @@ func TestACommandThatCannotStart(t *testing.T) {
 		reason   string
 	}{
 		{[]string{"no-such-program"}, true, `exec: "no-such-program": executable file not found in $PATH`},
-		{[]string{"/no/such"}, true, `exec: "/no/such": no such file or directory`},
+		{[]string{"/no/such"}, true, `exec: "/no/such": stat /no/such: no such file or directory`},
 		{[]string{"/etc/passwd"}, true, `exec: "/etc/passwd": permission denied`},
 		{[]string{"/etc"}, true, `exec: "/etc": is a directory`},
 	} {
