@@ -64,8 +64,9 @@ cluster-status: $(DEVCLUSTER) ## tell how they are
 	$(DEVCLUSTER) status
 
 .PHONY: image
-image: build ## write the product's image to dist/argosy.tar, without Docker
-	go run ./deploy/image -o dist/argosy.tar $(BIN)/argosy $(BIN)/argosy-step
+image: $(BIN)/argosy-step ## write the product's image to dist/argosy.tar, without Docker
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w $(LDFLAGS)' -o dist/argosy ./cmd/argosy
+	go run ./deploy/image -o dist/argosy.tar product dist/argosy $(BIN)/argosy-step
 
 .PHONY: loadtest
 loadtest: $(BIN)/argosy ## run the load scenarios (ROW=hello for one) and write loadtest/results
