@@ -136,7 +136,10 @@ func (c Cache) Ensure(ctx context.Context, p Program) (string, error) {
 
 func (c Cache) build(ctx context.Context, p Program, home string) error {
 	fmt.Fprintf(c.Log, "building %s %s (once per machine; minutes from cold)\n", p.Name, p.Version)
-	tmp, err := os.MkdirTemp(filepath.Dir(home), ".building-")
+	if err := removeAbandoned(filepath.Dir(home)); err != nil {
+		return err
+	}
+	tmp, err := os.MkdirTemp(filepath.Dir(home), unfinished)
 	if err != nil {
 		return err
 	}
@@ -162,6 +165,24 @@ func (c Cache) build(ctx context.Context, p Program, home string) error {
 		}
 	}
 	return os.Rename(tmp, home)
+}
+
+// unfinished begins the name of a build that has not been put in its place.
+const unfinished = ".building-"
+
+// removeAbandoned removes what builders left that were killed. The lock is held, so
+// none of it is in the making.
+func removeAbandoned(parent string) error {
+	abandoned, err := filepath.Glob(filepath.Join(parent, unfinished+"*"))
+	if err != nil {
+		return err
+	}
+	for _, path := range abandoned {
+		if err := os.RemoveAll(path); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func exists(path string) bool {

@@ -75,9 +75,16 @@ func TestAFailedBuildLeavesNothingBehind(t *testing.T) {
 			t.Errorf("%s is left", e.Name())
 		}
 	}
+	abandoned := filepath.Join(c.Root, hello.Name, unfinished+"1")
+	if err := os.Mkdir(abandoned, 0o755); err != nil {
+		t.Fatal(err)
+	}
 	write(t, c, "main.go", helloWorld)
 	if _, err := c.Ensure(context.Background(), hello); err != nil {
 		t.Errorf("building once mended: %v", err)
+	}
+	if exists(abandoned) {
+		t.Error("what a killed builder left is still there")
 	}
 }
 
