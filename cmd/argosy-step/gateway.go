@@ -1,0 +1,157 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"argosy/worker/handover"
+)
+
+// gateway is the worker's side of the handover, by HTTP.
+type gateway struct {
+	url, token string
+	patience   time.Duration // with a gateway that cannot be reached
+	client     *http.Client
+}
+
+var (
+	errNotFound = errors.New("not found")
+	// errRefused says that nothing more is wanted of this pod.
+	errRefused = errors.New("the gateway refuses this step")
+)
+
+// serverTries is how often a request is tried that the gateway answers with an error of its
+// store.
+const serverTries = 4
+
+func newGateway(url, token string, patience time.Duration) *gateway {
+	return &gateway{
+		url: url, token: token, patience: patience,
+		client: &http.Client{Transport: &http.Transport{
+			Proxy:                 nil, // the gateway is in the cluster, and the user's proxy is not for us
+			DialContext:           (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+			ResponseHeaderTimeout: 10 * time.Minute, // a large upload is answered when it is stored
+			IdleConnTimeout:       30 * time.Second,
+		}},
+	}
+}
+
+// get hands what the gateway has at the path to consume. A try that breaks starts over.
+func (g *gateway) get(ctx context.Context, path string, consume func(io.Reader) error) error {
+	return g.persist(ctx, func() error {
+		resp, err := g.do(ctx, http.MethodGet, path, nil)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		if err := consume(resp.Body); err != nil {
+			return &serverError{err.Error()}
+		}
+		return nil
+	})
+}
+
+// put streams what write writes to the path. A try that breaks starts over.
+func (g *gateway) put(ctx context.Context, path string, write func(io.Writer) error) error {
+	return g.persist(ctx, func() error {
+		r, w := io.Pipe()
+		defer r.Close() // ends the writer if the gateway answered early
+		written := make(chan error, 1)
+		go func() {
+			err := write(w)
+			w.CloseWithError(err)
+			written <- err
+		}()
+		resp, err := g.do(ctx, http.MethodPut, path, r)
+		r.Close()
+		if werr := <-written; werr != nil && !errors.Is(werr, io.ErrClosedPipe) {
+			err = &localError{werr}
+		}
+		if err != nil {
+			return err
+		}
+		return resp.Body.Close()
+	})
+}
+
+func (g *gateway) putOutcome(ctx context.Context, data []byte) error {
+	return g.persist(ctx, func() error {
+		resp, err := g.do(ctx, http.MethodPut, handover.PathOutcome, bytes.NewReader(data))
+		if err != nil {
+			return err
+		}
+		return resp.Body.Close()
+	})
+}
+
+// serverError is an answer that may be better next time.
+type serverError struct{ text string }
+
+func (e *serverError) Error() string { return e.text }
+
+// localError is trouble on this side; trying again does not help.
+type localError struct{ err error }
+
+func (e *localError) Error() string { return e.err.Error() }
+
+func (g *gateway) do(ctx context.Context, method, path string, body io.Reader) (*http.Response, error) {
+	if g.url == "" {
+		return nil, &localError{errors.New("the step's pod has no gateway")}
+	}
+	req, err := http.NewRequestWithContext(ctx, method, g.url+path, body)
+	if err != nil {
+		return nil, &localError{err}
+	}
+	req.Header.Set("Authorization", "Bearer "+g.token)
+	resp, err := g.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode < 300 {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, 1024))
+	if err != nil {
+		return nil, err
+	}
+	text := strings.TrimSpace(string(raw))
+	switch {
+	case resp.StatusCode == http.StatusNotFound:
+		return nil, fmt.Errorf("%w: %s", errNotFound, text)
+	case resp.StatusCode >= 500:
+		return nil, &serverError{text}
+	}
+	return nil, fmt.Errorf("%w: %s", errRefused, text)
+}
+
+// persist tries until it works, is refused, or patience ends.
+func (g *gateway) persist(ctx context.Context, try func() error) error {
+	began, wait := time.Now(), 100*time.Millisecond
+	for n := 1; ; n++ {
+		err := try()
+		var local *localError
+		var server *serverError
+		switch {
+		case err == nil, errors.As(err, &local), errors.Is(err, errNotFound), errors.Is(err, errRefused):
+			return err
+		case errors.As(err, &server) && n == serverTries:
+			return err
+		case time.Since(began) > g.patience:
+			return fmt.Errorf("giving up after %v: %w", g.patience, err)
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(wait):
+		}
+		wait = min(2*wait, 5*time.Second)
+	}
+}

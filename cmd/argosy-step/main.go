@@ -1,0 +1,42 @@
+// Command argosy-step is the runner in a step's pod: it stages what the step needs, runs the
+// user's command, and collects what it made.
+//
+//	argosy-step install DIR           copies itself to DIR (from an init container)
+//	argosy-step run -- COMMAND ARG... runs a step
+//
+// It holds no credentials but a token for its own step, and talks to nothing but the
+// gateway that its environment names.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+)
+
+func main() {
+	os.Exit(run(os.Args[1:]))
+}
+
+func run(args []string) int {
+	switch {
+	case len(args) == 2 && args[0] == "install":
+		if err := install(args[1]); err != nil {
+			fmt.Fprintln(os.Stderr, "argosy-step:", err)
+			return 1
+		}
+		return 0
+	case len(args) >= 3 && args[0] == "run" && args[1] == "--":
+		return step{
+			command:  args[2:],
+			env:      os.Environ(),
+			stdout:   os.Stdout,
+			stderr:   os.Stderr,
+			message:  "/dev/termination-log",
+			patience: 5 * time.Minute,
+		}.run(context.Background())
+	}
+	fmt.Fprintln(os.Stderr, "usage: argosy-step install DIR | argosy-step run -- COMMAND [ARG...]")
+	return 2
+}

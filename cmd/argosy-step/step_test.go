@@ -1,0 +1,220 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+
+	"argosy/worker"
+	"argosy/worker/executortest"
+	"argosy/worker/handover"
+	"argosy/workflow"
+	"argosy/workflow/spec"
+)
+
+// pod runs steps as a pod would, against a real gateway. Paths of the step are below dir.
+type pod struct {
+	dir     string
+	store   *executortest.Store
+	gateway *worker.Gateway
+	server  *httptest.Server
+	step    *worker.Step
+	stdout  bytes.Buffer
+	stderr  bytes.Buffer
+}
+
+func newPod(t *testing.T, command ...string) *pod {
+	t.Helper()
+	tokens, err := worker.NewTokens(nil)
+	require.NoError(t, err)
+	p := &pod{dir: t.TempDir(), store: executortest.NewStore()}
+	p.gateway = worker.NewGateway(worker.GatewayConfig{Store: p.store, Tokens: tokens}, slog.New(slog.DiscardHandler))
+	p.server = httptest.NewServer(p.gateway.Handler())
+	t.Cleanup(p.server.Close)
+	p.step = &worker.Step{
+		Run: &workflow.Run{ID: "run-1", Name: "wf"}, Key: workflow.Root.Step(0, "a"), PodName: "wf-a-1", Delivery: 1,
+		Template: &spec.Template{Name: "a", Container: &corev1.Container{Command: command}},
+	}
+	return p
+}
+
+func (p *pod) path(name string) string { return filepath.Join(p.dir, name) }
+
+func (p *pod) artifact(name string, archive *spec.ArchiveStrategy) spec.Artifact {
+	a := spec.Artifact{Name: name, Path: p.path(name), Archive: archive}
+	a.S3 = &spec.S3Artifact{Key: "key/" + name}
+	return a
+}
+
+// run runs the step to its end and returns the exit code and what the worker makes of it.
+func (p *pod) run(t *testing.T, env ...string) (int, workflow.Result, error) {
+	t.Helper()
+	plan, err := p.gateway.Plan(t.Context(), p.step)
+	require.NoError(t, err)
+	t.Cleanup(p.gateway.Open(p.step, plan))
+	token, err := p.gateway.Token(p.step, time.Now())
+	require.NoError(t, err)
+	data, err := json.Marshal(plan)
+	require.NoError(t, err)
+	env = append(env, "PATH="+os.Getenv("PATH"), handover.EnvGateway+"="+p.server.URL, handover.EnvToken+"="+token)
+	if len(data) <= handover.MaxPlanEnv {
+		env = append(env, handover.EnvPlan+"="+string(data))
+	}
+	code := step{
+		command: p.step.Template.Container.Command, env: env,
+		stdout: &p.stdout, stderr: &p.stderr, message: p.path("message"), patience: time.Second,
+	}.run(context.Background())
+
+	message, err := os.ReadFile(p.path("message"))
+	require.NoError(t, err)
+	require.LessOrEqual(t, len(message), handover.MaxMessage)
+	outcome, ok := handover.Decode(string(message))
+	require.True(t, ok, "message: %s", message)
+	if outcome.Elsewhere != "" {
+		outcome, err = p.gateway.Outcome(t.Context(), p.step, outcome.Elsewhere)
+		require.NoError(t, err)
+	}
+	r, err := worker.FromOutcome(p.step, outcome)
+	return code, r, err
+}
+
+func TestTheCommandsExitCodeIsPassedOn(t *testing.T) {
+	for _, c := range []struct {
+		command []string
+		code    int
+		message string
+	}{
+		{[]string{"true"}, 0, ""},
+		{[]string{"sh", "-c", "exit 3"}, 3, "main: Error (exit code 3)"},
+		{[]string{"sh", "-c", "kill -9 $$"}, 137, "main: Error (exit code 137)"},
+		{[]string{"no-such-command"}, 64, `main: Error (exit code 64): failed to find name in PATH: exec: "no-such-command": executable file not found in $PATH`},
+	} {
+		p := newPod(t, c.command...)
+		code, r, err := p.run(t)
+		require.NoError(t, err)
+		require.Equal(t, c.code, code)
+		require.Equal(t, c.message, r.Message)
+	}
+}
+
+func TestTheCommandSeesItsOwnEnvironmentOnly(t *testing.T) {
+	p := newPod(t, "env")
+	_, _, err := p.run(t, "GREETING=hi")
+	require.NoError(t, err)
+	require.Contains(t, p.stdout.String(), "GREETING=hi\n")
+	require.NotContains(t, p.stdout.String(), "ARGOSY_STEP_")
+}
+
+func TestTheResultIsCapturedAndShown(t *testing.T) {
+	p := newPod(t, "sh", "-c", "echo out; echo err >&2")
+	p.step.CaptureResult = true
+	_, r, err := p.run(t)
+	require.NoError(t, err)
+	require.Equal(t, "out", *r.Outputs.Result)
+	require.Equal(t, "out\n", p.stdout.String())
+	require.Equal(t, "err\n", p.stderr.String())
+}
+
+func TestALargeOutcomeGoesThroughTheGateway(t *testing.T) {
+	p := newPod(t, "sh", "-c", "head -c 300000 /dev/zero | tr '\\0' x")
+	p.step.CaptureResult = true
+	_, r, err := p.run(t)
+	require.NoError(t, err)
+	require.True(t, strings.Repeat("x", handover.MaxResult) == *r.Outputs.Result)
+}
+
+func TestALargePlanComesFromTheGateway(t *testing.T) {
+	p := newPod(t, "sh", "-c", "true")
+	a := p.artifact("raw", nil)
+	a.S3, a.Raw = nil, &spec.RawArtifact{Data: strings.Repeat("y", 100_000)}
+	p.step.Template.Inputs.Artifacts = []spec.Artifact{a}
+	_, _, err := p.run(t)
+	require.NoError(t, err)
+	got, err := os.ReadFile(p.path("raw"))
+	require.NoError(t, err)
+	require.True(t, a.Raw.Data == string(got))
+}
+
+func TestArtifactsComeAndGo(t *testing.T) {
+	p := newPod(t)
+	p.step.Template.Container.Command = []string{"sh", "-c", "cd " + p.dir + " && cat tree/sub/b plain && cp -r tree copy && cp plain same && cp -r tree loose"}
+	p.store.Pack("key/tree", executortest.Tree{"a": "1", "sub/b": "2"})
+	p.store.Set("key/plain", "3")
+	none := &spec.ArchiveStrategy{None: &spec.NoneStrategy{}}
+	missing := p.artifact("missing", nil)
+	missing.Optional = true
+	p.step.Template.Inputs.Artifacts = []spec.Artifact{p.artifact("tree", nil), p.artifact("plain", nil), missing}
+	p.step.Template.Outputs.Artifacts = []spec.Artifact{p.artifact("copy", nil), p.artifact("same", none), p.artifact("loose", none)}
+	_, r, err := p.run(t)
+	require.NoError(t, err)
+	require.Equal(t, "23", p.stdout.String())
+	require.Len(t, r.Outputs.Artifacts, 3)
+	require.Equal(t, executortest.Tree{"a": "1", "sub/b": "2"}, p.store.Unpack(t, "key/copy"))
+	require.Equal(t, "3", p.store.Objects()["key/same"])
+	require.Equal(t, "2", p.store.Objects()["key/loose/sub/b"])
+}
+
+func TestOutputsThatAreMissingAreFaults(t *testing.T) {
+	p := newPod(t, "true")
+	p.step.Template.Outputs.Artifacts = []spec.Artifact{p.artifact("gone", nil)}
+	code, _, err := p.run(t)
+	require.ErrorContains(t, err, "open "+p.path("gone")+": no such file or directory")
+	require.Equal(t, handover.RunnerExitCode, code)
+}
+
+func TestASupersededPodIsRefused(t *testing.T) {
+	p := newPod(t)
+	p.step.Template.Container.Command = []string{"sh", "-c", "echo late > " + p.path("out")}
+	p.step.Template.Outputs.Artifacts = []spec.Artifact{p.artifact("out", nil)}
+	plan, err := p.gateway.Plan(t.Context(), p.step)
+	require.NoError(t, err)
+	old, err := p.gateway.Token(p.step, time.Now())
+	require.NoError(t, err)
+	later := *p.step
+	later.Delivery = 2
+	defer p.gateway.Open(&later, plan)()
+	data, err := json.Marshal(plan)
+	require.NoError(t, err)
+	code := step{
+		command: p.step.Template.Container.Command,
+		env:     []string{"PATH=" + os.Getenv("PATH"), handover.EnvGateway + "=" + p.server.URL, handover.EnvToken + "=" + old, handover.EnvPlan + "=" + string(data)},
+		stdout:  &p.stdout, stderr: &p.stderr, message: p.path("message"), patience: time.Second,
+	}.run(context.Background())
+	require.Equal(t, handover.RunnerExitCode, code)
+	require.Contains(t, p.stderr.String(), "superseded")
+	require.Empty(t, p.store.Objects())
+}
+
+func TestTheCommandsOwnTerminationMessageIsKept(t *testing.T) {
+	p := newPod(t)
+	p.step.Template.Container.Command = []string{"sh", "-c", "echo 'no disk' > " + p.path("message") + "; exit 2"}
+	_, r, err := p.run(t)
+	require.NoError(t, err)
+	require.Equal(t, "main: Error (exit code 2): no disk", r.Message)
+}
+
+func TestInstallCopiesTheProgram(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, install(dir))
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Len(t, entries, 1)
+	info, err := entries[0].Info()
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o755), info.Mode())
+}
+
+func TestUsage(t *testing.T) {
+	require.Equal(t, 2, run(nil))
+	require.Equal(t, 2, run([]string{"run", "--"}))
+}

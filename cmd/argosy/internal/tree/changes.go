@@ -1,0 +1,60 @@
+package tree
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"argosy/workflow/spec"
+)
+
+// Changes tells in lines what happened to a run between two of its states: one for each
+// node that went into another phase, and one for the run itself. before may be nil.
+func Changes(before, after *spec.Workflow, now time.Time, ascii bool) []string {
+	var known spec.Nodes
+	var phase spec.WorkflowPhase
+	if before != nil {
+		known, phase = before.Status.Nodes, before.Status.Phase
+	}
+	var changed []spec.NodeStatus
+	for id, n := range after.Status.Nodes {
+		// A step group says nothing that its steps do not.
+		if n.Type != spec.NodeTypeStepGroup && known[id].Phase != n.Phase {
+			changed = append(changed, n)
+		}
+	}
+	slices.SortFunc(changed, func(a, b spec.NodeStatus) int {
+		return cmp.Or(when(a).Compare(when(b)), cmp.Compare(len(b.Name), len(a.Name)), cmp.Compare(a.Name, b.Name))
+	})
+	stamp := now.Format(time.TimeOnly)
+	var lines []string
+	for _, n := range changed {
+		line := fmt.Sprintf("%s %s %s %s", stamp, Mark(n.Phase, ascii), oneLine(nameOf(&n)), n.Phase)
+		if n.Phase.Fulfilled() && !n.StartedAt.IsZero() && n.Type != spec.NodeTypeSkipped {
+			line += " after " + Duration(n.StartedAt.Time, n.FinishedAt.Time, now)
+		}
+		if n.Message != "" {
+			line += ": " + oneLine(n.Message)
+		}
+		lines = append(lines, line)
+	}
+	if s := after.Status; s.Phase != phase {
+		line := fmt.Sprintf("%s %s %s %s", stamp, Mark(spec.NodePhase(s.Phase), ascii), after.Name, s.Phase)
+		if s.Progress != "" {
+			line += " " + string(s.Progress)
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
+
+// when is the moment of the node's last change.
+func when(n spec.NodeStatus) time.Time {
+	if !n.FinishedAt.IsZero() {
+		return n.FinishedAt.Time
+	}
+	return n.StartedAt.Time
+}
+
+func nameOf(n *spec.NodeStatus) string { return cmp.Or(n.DisplayName, n.Name) }

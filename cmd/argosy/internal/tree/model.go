@@ -1,0 +1,189 @@
+package tree
+
+import (
+	"cmp"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"argosy/workflow/spec"
+)
+
+// item is a line-to-be: a node, or a loop of a step group, which has no node of its own.
+type item struct {
+	node     *spec.NodeStatus // nil for such a loop
+	label    string
+	children []*item
+	loop     bool // children are the items of a loop
+	group    int  // index of the step group, -1 outside of steps
+	index    int  // index of a loop item or attempt, -1 otherwise
+}
+
+// itemName matches what ends the name of a loop item, (3:value), or of an attempt, (0).
+var itemName = regexp.MustCompile(`(?s)^(.*?)\((\d+)(?::.*)?\)$`)
+
+// build makes the tree from the nodes' names. Argo's children links are a graph (what runs
+// after what) and do not nest; names do.
+func build(wf *spec.Workflow) *item {
+	byName := make(map[string]*item, len(wf.Status.Nodes))
+	for _, n := range wf.Status.Nodes {
+		byName[n.Name] = &item{node: &n, label: oneLine(n.DisplayName), group: -1, index: -1}
+	}
+	root := byName[wf.Name]
+	if root == nil {
+		return nil
+	}
+	for name, it := range byName {
+		if it == root {
+			continue
+		}
+		parent := enclosing(name, byName, root)
+		tail := strings.TrimPrefix(name, parent.node.Name)
+		if m := itemName.FindStringSubmatch(tail); m != nil {
+			it.index, _ = strconv.Atoi(m[2])
+		}
+		if it.label == "" {
+			it.label = oneLine(tail)
+		}
+		parent.children = append(parent.children, it)
+	}
+	tidy(root)
+	return root
+}
+
+// enclosing finds the node with the longest name that the name goes on from.
+func enclosing(name string, byName map[string]*item, root *item) *item {
+	for i := len(name) - 1; i > 0; i-- {
+		if c := name[i]; c != '.' && c != '(' && c != '[' {
+			continue
+		}
+		if p := byName[name[:i]]; p != nil {
+			return p
+		}
+	}
+	return root
+}
+
+// tidy sorts what is below an item, dissolves step groups and gathers loops.
+func tidy(it *item) {
+	var children []*item
+	for _, c := range it.children {
+		tidy(c)
+		if c.node.Type == spec.NodeTypeStepGroup {
+			g, err := strconv.Atoi(strings.Trim(c.node.Name[strings.LastIndexByte(c.node.Name, '['):], "[]"))
+			if err != nil {
+				g = 0
+			}
+			for _, step := range c.children {
+				step.group = g
+				children = append(children, step)
+			}
+			continue
+		}
+		children = append(children, c)
+	}
+	it.children = gather(children)
+	if it.node != nil {
+		it.loop = it.node.Type == spec.NodeTypeTaskGroup
+		if only := it.children; it.node.Type == spec.NodeTypeRetry && len(only) == 1 {
+			// One attempt says nothing that its node does not, but what went wrong.
+			if it.node.Message == "" {
+				it.node.Message = only[0].node.Message
+			}
+			it.children = only[0].children
+		}
+	}
+	slices.SortFunc(it.children, func(a, b *item) int {
+		return cmp.Or(cmp.Compare(a.group, b.group), cmp.Compare(a.index, b.index),
+			cmp.Compare(a.started(), b.started()), cmp.Compare(a.label, b.label))
+	})
+}
+
+// gather puts the items of a loop of a step group below one item.
+func gather(children []*item) []*item {
+	loops := map[string]*item{}
+	var out []*item
+	for _, c := range children {
+		m := itemName.FindStringSubmatch(c.label)
+		if m == nil || c.group < 0 || c.index < 0 {
+			out = append(out, c)
+			continue
+		}
+		key := strconv.Itoa(c.group) + m[1]
+		l := loops[key]
+		if l == nil {
+			l = &item{label: m[1], loop: true, group: c.group, index: -1}
+			loops[key] = l
+			out = append(out, l)
+		}
+		l.children = append(l.children, c)
+	}
+	for _, l := range loops {
+		slices.SortFunc(l.children, func(a, b *item) int { return cmp.Compare(a.index, b.index) })
+	}
+	return out
+}
+
+// phase is the node's, or what the items of a loop add up to.
+func (it *item) phase() spec.NodePhase {
+	if it.node != nil {
+		return it.node.Phase
+	}
+	worst := spec.NodeSucceeded
+	for _, c := range it.children {
+		switch p := c.phase(); {
+		case !p.Fulfilled():
+			return spec.NodeRunning
+		case p == spec.NodeError, p == spec.NodeFailed && worst != spec.NodeError:
+			worst = p
+		}
+	}
+	return worst
+}
+
+func (it *item) started() int64 {
+	if it.node != nil {
+		return it.node.StartedAt.Unix()
+	}
+	first := int64(0)
+	for i, c := range it.children {
+		if s := c.started(); i == 0 || s < first {
+			first = s
+		}
+	}
+	return first
+}
+
+// counts adds up the direct items of a loop.
+type counts struct{ total, done, running, failed, pending int }
+
+func (it *item) counts() counts {
+	var c counts
+	for _, child := range it.children {
+		c.total++
+		switch p := child.phase(); {
+		case p.FailedOrError():
+			c.failed++
+			c.done++
+		case p.Fulfilled():
+			c.done++
+		case p == spec.NodeRunning:
+			c.running++
+		default:
+			c.pending++
+		}
+	}
+	return c
+}
+
+// span is the range of a loop's item numbers that exist so far.
+func (it *item) span() (first, last int) {
+	for i, c := range it.children {
+		if i == 0 || c.index < first {
+			first = c.index
+		}
+		last = max(last, c.index)
+	}
+	return first, last
+}

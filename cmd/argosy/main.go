@@ -1,0 +1,19 @@
+// Command argosy is Argosy in one binary: the commands that submit and follow runs, and
+// every role of the service as a subcommand.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// The first signal asks commands to end what they do; a second one ends the process.
+	context.AfterFunc(ctx, stop)
+	code := newApp().execute(ctx, os.Args[1:])
+	stop()
+	os.Exit(code)
+}

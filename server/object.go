@@ -1,0 +1,101 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"strconv"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"argosy/workflow"
+	"argosy/workflow/spec"
+)
+
+// Labels that Argo keeps on every workflow.
+const (
+	labelPhase     = "workflows.argoproj.io/phase"
+	labelCompleted = "workflows.argoproj.io/completed"
+)
+
+// maxPlans bounds the cache of compiled specs; beyond it any one makes room.
+const maxPlans = 256
+
+// plan compiles the spec of that digest, or returns what was compiled before: a spec is
+// named by its content and never changes.
+func (s *Service) plan(ctx context.Context, digest string) (*workflow.Plan, error) {
+	s.mu.Lock()
+	p := s.plans[digest]
+	s.mu.Unlock()
+	if p != nil {
+		return p, nil
+	}
+	data, err := s.store.Spec(ctx, digest)
+	if err != nil {
+		return nil, fmt.Errorf("reading a run's spec: %w", err)
+	}
+	var wf spec.Workflow
+	if err := json.Unmarshal(data, &wf); err != nil {
+		return nil, fmt.Errorf("decoding spec %s: %w", digest, err)
+	}
+	if p, err = workflow.Compile(&wf); err != nil {
+		return nil, fmt.Errorf("compiling spec %s: %w", digest, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.plans) >= maxPlans {
+		for other := range s.plans {
+			delete(s.plans, other)
+			break
+		}
+	}
+	s.plans[digest] = p
+	return p, nil
+}
+
+// object makes the Workflow that clients see of a record. Without nodes the status is what
+// a list shows.
+func (s *Service) object(ctx context.Context, r *Record) (*spec.Workflow, error) {
+	plan, err := s.plan(ctx, r.Digest)
+	if err != nil {
+		return nil, err
+	}
+	v := &workflow.View{Run: r.Run, Plan: plan, State: r.State, Nodes: r.Nodes, Complete: true}
+	wf := &spec.Workflow{
+		TypeMeta:   metav1.TypeMeta{APIVersion: spec.APIVersion, Kind: spec.KindWorkflow},
+		ObjectMeta: metadata(r),
+		Spec:       *plan.Spec,
+		Status:     workflow.Status(v, r.Held),
+	}
+	wf.Spec.Arguments = r.Run.Arguments
+	if r.State.Shutdown != "" {
+		wf.Spec.Shutdown = spec.ShutdownStrategy(r.State.Shutdown)
+	}
+	if r.Nodes == nil {
+		wf.Status.Nodes = nil
+	}
+	return wf, nil
+}
+
+func metadata(r *Record) metav1.ObjectMeta {
+	return metav1.ObjectMeta{
+		Name: r.Run.Name, Namespace: r.Run.Namespace, UID: uidOf(r.Run),
+		CreationTimestamp: metav1.Time{Time: r.Run.Created.Time()},
+		ResourceVersion:   strconv.FormatInt(r.Version, 10),
+		Labels:            labelsOf(r), Annotations: r.Run.Annotations,
+	}
+}
+
+// labelsOf are the run's own labels and those that Argo derives from its state.
+func labelsOf(r *Record) map[string]string {
+	out := make(map[string]string, len(r.Run.Labels)+2)
+	maps.Copy(out, r.Run.Labels)
+	phase := r.State.Phase
+	if phase == "" {
+		phase = spec.WorkflowPending
+	}
+	out[labelPhase] = string(phase)
+	out[labelCompleted] = strconv.FormatBool(phase.Completed())
+	return out
+}

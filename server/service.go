@@ -1,0 +1,166 @@
+package server
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"argosy/workflow"
+	"argosy/workflow/spec"
+)
+
+// Latest is the name that stands for the newest run of a namespace.
+const Latest = "@latest"
+
+// Config is what a Service needs.
+type Config struct {
+	Store   Store
+	Logs    Logs
+	Log     *slog.Logger
+	Metrics *Metrics
+	Now     func() time.Time // created times and log ranges; nil means the clock
+}
+
+// Service is what the verbs do. Its methods may be called at the same time.
+type Service struct {
+	store   Store
+	logs    Logs
+	log     *slog.Logger
+	metrics *Metrics
+	now     func() time.Time
+
+	mu       sync.Mutex
+	plans    map[string]*workflow.Plan  // by digest
+	compiled map[[sha256.Size]byte]bool // specs that are known to compile
+}
+
+// Feed sends what happens until ctx ends, send fails, or there is nothing more to come.
+type Feed[T any] func(ctx context.Context, send func(T) error) error
+
+// NewService makes a Service.
+func NewService(c Config) *Service {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return &Service{
+		store: c.Store, logs: c.Logs, log: c.Log, metrics: c.Metrics, now: c.Now,
+		plans: map[string]*workflow.Plan{}, compiled: map[[sha256.Size]byte]bool{},
+	}
+}
+
+// Get returns a run by name, which may be Latest. A uid that is given must be the run's.
+func (s *Service) Get(ctx context.Context, namespace, name, uid string) (*spec.Workflow, error) {
+	r, err := s.load(ctx, namespace, name)
+	if err != nil {
+		return nil, err
+	}
+	if uid != "" && uid != r.Run.ID {
+		return nil, notFound(name)
+	}
+	return s.object(ctx, r)
+}
+
+// find resolves a name to a run's id.
+func (s *Service) find(ctx context.Context, namespace, name string) (string, error) {
+	if name == Latest {
+		records, _, err := s.store.Page(ctx, namespace, "", 1, func(*Record) bool { return true })
+		if err != nil {
+			return "", fmt.Errorf("finding the latest run: %w", err)
+		}
+		if len(records) == 0 {
+			return "", errorf(CodeNotFound, "there are no workflows in namespace %q", namespace)
+		}
+		return records[0].Run.ID, nil
+	}
+	id, err := s.store.RunID(ctx, namespace, name)
+	if errors.Is(err, ErrNotFound) {
+		return "", notFound(name)
+	}
+	if err != nil {
+		return "", fmt.Errorf("finding run %s/%s: %w", namespace, name, err)
+	}
+	return id, nil
+}
+
+func (s *Service) load(ctx context.Context, namespace, name string) (*Record, error) {
+	id, err := s.find(ctx, namespace, name)
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.store.Load(ctx, id)
+	if errors.Is(err, ErrNotFound) {
+		return nil, notFound(name) // deleted since
+	}
+	if err != nil {
+		return nil, fmt.Errorf("loading run %s: %w", id, err)
+	}
+	return r, nil
+}
+
+// Stop lets the run end early: nothing more starts but exit handlers.
+func (s *Service) Stop(ctx context.Context, namespace, name, message string) (*spec.Workflow, error) {
+	return s.shutdown(ctx, namespace, name, workflow.Event{Kind: workflow.EventSignal, Signal: workflow.SignalStop, Message: message})
+}
+
+// Terminate ends the run at once.
+func (s *Service) Terminate(ctx context.Context, namespace, name string) (*spec.Workflow, error) {
+	return s.shutdown(ctx, namespace, name, workflow.Event{Kind: workflow.EventSignal, Signal: workflow.SignalTerminate})
+}
+
+func (s *Service) shutdown(ctx context.Context, namespace, name string, e workflow.Event) (*spec.Workflow, error) {
+	r, err := s.load(ctx, namespace, name)
+	if err != nil {
+		return nil, err
+	}
+	over := errorf(CodePrecondition, "cannot shutdown a completed workflow: workflow: %q, namespace: %q", r.Run.Name, r.Run.Namespace)
+	if r.State.Phase.Completed() {
+		return nil, over
+	}
+	switch err := s.store.Signal(ctx, r.Run.ID, e); {
+	case errors.Is(err, ErrFinished):
+		return nil, over // meanwhile
+	case errors.Is(err, ErrNotFound):
+		return nil, notFound(name)
+	case err != nil:
+		return nil, fmt.Errorf("signalling run %s: %w", r.Run.ID, err)
+	}
+	s.log.Info("shutdown requested", "hop", "submit", "run", r.Run.ID, "namespace", r.Run.Namespace, "name", r.Run.Name, "signal", e.Signal)
+	wf, err := s.object(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	wf.Spec.Shutdown = spec.ShutdownStrategy(e.Signal)
+	return wf, nil
+}
+
+// Delete removes a run and all that is known of it. A run that goes on is terminated: its
+// steps end when their workers find that it is gone.
+func (s *Service) Delete(ctx context.Context, namespace, name string) error {
+	id, err := s.find(ctx, namespace, name)
+	if err != nil {
+		return err
+	}
+	switch err := s.store.Delete(ctx, id); {
+	case errors.Is(err, ErrNotFound):
+		return notFound(name)
+	case err != nil:
+		return fmt.Errorf("deleting run %s: %w", id, err)
+	}
+	s.log.Info("deleted", "hop", "submit", "run", id, "namespace", namespace, "name", name)
+	return nil
+}
+
+// Ready says whether the service can do its work.
+func (s *Service) Ready(ctx context.Context) error { return s.store.Ping(ctx) }
+
+func notFound(name string) *Error {
+	return errorf(CodeNotFound, "workflows.argoproj.io %q not found", name)
+}
+
+func uidOf(r *workflow.Run) types.UID { return types.UID(r.ID) }

@@ -1,0 +1,55 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"argosy/workflow"
+)
+
+// Store is where runs are. It reports ErrNotFound, ErrExists and ErrFinished.
+type Store interface {
+	// Submit accepts a run. It returns ErrExists when another run has its name.
+	Submit(ctx context.Context, run *workflow.Run, specJSON []byte) error
+	// RunID returns the id of the run with that name.
+	RunID(ctx context.Context, namespace, name string) (id string, err error)
+	// Page returns up to limit of the runs that keep wants, without their nodes, newest
+	// first, of a namespace or, if that is empty, of all. after is empty or the next of an
+	// earlier page; next is empty on the last page.
+	Page(ctx context.Context, namespace, after string, limit int, keep func(*Record) bool) (records []*Record, next string, err error)
+	// Load returns a run with its nodes.
+	Load(ctx context.Context, id string) (*Record, error)
+	// Spec returns the shared spec JSON of that digest.
+	Spec(ctx context.Context, digest string) ([]byte, error)
+	// Signal hands the run an event. It returns ErrFinished when the run has ended.
+	Signal(ctx context.Context, id string, e workflow.Event) error
+	Delete(ctx context.Context, id string) error
+	// Watch returns a channel that gets something after a run changed, once for any number
+	// of changes, until ctx ends.
+	Watch(ctx context.Context, id string) (<-chan struct{}, error)
+	// Ping says whether the store answers.
+	Ping(ctx context.Context) error
+}
+
+// Record is what a Store knows of a run.
+type Record struct {
+	Run     *workflow.Run
+	Digest  string
+	State   workflow.State
+	Version int64
+	Nodes   map[workflow.Key]*workflow.Node // of Load only
+	Held    map[workflow.Key]bool           // leaves that a worker has taken; of Load only
+}
+
+// Logs is where the output of steps is.
+type Logs interface {
+	// Read returns what the node logged after a position: empty for the start, or an
+	// earlier next. Nothing new, also of a node that never logged, is no error.
+	Read(ctx context.Context, run *workflow.Run, key workflow.Key, after string) (chunks []Chunk, next string, err error)
+}
+
+// Chunk is a piece of a log as it came; it may end within a line.
+type Chunk struct {
+	At   time.Time
+	Data []byte
+}

@@ -1,0 +1,237 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/google/uuid"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"argosy/workflow"
+	"argosy/workflow/spec"
+)
+
+// Kubernetes' rules for the names it generates.
+const (
+	nameSuffix   = 5
+	maxNameBase  = 63 - nameSuffix
+	nameAlphabet = "bcdfghjklmnpqrstvwxz2456789"
+	nameAttempts = 8
+)
+
+// SubmitOptions change what Submit does.
+type SubmitOptions struct {
+	// DryRun answers as if the workflow was accepted, and keeps nothing.
+	DryRun bool
+}
+
+// Submit accepts a workflow, given as JSON or YAML, and returns it as it was stored.
+func (s *Service) Submit(ctx context.Context, namespace string, workflowDoc []byte, o SubmitOptions) (*spec.Workflow, error) {
+	wf, err := s.admit(namespace, workflowDoc)
+	if err != nil {
+		s.metrics.submits.WithLabelValues("invalid").Inc()
+		s.log.Info("refused", "hop", "validate", "namespace", namespace, "err", err)
+		return nil, err
+	}
+	s.log.Debug("valid", "hop", "validate", "namespace", namespace, "name", wf.Name, "generateName", wf.GenerateName)
+	run, specJSON, err := s.split(wf)
+	if err != nil {
+		s.metrics.submits.WithLabelValues("error").Inc()
+		return nil, err
+	}
+	if !o.DryRun {
+		err := s.create(ctx, run, wf, specJSON)
+		if errors.Is(err, ErrExists) {
+			s.metrics.submits.WithLabelValues("exists").Inc()
+			return nil, errorf(CodeExists, "workflows.argoproj.io %q already exists", run.Name)
+		}
+		if err != nil {
+			s.metrics.submits.WithLabelValues("error").Inc()
+			return nil, fmt.Errorf("submitting %s/%s: %w", run.Namespace, run.Name, err)
+		}
+		s.metrics.submits.WithLabelValues("accepted").Inc()
+		s.log.Info("accepted", "hop", "submit", "run", run.ID, "namespace", run.Namespace, "name", run.Name)
+	}
+	record := &Record{Run: run}
+	generate := wf.GenerateName
+	wf.ObjectMeta = metadata(record)
+	wf.GenerateName = generate
+	wf.Labels = run.Labels // the state's labels come with its first turn
+	wf.Status = spec.WorkflowStatus{}
+	return wf, nil
+}
+
+// Lint checks a workflow as Submit would, and returns it.
+func (s *Service) Lint(namespace string, workflowDoc []byte) (*spec.Workflow, error) {
+	wf, err := s.admit(namespace, workflowDoc)
+	if err != nil {
+		s.log.Info("refused", "hop", "validate", "namespace", namespace, "err", err)
+		return nil, err
+	}
+	return wf, nil
+}
+
+// admit reads a workflow and refuses one that could not run.
+func (s *Service) admit(namespace string, doc []byte) (*spec.Workflow, error) {
+	docs, err := spec.Parse("", withKind(doc))
+	if err != nil {
+		return nil, invalid(err)
+	}
+	if len(docs) != 1 {
+		return nil, errorf(CodeInvalid, "expected one workflow, found %d objects", len(docs))
+	}
+	wf, ok := docs[0].Object.(*spec.Workflow)
+	if !ok {
+		return nil, errorf(CodeInvalid, "expected a %s, found a %s", spec.KindWorkflow, docs[0].Kind)
+	}
+	if err := Check(&docs[0]); err != nil {
+		return nil, invalid(err)
+	}
+	if namespace == "" {
+		namespace = wf.Namespace
+	}
+	if wf.Namespace != "" && wf.Namespace != namespace {
+		return nil, errorf(CodeInvalid, "the namespace of the provided object does not match the namespace sent on the request")
+	}
+	wf.Namespace = namespace
+	return wf, checkNames(wf)
+}
+
+// withKind completes a JSON object that says neither what it is nor of which version:
+// the path of the request says it, and some clients leave it at that.
+func withKind(doc []byte) []byte {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(doc, &fields) != nil || fields["kind"] != nil || fields["apiVersion"] != nil {
+		return doc
+	}
+	head := fmt.Sprintf(`{"apiVersion":%q,"kind":%q`, spec.APIVersion, spec.KindWorkflow)
+	if len(fields) > 0 {
+		head += ","
+	}
+	return append([]byte(head), bytes.TrimLeft(bytes.TrimLeft(doc, " \t\r\n")[1:], " \t\r\n")...)
+}
+
+// invalid tells everything that is wrong, a line each. There is no file, so a place is a
+// field, with its line for those who sent more than one.
+func invalid(err error) error {
+	var list spec.ErrorList
+	var one *spec.Error
+	switch {
+	case errors.As(err, &list):
+	case errors.As(err, &one):
+		list = spec.ErrorList{one}
+	default:
+		return err
+	}
+	lines := make([]string, len(list))
+	for i, e := range list {
+		fileless := *e
+		fileless.File = "line"
+		lines[i] = strings.Replace(fileless.Error(), "line:", "line ", 1)
+	}
+	return &Error{Code: CodeInvalid, Message: strings.Join(lines, "\n")}
+}
+
+// checkNames applies Kubernetes' rules for names.
+func checkNames(wf *spec.Workflow) error {
+	var problems []string
+	add := func(field, value string, found []string) {
+		for _, p := range found {
+			problems = append(problems, fmt.Sprintf("metadata.%s: %q: %s", field, value, p))
+		}
+	}
+	switch {
+	case wf.Name != "":
+		add("name", wf.Name, validation.IsDNS1123Subdomain(wf.Name))
+	case wf.GenerateName != "":
+		add("generateName", wf.GenerateName, validation.IsDNS1123Subdomain(strings.TrimRight(wf.GenerateName, "-")))
+	default:
+		problems = append(problems, "metadata.name: name or generateName is required")
+	}
+	add("namespace", wf.Namespace, validation.IsDNS1123Label(wf.Namespace))
+	for k, v := range wf.Labels {
+		add("labels", k, validation.IsQualifiedName(k))
+		add("labels", v, validation.IsValidLabelValue(v))
+	}
+	if len(problems) > 0 {
+		return &Error{Code: CodeInvalid, Message: strings.Join(problems, "\n")}
+	}
+	return nil
+}
+
+// split makes the two parts that a run is stored as: its own, and the spec that every run
+// of the same text shares.
+func (s *Service) split(wf *spec.Workflow) (*workflow.Run, []byte, error) {
+	shared := spec.Workflow{TypeMeta: wf.TypeMeta, Spec: wf.Spec}
+	shared.Spec.Arguments = spec.Arguments{}
+	specJSON, err := json.Marshal(&shared)
+	if err != nil {
+		return nil, nil, fmt.Errorf("encoding the spec: %w", err)
+	}
+	if err := s.compiles(specJSON, &shared); err != nil {
+		return nil, nil, err
+	}
+	name := wf.Name
+	if name == "" {
+		name = generateName(wf.GenerateName)
+	}
+	return &workflow.Run{
+		ID: uuid.NewString(), Name: name, Namespace: wf.Namespace, Created: workflow.At(s.now()),
+		Labels: wf.Labels, Annotations: wf.Annotations, Arguments: wf.Spec.Arguments,
+	}, specJSON, nil
+}
+
+// compiles makes sure that the coordinator will not refuse what was accepted. What passed
+// once is remembered by content: many runs share a spec.
+func (s *Service) compiles(specJSON []byte, wf *spec.Workflow) error {
+	digest := sha256.Sum256(specJSON)
+	s.mu.Lock()
+	known := s.compiled[digest]
+	s.mu.Unlock()
+	if known {
+		return nil
+	}
+	if _, err := workflow.Compile(wf); err != nil {
+		return errorf(CodeInvalid, "%v", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.compiled) >= maxPlans {
+		clear(s.compiled)
+	}
+	s.compiled[digest] = true
+	return nil
+}
+
+// create stores the run; a generated name that is taken is generated anew.
+func (s *Service) create(ctx context.Context, run *workflow.Run, wf *spec.Workflow, specJSON []byte) error {
+	for attempt := 1; ; attempt++ {
+		err := s.store.Submit(ctx, run, specJSON)
+		if !errors.Is(err, ErrExists) || wf.Name != "" || attempt == nameAttempts {
+			return err
+		}
+		run.Name = generateName(wf.GenerateName)
+	}
+}
+
+func generateName(base string) string {
+	if len(base) > maxNameBase {
+		base = base[:maxNameBase]
+	}
+	suffix := make([]byte, 0, nameSuffix)
+	var random [1]byte
+	for len(suffix) < nameSuffix {
+		rand.Read(random[:]) //nolint:errcheck // documented never to fail
+		// Values beyond a multiple of the alphabet would favour its first letters.
+		if n := int(random[0]); n < 256/len(nameAlphabet)*len(nameAlphabet) {
+			suffix = append(suffix, nameAlphabet[n%len(nameAlphabet)])
+		}
+	}
+	return base + string(suffix)
+}
