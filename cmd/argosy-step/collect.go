@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"argosy/artifacts/archive"
 	"argosy/worker/handover"
@@ -70,7 +71,7 @@ func readParameter(p *handover.Parameter) (string, error) {
 func keep(ctx context.Context, g *gateway, out *handover.Output) error {
 	info, err := os.Stat(out.Path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return &fs.PathError{Op: "open", Path: out.Path, Err: fs.ErrNotExist}
+		return &fs.PathError{Op: "open", Path: out.Path, Err: syscall.ENOENT}
 	}
 	if err != nil {
 		return fmt.Errorf("reading output artifact %s: %w", out.Name, err)

@@ -1,0 +1,147 @@
+// Package handover is what a worker and the runner in a step's pod (argosy-step) say to each
+// other. It is all that they share, and needs the standard library alone, as the runner must
+// stay small.
+//
+//	worker --Plan, in the pod's environment or from the gateway--> runner
+//	worker <-------- artifacts, by HTTP through the gateway ------> runner
+//	worker <--Outcome, as the container's termination message, ---- runner
+//	          or by the gateway when it is large
+package handover
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+)
+
+// Environment of a step's container that only the runner sees: it takes these away before
+// it starts the user's command.
+const (
+	EnvPlan    = "ARGOSY_STEP_PLAN"    // Plan as JSON; absent if the gateway has it
+	EnvGateway = "ARGOSY_STEP_GATEWAY" // base URL
+	EnvToken   = "ARGOSY_STEP_TOKEN"   // bearer token for the gateway
+	EnvMessage = "ARGOSY_STEP_MESSAGE" // file for the termination message, if not the usual one
+	EnvPrefix  = "ARGOSY_STEP_"
+)
+
+// Paths of the gateway, below its base URL. The token says whose step it is.
+const (
+	PathPlan    = "/v1/plan"           // GET
+	PathInput   = "/v1/inputs/{name}"  // GET, ?object=
+	PathOutput  = "/v1/outputs/{name}" // PUT, ?object=
+	PathOutcome = "/v1/outcome"        // PUT
+)
+
+const (
+	// MaxPlanEnv is how large a Plan may be to travel in the environment: one variable may
+	// have 128 KiB, and the pod's object has to stay small.
+	MaxPlanEnv = 32 << 10
+	// MaxMessage is what Kubernetes keeps of a container's termination message.
+	MaxMessage = 4096
+	// MaxOutcome bounds what the gateway takes as an outcome.
+	MaxOutcome = 32 << 20
+	// MaxResult is how much of stdout becomes the result.
+	MaxResult = 256 << 10
+	// RunnerExitCode is what the runner exits with when it failed and not the command.
+	RunnerExitCode = 64
+)
+
+// Plan is what the runner does around the user's command.
+type Plan struct {
+	ScriptPath string `json:"scriptPath,omitempty"`
+	Script     string `json:"script,omitempty"`
+
+	Inputs     []Input     `json:"inputs,omitempty"`
+	Parameters []Parameter `json:"parameters,omitempty"`
+	Outputs    []Output    `json:"outputs,omitempty"`
+	Result     bool        `json:"result,omitempty"` // capture stdout
+}
+
+// Input is an artifact to stage before the command runs.
+type Input struct {
+	Name string `json:"name"`
+	Path string `json:"path"`
+	// Raw is the content of a raw artifact. Otherwise the gateway streams the objects.
+	Raw      *string  `json:"raw,omitempty"`
+	Objects  []string `json:"objects,omitempty"` // one empty name, or the files of a directory
+	Missing  bool     `json:"missing,omitempty"` // optional, and not there
+	Archive  string   `json:"archive,omitempty"` // "none", "tar", "zip"; empty is for the content to tell
+	Mode     *int32   `json:"mode,omitempty"`
+	Recurse  bool     `json:"recurse,omitempty"`
+	Optional bool     `json:"optional,omitempty"`
+}
+
+// Parameter is an output parameter that is read from a file.
+type Parameter struct {
+	Name    string  `json:"name"`
+	Path    string  `json:"path"`
+	Default *string `json:"default,omitempty"`
+}
+
+// Output is an artifact to keep when the command has ended.
+type Output struct {
+	Name     string `json:"name"`
+	Path     string `json:"path"`
+	Archive  string `json:"archive"` // "none", "tar", "zip"
+	Level    *int32 `json:"level,omitempty"`
+	Optional bool   `json:"optional,omitempty"`
+}
+
+// Outcome is what the runner tells when all is over.
+type Outcome struct {
+	Code       int               `json:"code"`              // of the command; 128 plus the signal that killed it
+	Message    string            `json:"message,omitempty"` // why it could not be started, or what it says itself
+	Result     *string           `json:"result,omitempty"`
+	Parameters map[string]string `json:"parameters,omitempty"`
+	Artifacts  []string          `json:"artifacts,omitempty"` // names of those kept
+	Fault      *Fault            `json:"fault,omitempty"`
+	// Elsewhere is set in a termination message whose outcome was too large for it: the
+	// SHA-256 of the one that the gateway has.
+	Elsewhere string `json:"elsewhere,omitempty"`
+}
+
+// Fault is a failure that is not the command's.
+type Fault struct {
+	Class   string `json:"class"`
+	Message string `json:"message"`
+}
+
+// magic starts a termination message of ours; the user's command may write its own.
+const magic = "argosy-step:"
+
+// Encode returns the outcome as a termination message. If that is too large for one, large
+// is what the gateway has to take, and message refers to it.
+func (o *Outcome) Encode() (message, large []byte, err error) {
+	data, err := json.Marshal(o)
+	if err != nil {
+		return nil, nil, fmt.Errorf("encoding the outcome: %w", err)
+	}
+	if len(magic)+len(data) <= MaxMessage {
+		return append([]byte(magic), data...), nil, nil
+	}
+	ref := Outcome{Code: o.Code, Elsewhere: Sum(data)}
+	short, err := json.Marshal(&ref)
+	if err != nil {
+		return nil, nil, fmt.Errorf("encoding the outcome's reference: %w", err)
+	}
+	return append([]byte(magic), short...), data, nil
+}
+
+// Decode reads a termination message. ok is false if it is not one of ours.
+func Decode(message string) (o *Outcome, ok bool) {
+	if len(message) < len(magic) || message[:len(magic)] != magic {
+		return nil, false
+	}
+	o = &Outcome{}
+	if json.Unmarshal([]byte(message[len(magic):]), o) != nil {
+		return nil, false
+	}
+	return o, true
+}
+
+// Sum is the SHA-256 of an encoded outcome, in hex.
+func Sum(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
