@@ -36,12 +36,12 @@ run: $(BIN)/argosy ## run examples/map-reduce.yaml on this machine: no Redis, Ku
 	$(BIN)/argosy run examples/map-reduce.yaml
 
 .PHONY: deps
-deps: ## install what the tests need (Debian packages, MinIO), cached outside the clone
-	deploy/deps.sh
+deps: $(DEVCLUSTER) ## install what the tests need (Debian packages, Kubernetes, MinIO), cached outside the clone
+	deploy/deps.sh $(DEVCLUSTER)
 
 .PHONY: test
 test: deps $(GOTESTSUM) ## run every test, on a real Redis, MinIO and Kubernetes; ends with what ran and what was skipped
-	deploy/test.sh $(GOTESTSUM)
+	deploy/test.sh $(GOTESTSUM) $(DEVCLUSTER)
 
 .PHONY: test-fast
 test-fast: ## run the tests that need no cluster
