@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 )
 
 // Options are what a connection may be given beside its URL.
@@ -38,12 +39,15 @@ func Connect(ctx context.Context, url string, o Options) (*Conn, error) {
 	}
 	// A command whose answer got lost is sent again by whoever knows what that means.
 	opts.MaxRetries = -1
+	opts.DialerRetries = 1
 	opts.Protocol = 2
 	opts.DisableIdentity = true
 	opts.ContextTimeoutEnabled = true
 	if opts.PoolSize == 0 {
 		opts.PoolSize = 256 // opened as needed; each follower of a log keeps one
 	}
+	// go-redis can only log for the whole process; what it would log it also returns.
+	redis.SetLogger(&logging.VoidLogger{})
 	c := &Conn{opts: opts, counter: o.Counter, log: o.Log}
 	c.client = c.newClient(opts)
 	c.scripts, err = loadScripts()

@@ -1,0 +1,152 @@
+package queue_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"argosy/queue"
+	"argosy/queue/queuetest"
+	"argosy/workflow"
+	"argosy/workflow/spec"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	pool = "default"
+	leaf = workflow.Key("/[0].hello")
+)
+
+// world is a Redis with every role connected to it.
+type world struct {
+	t      testing.TB
+	ctx    context.Context
+	raw    *redis.Client // looks and meddles behind the roles' backs
+	conn   *queue.Conn
+	count  *queue.Counter
+	broker *queue.Asynq
+	runs   *queue.Runs
+	turns  *queue.Turns
+	tasks  *queue.Tasks
+}
+
+func newWorld(t testing.TB, url string) *world {
+	t.Helper()
+	opts, err := redis.ParseURL(url)
+	require.NoError(t, err)
+	raw := redis.NewClient(opts)
+	t.Cleanup(func() { raw.Close() })
+	count := queue.NewCounter()
+	conn := queuetest.ConnectWith(t, url, queue.Options{Counter: count})
+	broker := queue.NewAsynq(conn)
+	t.Cleanup(func() { broker.Close() })
+	turns := queue.NewTurns(conn, broker, queue.TurnOptions{WholeNodes: 8, Lease: time.Minute})
+	t.Cleanup(func() { turns.Close() })
+	return &world{
+		t: t, ctx: t.Context(), raw: raw, conn: conn, count: count, broker: broker,
+		runs: queue.NewRuns(conn), turns: turns, tasks: queue.NewTasks(conn, "worker-1", time.Minute),
+	}
+}
+
+// each runs a test in a world over each kind of Redis.
+func each(t *testing.T, test func(w *world)) {
+	t.Parallel()
+	queuetest.Each(t, func(t *testing.T, url string) { test(newWorld(t, url)) })
+}
+
+func newRun(id string) *workflow.Run {
+	return &workflow.Run{ID: id, Name: "hello-" + id, Namespace: "argo", Created: 1_700_000_000_000}
+}
+
+func (w *world) submit(id string) *workflow.Run {
+	w.t.Helper()
+	run := newRun(id)
+	require.NoError(w.t, w.runs.Submit(w.ctx, run, []byte(`{"entrypoint":"hello"}`)))
+	return run
+}
+
+// claim takes the turn that must be due.
+func (w *world) claim() *queue.Ticket {
+	w.t.Helper()
+	ticket, err := w.turns.Claim(w.ctx, time.Minute)
+	require.NoError(w.t, err)
+	require.NotNil(w.t, ticket)
+	return ticket
+}
+
+// idle says that no run is due.
+func (w *world) idle() {
+	w.t.Helper()
+	ticket, err := w.newTurns().Claim(w.ctx, time.Millisecond)
+	require.NoError(w.t, err)
+	require.Nil(w.t, ticket)
+}
+
+// newTurns is another coordinator.
+func (w *world) newTurns() *queue.Turns {
+	turns := queue.NewTurns(w.conn, w.broker, queue.TurnOptions{WholeNodes: 8, Lease: time.Minute})
+	w.t.Cleanup(func() { turns.Close() })
+	return turns
+}
+
+func (w *world) begin(ticket *queue.Ticket) *queue.Loaded {
+	w.t.Helper()
+	l, err := w.turns.Begin(w.ctx, ticket)
+	require.NoError(w.t, err)
+	return l
+}
+
+func (w *world) commit(l *queue.Loaded, c *queue.Commit) *queue.Committed {
+	w.t.Helper()
+	if c.State == nil {
+		c.State = &workflow.State{Phase: spec.WorkflowRunning}
+	}
+	done, err := w.turns.Commit(w.ctx, l, c)
+	require.NoError(w.t, err)
+	return done
+}
+
+// launch takes a run's first turn, which sends one leaf.
+func (w *world) launch(id string) queue.Delivery {
+	w.t.Helper()
+	ticket := w.claim()
+	require.Equal(w.t, id, ticket.Run)
+	l := w.begin(ticket)
+	d := queue.Delivery{Run: id, Key: leaf, Number: 1, Pool: pool}
+	done := w.commit(l, &queue.Commit{
+		Nodes: []*workflow.Node{{Key: leaf, Type: spec.NodeTypePod, Phase: spec.NodePending}},
+		Send:  []queue.Delivery{d},
+	})
+	require.Equal(w.t, []queue.Delivery{d}, done.Out)
+	require.NoError(w.t, w.turns.Dispatch(w.ctx, done.Out))
+	require.NoError(w.t, w.turns.Settle(w.ctx, ticket, queue.Settlement{Next: done.Next, Token: l.Token, Sent: len(done.Out)}))
+	return d
+}
+
+// overdue makes the run's turn and the look at what it has in flight come due, and lets the
+// leases of all that it has in flight pass.
+func (w *world) overdue(id string) {
+	w.t.Helper()
+	meta := "{r:" + id + "}:meta"
+	require.NoError(w.t, w.raw.HSet(w.ctx, meta, "chk", 0).Err())
+	for k := range 8 {
+		due := "due:{" + string(rune('0'+k)) + "}"
+		if w.raw.ZScore(w.ctx, due, id).Err() == nil {
+			require.NoError(w.t, w.raw.ZAdd(w.ctx, due, redis.Z{Score: 1, Member: id}).Err())
+			require.NoError(w.t, w.raw.LPush(w.ctx, "bell:{"+string(rune('0'+k))+"}", 1).Err())
+		}
+	}
+	fly := "{r:" + id + "}:fly"
+	for key, text := range w.raw.HGetAll(w.ctx, fly).Val() {
+		require.NoError(w.t, w.raw.HSet(w.ctx, fly, key, expiry.ReplaceAllString(text, "${1}1|")).Err())
+	}
+}
+
+func succeeded() workflow.Result {
+	return workflow.Result{Phase: spec.NodeSucceeded, Host: "here"}
+}
