@@ -14,11 +14,11 @@ import (
 
 // Config tunes a coordinator; zero values mean the defaults.
 type Config struct {
-	Parallel      int    // turns at once: 4
-	Pool          string // where steps are sent: "default"
-	Plans         int    // compiled specs to keep: 256
-	MaxDeliveries int    // sendings of a node before it is given up as poison: 5
-	Limits        workflow.Limits
+	Parallel int    // turns at once: 4
+	Pool     string // where steps are sent: "default"
+	Plans    int    // compiled specs to keep: 256
+	MaxLost  int    // workers that may die with a step before it is given up as poison: 5
+	Limits   workflow.Limits
 }
 
 // Coordinator takes turns.
@@ -41,8 +41,8 @@ func New(s Store, c Config, m *Metrics, log *slog.Logger) *Coordinator {
 	if c.Plans == 0 {
 		c.Plans = 256
 	}
-	if c.MaxDeliveries == 0 {
-		c.MaxDeliveries = 5
+	if c.MaxLost == 0 {
+		c.MaxLost = 5
 	}
 	return &Coordinator{store: s, config: c, plans: newPlans(s, c.Plans), metrics: m, log: log}
 }

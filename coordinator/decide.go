@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 
 	"argosy/workflow"
 	"argosy/workflow/spec"
@@ -12,9 +13,12 @@ import (
 
 // decide works out what a turn commits; nil when nothing happened to the run.
 func (c *Coordinator) decide(ctx context.Context, t Turn, l *Loaded) (*Commit, error) {
-	again, dropped, given := c.recover(l)
-	events := append(l.Events, given...)
-	if len(events) == 0 && len(again) == 0 && l.State.Phase != "" && len(l.State.Ready) == 0 {
+	found, err := c.recover(ctx, t, l)
+	if err != nil {
+		return nil, err
+	}
+	events := append(l.Events, found.given...)
+	if len(events) == 0 && len(l.Lost) == 0 && l.State.Phase != "" && len(l.State.Ready) == 0 {
 		return nil, nil
 	}
 	plan, err := c.plans.get(ctx, l.Digest)
@@ -33,7 +37,12 @@ func (c *Coordinator) decide(ctx context.Context, t Turn, l *Loaded) (*Commit, e
 		return nil, err
 	}
 	commit := &Commit{
-		State: &delta.State, Nodes: delta.Nodes, Send: again, Drop: dropped, Timers: delta.Timers, More: delta.More,
+		State: &delta.State, Nodes: delta.Nodes, Send: found.again, Drop: found.dropped, Timers: delta.Timers, More: delta.More,
+	}
+	for _, n := range found.counted {
+		if !slices.ContainsFunc(delta.Nodes, func(d *workflow.Node) bool { return d.Key == n.Key }) {
+			commit.Nodes = append(commit.Nodes, n)
+		}
 	}
 	for _, k := range delta.Dispatch {
 		commit.Send = append(commit.Send, Delivery{Run: l.Run.ID, Key: k, Number: 1, Pool: c.config.Pool})
@@ -44,32 +53,77 @@ func (c *Coordinator) decide(ctx context.Context, t Turn, l *Loaded) (*Commit, e
 	return commit, nil
 }
 
-// recover decides what becomes of lost deliveries: sent anew, or given up as poison after
-// too many, with an event that says so.
-func (c *Coordinator) recover(l *Loaded) (again []Delivery, dropped []workflow.Key, given []workflow.Event) {
+// recovery is what becomes of lost deliveries.
+type recovery struct {
+	again   []Delivery       // sent anew
+	counted []*workflow.Node // nodes that lost another worker
+	dropped []workflow.Key   // given up as poison
+	given   []workflow.Event // what is said of those
+}
+
+// recover decides what becomes of lost deliveries. One that a worker died with counts
+// against its node: a step that kills its workers must not go through the whole fleet.
+func (c *Coordinator) recover(ctx context.Context, t Turn, l *Loaded) (*recovery, error) {
+	r := &recovery{}
+	if len(l.Lost) == 0 {
+		return r, nil
+	}
+	if err := load(ctx, t, l, l.Lost); err != nil {
+		return nil, fmt.Errorf("loading lost nodes: %w", err)
+	}
+	closing := l.State.Shutdown != "" || l.State.Expired
 	for _, lost := range l.Lost {
-		closing := l.State.Shutdown != "" || l.State.Expired
-		if lost.Number < c.config.MaxDeliveries && !closing {
+		n := l.Nodes[lost.Key]
+		if n == nil || n.Fulfilled() {
+			r.dropped = append(r.dropped, lost.Key)
+			continue
+		}
+		if lost.Worker != "" {
+			counted := *n
+			counted.Lost++
+			n = &counted
+			l.Nodes[lost.Key] = n
+			r.counted = append(r.counted, n)
+		}
+		if n.Lost < c.config.MaxLost && !closing {
 			next := lost.Delivery
 			next.Number++
-			again = append(again, next)
+			r.again = append(r.again, next)
 			c.metrics.lost.WithLabelValues("resent").Inc()
 			c.log.Warn("a task was lost and is sent anew", "hop", "dispatch", "run", l.Run.Name,
 				"node", lost.Key.Name(l.Run.Name), "delivery", next.Number, "worker", lost.Worker)
 			continue
 		}
-		message := fmt.Sprintf("the task was lost %d times: its worker died or went away each time", lost.Number)
+		result := &workflow.Result{Phase: spec.NodeError, Class: "poison", Message: fmt.Sprintf("%d workers died while they ran this step", n.Lost)}
 		if closing {
-			message = "the task's worker died while the run was stopping"
+			result.Class, result.Message = "lost", "the step's worker went away while the run was ending"
 		}
-		dropped = append(dropped, lost.Key)
-		given = append(given, workflow.Event{
-			Kind: workflow.EventResult, Key: lost.Key,
-			Result: &workflow.Result{Phase: spec.NodeError, Class: "poison", Message: message},
-		})
-		c.metrics.lost.WithLabelValues("poison").Inc()
+		r.dropped = append(r.dropped, lost.Key)
+		r.given = append(r.given, workflow.Event{Kind: workflow.EventResult, Key: lost.Key, Result: result})
+		c.metrics.lost.WithLabelValues(result.Class).Inc()
 	}
-	return again, dropped, given
+	return r, nil
+}
+
+// load adds the nodes of lost deliveries to what the turn has loaded.
+func load(ctx context.Context, t Turn, l *Loaded, lost []Lost) error {
+	var keys []workflow.Key
+	for _, d := range lost {
+		if _, ok := l.Nodes[d.Key]; !ok && !l.Complete {
+			keys = append(keys, d.Key)
+		}
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	nodes, err := t.Nodes(ctx, keys)
+	if err != nil {
+		return err
+	}
+	for _, k := range keys {
+		l.Nodes[k] = nodes[k]
+	}
+	return nil
 }
 
 // advance asks the core, loading the nodes that it turns out to need.

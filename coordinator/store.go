@@ -62,7 +62,7 @@ type Delivery struct {
 // Lost is a delivery whose worker died, or that the queue lost.
 type Lost struct {
 	Delivery
-	Worker string // that had it, "" if none did
+	Worker string // that died with it; "" if none did, or it was handed back
 }
 
 // Commit is what a turn decided.

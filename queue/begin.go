@@ -39,7 +39,8 @@ type Loaded struct {
 // Lost is a delivery that has to be sent anew, or given up.
 type Lost struct {
 	Delivery
-	// Worker held it and let its lease pass; empty when no worker claimed it.
+	// Worker held it and let its lease pass; empty when no worker claimed it, or when the
+	// one that had released it.
 	Worker string
 }
 

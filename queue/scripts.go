@@ -16,10 +16,11 @@ var luaFiles embed.FS
 
 // scripts holds the Lua scripts by the names of their files.
 type scripts struct {
-	ring, claim, settle                  *redis.Script
-	create, takename, signal             *redis.Script
-	begin, commit, clear, touch          *redis.Script
-	hold, renew, report, log, poolDemand *redis.Script
+	ring, claim, settle          *redis.Script
+	create, takename, signal     *redis.Script
+	begin, commit, clear, touch  *redis.Script
+	hold, renew, report, release *redis.Script
+	log, poolDemand              *redis.Script
 
 	mu      sync.Mutex
 	sources []string
@@ -43,7 +44,8 @@ func loadScripts() (*scripts, error) {
 		"ring": &s.ring, "claim": &s.claim, "settle": &s.settle,
 		"create": &s.create, "takename": &s.takename, "signal": &s.signal,
 		"begin": &s.begin, "commit": &s.commit, "clear": &s.clear, "touch": &s.touch,
-		"hold": &s.hold, "renew": &s.renew, "report": &s.report, "log": &s.log, "demand": &s.poolDemand,
+		"hold": &s.hold, "renew": &s.renew, "report": &s.report, "release": &s.release,
+		"log": &s.log, "demand": &s.poolDemand,
 	} {
 		src, err := luaFiles.ReadFile(path.Join("lua", name+".lua"))
 		if err != nil {

@@ -129,3 +129,15 @@ func (t *Tasks) Report(ctx context.Context, d Delivery, r workflow.Result) error
 	}
 	return nil
 }
+
+// Release gives up a delivery that the worker holds and will not report, so that it is sent
+// anew at once. It does not count as lost by its worker.
+func (t *Tasks) Release(ctx context.Context, d Delivery) error {
+	_, err := t.conn.inOrder(ctx,
+		call(t.conn.scripts.release, []string{flyKey(d.Run), metaKey(d.Run)}, string(d.Key), d.Number, t.worker),
+		t.conn.ring(d.Run))
+	if err != nil {
+		return fmt.Errorf("releasing delivery %s: %w", d.ID(), err)
+	}
+	return nil
+}

@@ -10,15 +10,16 @@ import (
 // Node is the record of one node of a run: what the run must remember of it, and nothing
 // that follows from the spec. Its JSON is what the state store keeps, hence the short names.
 type Node struct {
-	Key      Key            `json:"-"`           // the field under which the record is stored
-	Type     spec.NodeType  `json:"t"`           // Pod, Steps, DAG, TaskGroup, Retry, Skipped
-	Phase    spec.NodePhase `json:"p"`           // Argo's node phase
+	Key      Key            `json:"-"`            // the field under which the record is stored
+	Type     spec.NodeType  `json:"t"`            // Pod, Steps, DAG, TaskGroup, Retry, Skipped
+	Phase    spec.NodePhase `json:"p"`            // Argo's node phase
 	Template string         `json:"tm,omitempty"` // the template that the node runs, by name
 	Message  string         `json:"m,omitempty"`
 	Started  Millis         `json:"s,omitempty"`
 	Finished Millis         `json:"f,omitempty"`
-	Host     string         `json:"h,omitempty"` // where a leaf ran
-	Class    string         `json:"c,omitempty"` // class of an Error, see Result.Class
+	Host     string         `json:"h,omitempty"`  // where a leaf ran
+	Class    string         `json:"c,omitempty"`  // class of an Error, see Result.Class
+	Lost     int            `json:"ls,omitempty"` // workers that died with it
 
 	Inputs  *Values `json:"i,omitempty"`
 	Outputs *Values `json:"o,omitempty"`
