@@ -1,0 +1,138 @@
+package artifactstest
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"argosy/artifacts"
+)
+
+// MinIO is a server of its own for a test, gone when the test ends.
+type MinIO struct {
+	endpoint string
+	buckets  atomic.Int64
+}
+
+const account, secret = "argosytest", "argosytest-secret"
+
+// StartMinIO starts a server. Without its binary the test fails and says how to
+// get it: a suite that skips its real half has not passed.
+func StartMinIO(t *testing.T) *MinIO {
+	t.Helper()
+	binary := minioBinary()
+	if binary == "" {
+		t.Fatal("no MinIO server: run make deps, or set ARGOSY_MINIO_BIN")
+	}
+	// A port that was free a moment ago may be taken when the server wants it.
+	for attempt := 0; ; attempt++ {
+		m, err := start(t, binary)
+		if err == nil {
+			return m
+		}
+		if attempt == 3 {
+			t.Fatalf("starting MinIO: %v", err)
+		}
+	}
+}
+
+// Bucket is the configuration of a bucket that no one else uses.
+func (m *MinIO) Bucket() artifacts.S3Config {
+	return artifacts.S3Config{
+		Endpoint: m.endpoint, Insecure: true, Bucket: fmt.Sprintf("bucket-%d", m.buckets.Add(1)),
+		AccessKey: account, SecretKey: secret,
+	}
+}
+
+func minioBinary() string {
+	if path := os.Getenv("ARGOSY_MINIO_BIN"); path != "" {
+		return path
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	var found []string
+	for _, pattern := range []string{"*/minio", "*/bin/minio"} {
+		matches, _ := filepath.Glob(filepath.Join(cache, "argosy", "minio", pattern))
+		for _, match := range matches {
+			if info, err := os.Stat(match); err == nil && info.Mode().IsRegular() {
+				found = append(found, match)
+			}
+		}
+	}
+	if len(found) == 0 {
+		return ""
+	}
+	return slices.Max(found) // the directories begin with the version's date
+}
+
+func start(t *testing.T, binary string) (*MinIO, error) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	endpoint := listener.Addr().String()
+	if err := listener.Close(); err != nil {
+		return nil, err
+	}
+	home := t.TempDir()
+	var output strings.Builder
+	server := exec.Command(binary, "server", "--quiet", "--address", endpoint, "--console-address", "127.0.0.1:0",
+		"--certs-dir", filepath.Join(home, "certs"), filepath.Join(home, "data"))
+	server.Env = append(os.Environ(), "MINIO_ROOT_USER="+account, "MINIO_ROOT_PASSWORD="+secret, "HOME="+home,
+		"MINIO_BROWSER=off", "MINIO_UPDATE=off", "MINIO_API_REQUESTS_MAX=1000", "CI=true", "GOMAXPROCS=2")
+	server.Stdout, server.Stderr = &output, &output
+	if err := server.Start(); err != nil {
+		return nil, err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Wait() }()
+	stop := func() {
+		_ = server.Process.Kill()
+		<-ended
+	}
+	if err := healthy(t.Context(), endpoint, ended); err != nil {
+		stop()
+		return nil, fmt.Errorf("%w\n%s", err, output.String())
+	}
+	t.Cleanup(stop)
+	return &MinIO{endpoint: endpoint}, nil
+}
+
+func healthy(ctx context.Context, endpoint string, ended chan error) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+endpoint+"/minio/health/ready", nil)
+		if err != nil {
+			return err
+		}
+		if response, err := http.DefaultClient.Do(request); err == nil {
+			_ = response.Body.Close()
+			if response.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		select {
+		case err := <-ended:
+			ended <- err
+			return fmt.Errorf("the server ended: %w", err)
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}

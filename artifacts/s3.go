@@ -1,0 +1,271 @@
+package artifacts
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/credentials"
+)
+
+const (
+	// smallObject is what is read ahead of a stream of unknown size; most
+	// artifacts end within it and go up in one request.
+	smallObject = 1 << 20
+	// partSize is the memory that a larger upload holds: S3 wants each part
+	// whole, and 10,000 of these are 156 GiB.
+	partSize = 16 << 20
+	// defaultLargeUploads bounds how many of these there are.
+	defaultLargeUploads = 8
+)
+
+// S3Config says where a bucket is.
+type S3Config struct {
+	Endpoint string // host:port
+	Region   string // us-east-1 if empty
+	Bucket   string // made at the first Put if absent
+	Insecure bool   // http instead of https
+
+	AccessKey, SecretKey, SessionToken string
+
+	// LargeUploads is how many uploads over 16 MiB go on at once; each holds
+	// that much memory. The default is 8.
+	LargeUploads int
+	// Transport is for private certificate authorities; nil is the default.
+	Transport http.RoundTripper
+}
+
+// S3 is a Store in a bucket.
+type S3 struct {
+	client *minio.Core
+	bucket string
+	region string
+	large  chan struct{}
+
+	mu    sync.Mutex // held while the bucket is looked for
+	ready bool
+}
+
+// NewS3 makes a client; it does not yet talk to the server, so that the order
+// in which things start does not matter.
+func NewS3(cfg S3Config) (*S3, error) {
+	if cfg.Bucket == "" {
+		return nil, errors.New("opening the artifact bucket: it has no name")
+	}
+	region := cmp.Or(cfg.Region, "us-east-1")
+	client, err := minio.NewCore(cfg.Endpoint, &minio.Options{
+		Creds:     credentials.NewStaticV4(cfg.AccessKey, cfg.SecretKey, cfg.SessionToken),
+		Secure:    !cfg.Insecure,
+		Region:    region,
+		Transport: cfg.Transport,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("opening the artifact bucket: %w", err)
+	}
+	uploads := cmp.Or(cfg.LargeUploads, defaultLargeUploads)
+	return &S3{client: client, bucket: cfg.Bucket, region: region, large: make(chan struct{}, max(uploads, 1))}, nil
+}
+
+// EnsureBucket makes the bucket if it is absent.
+func (s *S3) EnsureBucket(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ready {
+		return nil
+	}
+	exists, err := s.client.BucketExists(ctx, s.bucket)
+	if err == nil && !exists {
+		err = s.client.MakeBucket(ctx, s.bucket, minio.MakeBucketOptions{Region: s.region})
+		switch minio.ToErrorResponse(err).Code {
+		case "BucketAlreadyOwnedByYou", "BucketAlreadyExists": // by another worker just now
+			err = nil
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("looking for the bucket %s: %w", s.bucket, err)
+	}
+	s.ready = true
+	return nil
+}
+
+// Put implements Store.
+func (s *S3) Put(ctx context.Context, key string, r io.Reader, size int64) error {
+	if err := checkKey(key); err != nil {
+		return err
+	}
+	if err := s.EnsureBucket(ctx); err != nil {
+		return fmt.Errorf("putting %s: %w", key, err)
+	}
+	if err := s.put(ctx, key, r, size); err != nil {
+		return fmt.Errorf("putting %s: %w", key, err)
+	}
+	return nil
+}
+
+func (s *S3) put(ctx context.Context, key string, r io.Reader, size int64) error {
+	if size >= 0 {
+		// One byte more tells a stream that is longer than announced.
+		r = &exactly{r: io.LimitReader(r, size+1), left: size}
+	}
+	ahead, err := readAhead(reading{ctx, r})
+	if err != nil {
+		return err
+	}
+	var body io.Reader = bytes.NewReader(ahead)
+	whole := len(ahead) < smallObject
+	if whole {
+		size = int64(len(ahead))
+	} else {
+		body = io.MultiReader(body, reading{ctx, r})
+		if size < 0 || size >= partSize {
+			select {
+			case s.large <- struct{}{}:
+				defer func() { <-s.large }()
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	}
+	_, err = s.client.Client.PutObject(ctx, s.bucket, key, body, size, minio.PutObjectOptions{
+		ContentType: "application/octet-stream",
+		PartSize:    partSize,
+	})
+	return err
+}
+
+// readAhead reads up to smallObject bytes, growing with what comes.
+func readAhead(r io.Reader) ([]byte, error) {
+	var buf bytes.Buffer
+	if _, err := io.CopyN(&buf, r, smallObject); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	return buf.Bytes(), nil
+}
+
+// exactly fails a stream that does not have the size announced.
+type exactly struct {
+	r    io.Reader
+	left int64
+}
+
+func (e *exactly) Read(p []byte) (int, error) {
+	n, err := e.r.Read(p)
+	e.left -= int64(n)
+	if e.left < 0 || errors.Is(err, io.EOF) && e.left > 0 {
+		return n, fmt.Errorf("the stream does not have the size announced: %w", io.ErrUnexpectedEOF)
+	}
+	return n, err
+}
+
+// Get implements Store.
+func (s *S3) Get(ctx context.Context, key string) (io.ReadCloser, error) {
+	if err := checkKey(key); err != nil {
+		return nil, err
+	}
+	body, _, _, err := s.client.GetObject(ctx, s.bucket, key, minio.GetObjectOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("getting %s: %w", key, notFound(err))
+	}
+	return body, nil
+}
+
+// Stat implements Store.
+func (s *S3) Stat(ctx context.Context, key string) (Object, error) {
+	if err := checkKey(key); err != nil {
+		return Object{}, err
+	}
+	info, err := s.client.StatObject(ctx, s.bucket, key, minio.StatObjectOptions{})
+	if err != nil {
+		return Object{}, fmt.Errorf("looking at %s: %w", key, notFound(err))
+	}
+	return Object{Key: key, Size: info.Size, ModTime: info.LastModified}, nil
+}
+
+func notFound(err error) error {
+	switch minio.ToErrorResponse(err).Code {
+	case minio.NoSuchKey, minio.NoSuchBucket:
+		return fmt.Errorf("%w (%w)", ErrNotFound, err)
+	}
+	return err
+}
+
+// List implements Store.
+func (s *S3) List(ctx context.Context, prefix string) iter.Seq2[Object, error] {
+	return func(yield func(Object, error) bool) {
+		dir, ok := directory(prefix)
+		if !ok {
+			return
+		}
+		// MinIO refuses the parts "." and "..", but a key's part may begin so.
+		within := prefix
+		if name := prefix[len(dir):]; name == "." || name == ".." {
+			within = dir
+		}
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		for info := range s.client.ListObjectsIter(ctx, s.bucket, minio.ListObjectsOptions{Prefix: within, Recursive: true}) {
+			if err := info.Err; err != nil {
+				if minio.ToErrorResponse(err).Code != minio.NoSuchBucket {
+					yield(Object{}, fmt.Errorf("listing %s: %w", prefix, err))
+				}
+				return
+			}
+			if !strings.HasPrefix(info.Key, prefix) {
+				continue
+			}
+			if !yield(Object{Key: info.Key, Size: info.Size, ModTime: info.LastModified}, nil) {
+				return
+			}
+		}
+		// The iterator ends silently with its context.
+		if err := ctx.Err(); err != nil {
+			yield(Object{}, fmt.Errorf("listing %s: %w", prefix, err))
+		}
+	}
+}
+
+// Delete implements Store.
+func (s *S3) Delete(ctx context.Context, key string) error {
+	if err := checkKey(key); err != nil {
+		return err
+	}
+	err := s.client.RemoveObject(ctx, s.bucket, key, minio.RemoveObjectOptions{})
+	if err != nil && !errors.Is(notFound(err), ErrNotFound) {
+		return fmt.Errorf("deleting %s: %w", key, err)
+	}
+	return nil
+}
+
+// PresignGet makes an address from which whoever has it may get the object.
+func (s *S3) PresignGet(ctx context.Context, key string, ttl time.Duration) (*url.URL, error) {
+	return s.presign(ctx, http.MethodGet, key, ttl)
+}
+
+// PresignPut makes an address to which whoever has it may put the object.
+func (s *S3) PresignPut(ctx context.Context, key string, ttl time.Duration) (*url.URL, error) {
+	if err := s.EnsureBucket(ctx); err != nil {
+		return nil, fmt.Errorf("signing for %s: %w", key, err)
+	}
+	return s.presign(ctx, http.MethodPut, key, ttl)
+}
+
+func (s *S3) presign(ctx context.Context, method, key string, ttl time.Duration) (*url.URL, error) {
+	if err := checkKey(key); err != nil {
+		return nil, err
+	}
+	u, err := s.client.Presign(ctx, method, s.bucket, key, ttl, nil)
+	if err != nil {
+		return nil, fmt.Errorf("signing for %s: %w", key, err)
+	}
+	return u, nil
+}
