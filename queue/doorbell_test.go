@@ -1,0 +1,56 @@
+package queue
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/stretchr/testify/require"
+)
+
+// An idle worker's commands, per second: the doorbell's loop (counted here) has 3 in 5 s,
+// asynq's heartbeat 3 in 5 s, its forwarder 2 in 5 s, its janitor 1 in 8 s and its recoverer
+// 2 in 60 s. That is 1.8 a second; the budget is 5.
+func TestIdleLoopCostsThreeCommandsInFiveSeconds(t *testing.T) {
+	t.Parallel()
+	e, err := StartEmbedded(t.Context(), EmbeddedMemory)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, e.Stop()) })
+	count := NewCounter()
+	conn, err := Connect(t.Context(), e.URL, Options{Log: slog.New(slog.DiscardHandler), Counter: count})
+	require.NoError(t, err)
+	defer conn.Close()
+	bell := conn.newBlocker()
+	defer bell.Close()
+	// A ring that was not for us ends the wait at once.
+	require.NoError(t, conn.client.LPush(t.Context(), poolBellKey("default"), 1).Err())
+	client := conn.newClient(conn.opts)
+	defer client.Close()
+	client.AddHook(&doorbell{pool: "default", stop: t.Context(), bell: bell})
+	count.Reset()
+
+	dequeue := redis.NewScript(`return redis.call('RPOP', KEYS[1])`)
+	keys := []string{pendingKey("default"), pausedKey("default")}
+	require.ErrorIs(t, dequeue.Eval(t.Context(), client, keys).Err(), redis.Nil)
+	require.Equal(t, 2, count.Trips())
+	require.Equal(t, 3, count.Commands())
+	require.EqualValues(t, 5, maxBlock.Seconds())
+}
+
+func TestDoorbellTakesNothingAfterTheEnd(t *testing.T) {
+	t.Parallel()
+	ended, end := context.WithCancel(t.Context())
+	end()
+	b := &doorbell{pool: "default", stop: ended}
+	sent := false
+	hook := b.ProcessHook(func(context.Context, redis.Cmder) error {
+		sent = true
+		return nil
+	})
+	cmd := redis.NewCmd(t.Context(), "evalsha", "sha", 4, pendingKey("default"), pausedKey("default"))
+	require.ErrorIs(t, hook(t.Context(), cmd), redis.Nil)
+	require.False(t, sent)
+	require.NoError(t, hook(t.Context(), redis.NewCmd(t.Context(), "evalsha", "sha", 1, pendingKey("other"))))
+	require.True(t, sent)
+}
