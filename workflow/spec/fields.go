@@ -3,6 +3,7 @@ package spec
 import (
 	"encoding/json"
 	"reflect"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -14,8 +15,9 @@ type structInfo struct {
 }
 
 type structField struct {
-	name string
-	typ  reflect.Type
+	name  string
+	typ   reflect.Type
+	index []int // for reflect.Value.FieldByIndex
 }
 
 // typeTable remembers the fields of the types that a file uses.
@@ -33,7 +35,7 @@ func (t typeTable) of(typ reflect.Type) *structInfo {
 		return info
 	}
 	info := &structInfo{fields: map[string]structField{}}
-	info.add(typ)
+	info.add(typ, nil)
 	for _, f := range info.fields {
 		info.names = append(info.names, f.name)
 	}
@@ -44,12 +46,12 @@ func (t typeTable) of(typ reflect.Type) *structInfo {
 
 // add lists a struct's own fields, then those of the structs that it embeds, so that the
 // outer one wins as it does in encoding/json.
-func (i *structInfo) add(typ reflect.Type) {
-	var embedded []reflect.Type
+func (i *structInfo) add(typ reflect.Type, at []int) {
+	var embedded []reflect.StructField
 	for f := range typ.Fields() {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		if f.Anonymous && name == "" {
-			embedded = append(embedded, f.Type)
+			embedded = append(embedded, f)
 			continue
 		}
 		if name == "-" || !f.IsExported() {
@@ -59,11 +61,11 @@ func (i *structInfo) add(typ reflect.Type) {
 			name = f.Name
 		}
 		if key := strings.ToLower(name); i.fields[key].typ == nil {
-			i.fields[key] = structField{name: name, typ: f.Type}
+			i.fields[key] = structField{name: name, typ: f.Type, index: slices.Concat(at, f.Index)}
 		}
 	}
 	for _, e := range embedded {
-		i.add(e)
+		i.add(e.Type, slices.Concat(at, e.Index))
 	}
 }
 

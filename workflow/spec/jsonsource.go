@@ -41,7 +41,11 @@ func (r *jsonReader) failed(file string, err error) *Error {
 	at := int(r.dec.InputOffset())
 	var syntax *json.SyntaxError
 	if errors.As(err, &syntax) {
-		at = max(0, int(syntax.Offset)-1)
+		// The offset is that of the wrong character, or the one after it.
+		at = int(syntax.Offset)
+		if at >= len(r.data) || !strings.HasPrefix(syntax.Error(), fmt.Sprintf("invalid character %q", r.data[at])) {
+			at = max(0, at-1)
+		}
 	}
 	line, col := lineColumn(r.data, at)
 	message := strings.TrimPrefix(err.Error(), "json: ")

@@ -8,7 +8,7 @@ import (
 // didYouMean returns a hint with the candidate that is nearest to name, or "" when none is
 // near enough to be a slip of the hand.
 func didYouMean(name string, candidates []string) string {
-	limit := 1 + len(name)/4
+	limit := min(1+len(name)/4, len(name)/2) // of a single letter everything is near
 	best, found := limit+1, ""
 	for _, c := range candidates {
 		if d := len(c) - len(name); d > limit || -d > limit {

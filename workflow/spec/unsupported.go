@@ -1,0 +1,158 @@
+package spec
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// Unsupported finds the fields that the engine does not carry out yet. A field that would
+// change what a run does is an error: a run that silently ignored it would do the wrong
+// thing. A field that only shapes a pod is a warning. The tables below shrink as the engine
+// grows.
+func Unsupported(doc *Document) ([]Warning, error) {
+	var s *WorkflowSpec
+	at := "spec"
+	switch obj := doc.Object.(type) {
+	case *Workflow:
+		s = &obj.Spec
+	case *WorkflowTemplate:
+		s = &obj.Spec
+	case *ClusterWorkflowTemplate:
+		s = &obj.Spec
+	case *CronWorkflow:
+		s, at = &obj.Spec.WorkflowSpec, "spec.workflowSpec"
+	default:
+		return nil, nil
+	}
+	u := &unsupported{doc: doc, types: typeTable{}}
+	u.report(reflect.ValueOf(s).Elem(), at, specFields())
+	for i := range s.Templates {
+		u.template(&s.Templates[i], fmt.Sprintf("%s.templates[%d]", at, i))
+	}
+	slices.SortStableFunc(u.errs, byPlace)
+	slices.SortStableFunc(u.warnings, func(a, b Warning) int { return byPlace((*Error)(&a), (*Error)(&b)) })
+	return u.warnings, u.errs.err()
+}
+
+// refused and inPod are the two answers of the tables, whose fields are named relative to a
+// workflow spec, a template, or a step or task. [] stands for every element of a list.
+type fieldTable struct{ refused, inPod []string }
+
+func specFields() fieldTable {
+	return fieldTable{
+		refused: words(`onExit hooks synchronization parallelism suspend shutdown workflowTemplateRef templateDefaults
+			retryStrategy artifactRepositoryRef volumes volumeClaimTemplates podSpecPatch executorPlugins`,
+			"arguments.parameters[]", `valueFrom`, "arguments.artifacts[]", stores),
+		inPod: words(`serviceAccountName automountServiceAccountToken executor nodeSelector affinity tolerations
+			imagePullSecrets hostNetwork dnsPolicy dnsConfig ttlStrategy priority schedulerName podGC
+			podPriorityClassName hostAliases securityContext podDisruptionBudget metrics volumeClaimGC podMetadata
+			archiveLogs artifactGC podResources resourceClaims workflowMetadata`),
+	}
+}
+
+func templateFields() fieldTable {
+	return fieldTable{
+		refused: words(`containerSet resource suspend data http plugin daemon timeout parallelism failFast
+			synchronization memoize archiveLocation volumes initContainers sidecars podSpecPatch
+			retryStrategy.backoff retryStrategy.expression dag.target`,
+			"inputs.parameters[].valueFrom", parameterSources, "outputs.parameters[].valueFrom", parameterSources,
+			"inputs.artifacts[]", stores, "outputs.artifacts[]", stores+" fromExpression"),
+		inPod: words(`pendingTimeout retryStrategy.affinity metrics annotations metadata nodeSelector affinity tolerations
+			schedulerName priorityClassName serviceAccountName automountServiceAccountToken executor hostAliases
+			securityContext podResources resourceClaims
+			container.resources container.livenessProbe container.readinessProbe container.startupProbe
+			container.lifecycle container.securityContext container.ports
+			script.resources script.livenessProbe script.readinessProbe script.startupProbe
+			script.lifecycle script.securityContext script.ports`, "outputs.artifacts[]", "artifactGC"),
+	}
+}
+
+func callFields() fieldTable {
+	return fieldTable{
+		refused: words(`templateRef inline onExit hooks`,
+			"arguments.parameters[].valueFrom", parameterSources, "arguments.artifacts[]", stores+" fromExpression"),
+	}
+}
+
+const (
+	parameterSources = "jsonPath jqFilter event supplied configMapKeyRef"
+	stores           = "git http artifactory hdfs oss gcs azure plugin s3.endpoint s3.bucket"
+)
+
+// words splits a list of field names. Further pairs are a parent and fields below it.
+func words(fields string, below ...string) []string {
+	out := strings.Fields(fields)
+	for i := 0; i < len(below); i += 2 {
+		for _, f := range strings.Fields(below[i+1]) {
+			out = append(out, below[i]+"."+f)
+		}
+	}
+	return out
+}
+
+type unsupported struct {
+	doc      *Document
+	types    typeTable
+	errs     ErrorList
+	warnings []Warning
+}
+
+func (u *unsupported) template(t *Template, path string) {
+	u.report(reflect.ValueOf(t).Elem(), path, templateFields())
+	for g := range t.Steps {
+		for i := range t.Steps[g].Steps {
+			u.report(reflect.ValueOf(&t.Steps[g].Steps[i]).Elem(), fmt.Sprintf("%s.steps[%d][%d]", path, g, i), callFields())
+		}
+	}
+	if t.DAG != nil {
+		for i := range t.DAG.Tasks {
+			u.report(reflect.ValueOf(&t.DAG.Tasks[i]).Elem(), fmt.Sprintf("%s.dag.tasks[%d]", path, i), callFields())
+		}
+	}
+}
+
+func (u *unsupported) report(v reflect.Value, path string, table fieldTable) {
+	for _, f := range table.refused {
+		u.find(v, path, parsePath(strings.ReplaceAll(f, "[]", "")), func(at string) {
+			if len(u.errs) < maxErrors {
+				u.errs = append(u.errs, u.doc.Errorf(at, "not supported yet: %s", strings.ReplaceAll(f, "[]", "")))
+			}
+		})
+	}
+	for _, f := range table.inPod {
+		u.find(v, path, parsePath(strings.ReplaceAll(f, "[]", "")), func(at string) {
+			u.warnings = append(u.warnings, Warning(*u.doc.Errorf(at, "has no effect yet: %s", strings.ReplaceAll(f, "[]", ""))))
+		})
+	}
+}
+
+// find calls found with the path of every set field that matches.
+func (u *unsupported) find(v reflect.Value, at string, field []segment, found func(at string)) {
+	for v.Kind() == reflect.Pointer {
+		if v.IsNil() {
+			return
+		}
+		v = v.Elem()
+	}
+	if v.Kind() == reflect.Slice && len(field) > 0 {
+		for i := range v.Len() {
+			u.find(v.Index(i), fmt.Sprintf("%s[%d]", at, i), field, found)
+		}
+		return
+	}
+	if len(field) == 0 {
+		if !v.IsZero() {
+			found(at)
+		}
+		return
+	}
+	f := u.types.of(v.Type()).fields[strings.ToLower(field[0].key)]
+	next := v.FieldByIndex(f.index)
+	if len(field) == 1 && next.Kind() == reflect.Pointer && !next.IsNil() && next.Elem().Kind() != reflect.Bool {
+		found(at + "." + field[0].key) // present, even if all its fields are empty
+		return
+	}
+	u.find(next, at+"."+f.name, field[1:], found)
+}

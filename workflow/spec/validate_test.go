@@ -1,0 +1,167 @@
+package spec_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"argosy/workflow/spec"
+
+	"github.com/stretchr/testify/require"
+)
+
+func parseOne(t *testing.T, text string) *spec.Document {
+	t.Helper()
+	docs, err := spec.Parse("wf.yaml", []byte(text))
+	require.NoError(t, err)
+	require.Len(t, docs, 1)
+	return &docs[0]
+}
+
+func TestStoredTemplatesAreFollowedWhereTheyAreKnown(t *testing.T) {
+	t.Parallel()
+	stored := parseOne(t, `apiVersion: argoproj.io/v1alpha1
+kind: WorkflowTemplate
+metadata: {name: stored}
+spec:
+  entrypoint: main
+  templates:
+    - name: main
+      inputs: {parameters: [{name: text}]}
+      outputs: {parameters: [{name: size, valueFrom: {path: /s}}]}
+      container: {image: alpine}
+`).Object.(*spec.WorkflowTemplate)
+	find := func(name string, cluster bool) *spec.WorkflowSpec {
+		if name == "stored" && !cluster {
+			return &stored.Spec
+		}
+		return nil
+	}
+	for name, c := range map[string]struct{ body, want string }{
+		"all there":         {"steps: [[{name: a, templateRef: {name: stored, template: main}, arguments: {parameters: [{name: text, value: x}]}}], [{name: b, template: end, when: '{{steps.a.outputs.parameters.size}} > 1'}]]", ""},
+		"input missing":     {"steps: [[{name: a, templateRef: {name: stored, template: main}}]]", "templates.run.steps[0].a templates.main inputs.parameters.text was not supplied"},
+		"template missing":  {"steps: [[{name: a, templateRef: {name: stored, template: mian}}]]", `template 'mian' is not found in workflow template "stored" (did you mean "main"?)`},
+		"object missing":    {"steps: [[{name: a, templateRef: {name: stored, template: main, clusterScope: true}}]]", `cluster workflow template "stored" not found`},
+		"output missing":    {"steps: [[{name: a, templateRef: {name: stored, template: main}, arguments: {parameters: [{name: text, value: x}]}}], [{name: b, template: end, when: '{{steps.a.outputs.parameters.sice}} > 1'}]]", "failed to resolve {{steps.a.outputs.parameters.sice}}"},
+		"reference unnamed": {"steps: [[{name: a, templateRef: {template: main}}]]", "templateRef.name is required"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, doc := parseWorkflow(t, "spec:\n  entrypoint: run\n  templates:\n    - name: end\n      suspend: {}\n    - name: run\n      "+c.body+"\n")
+			_, err := spec.Validate(doc, spec.Options{Templates: find})
+			if c.want == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, c.want)
+		})
+	}
+
+	t.Run("workflowTemplateRef", func(t *testing.T) {
+		t.Parallel()
+		_, doc := parseWorkflow(t, "spec:\n  workflowTemplateRef: {name: stored}\n")
+		_, err := spec.Validate(doc, spec.Options{})
+		require.NoError(t, err, "without templates the reference is trusted")
+		_, err = spec.Validate(doc, spec.Options{Templates: find})
+		require.ErrorContains(t, err, "templates.main inputs.parameters.text was not supplied")
+		_, doc = parseWorkflow(t, "spec:\n  workflowTemplateRef: {name: stored}\n  arguments: {parameters: [{name: text, value: x}]}\n")
+		_, err = spec.Validate(doc, spec.Options{Templates: find})
+		require.NoError(t, err)
+	})
+}
+
+func TestLintLetsArgumentsComeWithTheSubmission(t *testing.T) {
+	t.Parallel()
+	wf, doc := parseWorkflow(t, `spec:
+  entrypoint: main
+  arguments: {parameters: [{name: message}]}
+  templates:
+    - name: main
+      inputs: {parameters: [{name: message}]}
+      container: {image: alpine, args: ["{{inputs.parameters.message}}"]}
+`)
+	_, err := spec.Validate(doc, spec.Options{Lint: true})
+	require.NoError(t, err)
+	_, err = spec.Validate(doc, spec.Options{})
+	require.ErrorContains(t, err, "spec.arguments.message.value is required")
+	wf.Spec.Arguments.Parameters[0].Value = spec.AnyStringPtr("given with -p")
+	_, err = spec.Validate(doc, spec.Options{})
+	require.NoError(t, err)
+}
+
+func TestInlineTemplatesSeeTheirStepAndTheirOwnInputs(t *testing.T) {
+	t.Parallel()
+	const body = `spec:
+  entrypoint: main
+  templates:
+    - name: main
+      steps:
+        - - name: first
+            inline: {script: {image: alpine, source: echo}}
+        - - name: second
+            withItems: [1, 2]
+            arguments: {parameters: [{name: own, value: x}]}
+            inline:
+              inputs: {parameters: [{name: own}]}
+              container: {image: alpine, args: ["{{item}} {{steps.first.outputs.result}} {{inputs.parameters.%s}}"]}
+`
+	_, doc := parseWorkflow(t, fmt.Sprintf(body, "own"))
+	_, err := spec.Validate(doc, spec.Options{})
+	require.NoError(t, err)
+	_, doc = parseWorkflow(t, fmt.Sprintf(body, "none"))
+	_, err = spec.Validate(doc, spec.Options{})
+	require.ErrorContains(t, err, "wf.yaml:16:49: spec.templates[0].steps[1][0].inline.container.args[0]: templates.main.steps[1].second.inline failed to resolve {{inputs.parameters.none}}")
+}
+
+func TestALongDAGIsValidated(t *testing.T) {
+	t.Parallel()
+	doc := parseOne(t, string(bigWorkflow(1<<20)))
+	_, err := spec.Validate(doc, spec.Options{})
+	require.NoError(t, err)
+	tasks := doc.Object.(*spec.Workflow).Spec.Template("main").DAG.Tasks
+	tasks[0].Dependencies = []string{tasks[len(tasks)-1].Name}
+	_, err = spec.Validate(doc, spec.Options{})
+	require.ErrorContains(t, err, "dependency cycle detected: task-0->")
+}
+
+func TestUnsupportedFieldsAreRefusedOrWarnedOf(t *testing.T) {
+	t.Parallel()
+	_, doc := parseWorkflow(t, `spec:
+  entrypoint: main
+  parallelism: 2
+  podGC: {strategy: OnPodSuccess}
+  suspend: false
+  templates:
+    - name: main
+      daemon: false
+      metadata: {labels: {a: b}}
+      steps:
+        - - {name: one, templateRef: {name: a, template: b}}
+        - - {name: two, template: wait, arguments: {artifacts: [{name: x, s3: {key: a}}, {name: y, http: {url: u}}]}}
+    - name: wait
+      suspend: {}
+    - name: leaf
+      inputs: {parameters: [{name: a}, {name: b, valueFrom: {configMapKeyRef: {name: c, key: k}}}]}
+      retryStrategy: {limit: 1, backoff: {duration: 1s}}
+      container: {image: alpine, resources: {limits: {cpu: 1}}}
+`)
+	warnings, err := spec.Unsupported(doc)
+	require.EqualError(t, err, strings.Join([]string{
+		"wf.yaml:6:3: spec.parallelism: not supported yet: parallelism",
+		"wf.yaml:14:25: spec.templates[0].steps[0][0].templateRef: not supported yet: templateRef",
+		"wf.yaml:15:100: spec.templates[0].steps[1][0].arguments.artifacts[1].http: not supported yet: arguments.artifacts.http",
+		"wf.yaml:17:7: spec.templates[1].suspend: not supported yet: suspend",
+		"wf.yaml:19:62: spec.templates[2].inputs.parameters[1].valueFrom.configMapKeyRef: not supported yet: inputs.parameters.valueFrom.configMapKeyRef",
+		"wf.yaml:20:33: spec.templates[2].retryStrategy.backoff: not supported yet: retryStrategy.backoff",
+	}, "\n"))
+	var got []string
+	for i := range warnings {
+		got = append(got, warnings[i].String())
+	}
+	require.Equal(t, []string{
+		"wf.yaml:7:3: spec.podGC: has no effect yet: podGC",
+		"wf.yaml:12:7: spec.templates[0].metadata: has no effect yet: metadata",
+		"wf.yaml:21:34: spec.templates[2].container.resources: has no effect yet: container.resources",
+	}, got)
+
+}
