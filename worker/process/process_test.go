@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -24,6 +25,17 @@ import (
 func TestMain(m *testing.M) {
 	if code, ok := RunHelper(os.Args); ok {
 		os.Exit(code)
+	}
+	if len(os.Args) == 4 && os.Args[1] == bareArg {
+		n, err := strconv.Atoi(os.Args[2])
+		if err == nil {
+			err = bareLoop(n, os.Args[3])
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
 	}
 	// What must never reach a step.
 	os.Setenv("ARGOSY_REDIS", "redis://:secret@localhost") //nolint:errcheck // the name is valid
@@ -136,7 +148,7 @@ func TestAStepSeesItsTemplateAndNothingOfOurs(t *testing.T) {
 	const state = "/etc/ssl" // a directory that every host has stands for our state
 	e := newExecutor(t, Config{Hide: []string{state}})
 	s := newStep(&corev1.Container{
-		Command:      []string{"sh", "-c", `env | sort; pwd; ls -A "$1" /cache; echo x > "$1/y" || echo read-only`, "$(WHO)", state, "$$(WHO)"},
+		Command:      []string{"sh", "-c", `env | sort; pwd; ls -A "$1" /cache`, "$(WHO)", state, "$$(WHO)"},
 		Env:          []corev1.EnvVar{{Name: "WHO", Value: "me"}, {Name: "HELLO", Value: "hello $(WHO) $(YOU)"}, {Name: "HOME", Value: "/tmp"}},
 		WorkingDir:   "/work/dir",
 		VolumeMounts: []corev1.VolumeMount{{Name: "cache", MountPath: "/cache"}},
@@ -147,21 +159,10 @@ func TestAStepSeesItsTemplateAndNothingOfOurs(t *testing.T) {
 	require.Equal(t, spec.NodeSucceeded, r.Phase, s.Log)
 	require.Equal(t, fmt.Sprintf("HELLO=hello me $(YOU)\nHOME=/tmp\n"+
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\nPWD=/work/dir\nWHO=me\n"+
-		"/work/dir\n/cache:\n\n%s:\nread-only\n", state), withoutErrors(s))
+		"/work/dir\n/cache:\n\n%s:\n", state), fmt.Sprint(s.Log))
 	require.NotEmpty(t, r.Host)
 	require.NotZero(t, r.Started)
 	require.GreaterOrEqual(t, r.Finished, r.Started)
-}
-
-// withoutErrors is the step's log less what the shell itself says.
-func withoutErrors(s *worker.Step) string {
-	var b strings.Builder
-	for line := range strings.Lines(fmt.Sprint(s.Log)) {
-		if !strings.HasPrefix(line, "me: ") {
-			b.WriteString(line)
-		}
-	}
-	return b.String()
 }
 
 func TestWhatOnlyAClusterCanGiveIsRefused(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 // The helper's own tree, built once in its own mount namespace, which no step ever sees:
 //
 //	/lower/N   parts of the host's tree that become lower directories
+//	/mask/N    what covers them: empty directories that hide the host's
 //	/proc      of the helper's pid namespace
 //	/dev /sys  the host's, read-only but for the devices themselves
 //	/scratch   what steps write: a fresh tmpfs for each step, or a directory on disk
@@ -23,6 +24,9 @@ type base struct {
 	cfg      helperConfig
 	layout   string
 	layers   []layer
+	masked   map[int]bool // layers with a mask
+	bound    []string     // directories of a step's own that no layer gives it
+	covered  []string     // directories that no mask empties
 	volatile bool
 	ns       int // descriptor of the helper's own mount namespace
 	warnings []string
@@ -70,7 +74,7 @@ func setupBase(cfg helperConfig) (*base, error) {
 			return unix.Mount("argosy", staging, "tmpfs", unix.MS_NOSUID, "mode=0755,size=1m")
 		}},
 		{"making the helper's directories", func() error {
-			for _, d := range []string{"host", "lower", "step", "scratch", "empty", "proc", "dev", "sys"} {
+			for _, d := range []string{"host", "lower", "mask", "step", "scratch", "empty", "proc", "dev", "sys"} {
 				if err := os.Mkdir(path.Join(staging, d), 0o755); err != nil {
 					return err
 				}
@@ -179,12 +183,17 @@ func (b *base) plan() error {
 	}
 
 	b.layout, b.layers = layoutWhole, planWhole(mounts)
-	refused := b.adopt()
+	b.bound = []string{"/dev/shm"}
+	refused := b.mask(append([]string{"/tmp", "/var/tmp"}, b.cfg.Hide...))
+	if refused == nil {
+		refused = b.adopt()
+	}
 	if refused == nil {
 		return nil
 	}
 	canRead := func(p string) bool { return unix.Access(p, unix.R_OK|unix.X_OK) == nil }
-	b.layout = layoutSplit
+	b.layout, b.masked = layoutSplit, nil
+	b.bound, b.covered = []string{"/var/tmp", "/dev/shm"}, b.cfg.Hide
 	if b.layers, err = planSplit("/host", mounts, canRead); err != nil {
 		return err
 	}

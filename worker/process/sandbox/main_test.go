@@ -2,6 +2,8 @@ package sandbox
 
 import (
 	"fmt"
+	"io"
+	"log/slog"
 	"os"
 	"testing"
 )
@@ -16,3 +18,7 @@ func TestMain(m *testing.M) {
 	}
 	os.Exit(m.Run())
 }
+
+var stepEnv = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"}
+
+func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }

@@ -176,5 +176,8 @@ func planSplit(hostRoot string, mounts []mountPoint, canRead func(string) bool) 
 		}
 		return nil
 	}
-	return layers, split("/", 0)
+	if err := split("/", 0); err != nil {
+		return nil, err
+	}
+	return append(layers, layer{kind: layerDir, target: "/tmp", mode: 0o1777}), nil
 }

@@ -70,7 +70,11 @@ func (b *base) mountOverlay(seq uint32, i int, l layer, at string) error {
 	if err := unix.Mkdir(work, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
-	options := "lowerdir=" + lowerPath(i) + ",upperdir=" + upper + ",workdir=" + work
+	lower := lowerPath(i)
+	if b.masked[i] {
+		lower = maskPath(i) + ":" + lower
+	}
+	options := "lowerdir=" + lower + ",upperdir=" + upper + ",workdir=" + work
 	if b.layout == layoutSplit {
 		options += ",userxattr"
 	}
@@ -79,9 +83,6 @@ func (b *base) mountOverlay(seq uint32, i int, l layer, at string) error {
 	}
 	return unix.Mount("argosy", at, "overlay", 0, options)
 }
-
-// privateDirs are a step's own and start empty.
-var privateDirs = []string{"/tmp", "/var/tmp", "/dev/shm"}
 
 // open leaves the helper's namespace for a new one, puts the root of step seq together
 // there, and makes it the root of the calling thread. Whatever goes wrong, leave brings the
@@ -132,7 +133,7 @@ func (b *base) lay(seq uint32, private []string) error {
 			return fmt.Errorf("%s: %w", p, err)
 		}
 	}
-	for i, dir := range slices.Concat(privateDirs, private) {
+	for i, dir := range slices.Concat(b.bound, private) {
 		if dir == "/dev/shm" && unix.Access("/step/dev/shm", unix.F_OK) != nil {
 			continue // a host without it, and /dev takes no new directory
 		}
@@ -140,7 +141,7 @@ func (b *base) lay(seq uint32, private []string) error {
 			return fmt.Errorf("%s: %w", dir, err)
 		}
 	}
-	for _, p := range b.cfg.Hide {
+	for _, p := range b.covered {
 		err := unix.Mount("/empty", path.Join("/step", p), "", unix.MS_BIND, "")
 		if err != nil && !errors.Is(err, unix.ENOENT) {
 			return fmt.Errorf("hiding %s: %w", p, err)
