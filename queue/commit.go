@@ -13,7 +13,8 @@ import (
 type Commit struct {
 	State *workflow.State // Finished != 0 ends the run
 	Nodes []*workflow.Node
-	// Send are first deliveries of nodes, and the next ones of lost ones (Lost.Again).
+	// Send are first deliveries of nodes, and the next ones of lost ones (Lost.Again). One
+	// that is not lost any more, reported or claimed meanwhile, is not sent anew.
 	Send []Delivery
 	// Drop are nodes whose delivery was lost and is given up.
 	Drop   []workflow.Key

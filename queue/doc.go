@@ -20,10 +20,11 @@
 //	          Commit          Tasks.Claim          Report
 //	(decided) ------> sent ------------> held ------------> ended: an event in the run's in-list
 //	                   | |                | |
-//	                   | |                | +- CancelAll --> cancel -- Report, as from held
-//	                   | |                +--- lease passes -------+
+//	                   | |                | +- Cancel -----> cancel -- Report, as from held
+//	                   | |                +--- lease passes, ------+
+//	                   | |                     or Release          |
 //	                   | +--- the broker has no such task ---------+--> lost: sent anew with
-//	                   +--- CancelAll --> ended                         the next number, or ended
+//	                   +--- Cancel --> ended                            the next number, or ended
 //
 // A claim, a renewal or a report that names another number than the entry's is refused, so
 // at most one delivery of a node is ever accepted.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
 	"argosy/queue"
@@ -195,19 +196,28 @@ func TestLogsAreFollowed(t *testing.T) {
 }
 
 func TestLogsKeepTheirEnd(t *testing.T) {
-	tests := map[string]struct{ pieces, size, want int }{
+	tests := map[string]struct{ before, pieces, size, want int }{
 		"by bytes":   {pieces: 5, size: 300_000, want: 3},
-		"by entries": {pieces: 2010, size: 10, want: 2000},
+		"by entries": {before: 1998, pieces: 4, size: 10, want: 2000},
 		"oversized":  {pieces: 2, size: 2 << 20, want: 1},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			each(t, func(w *world) {
 				logs := queue.NewLogs(w.conn)
+				require.NoError(w.t, logs.Append(w.ctx, "1", leaf, []byte("x")))
+				stream := w.raw.SMembers(w.ctx, "{r:1}:logs").Val()[0]
+				_, err := w.raw.Pipelined(w.ctx, func(p redis.Pipeliner) error {
+					for i := range tt.before {
+						p.XAdd(w.ctx, &redis.XAddArgs{Stream: stream, Values: []any{"o", i + 2, "d", "x"}})
+					}
+					return nil
+				})
+				require.NoError(w.t, err)
 				for range tt.pieces {
-					require.NoError(w.t, logs.Append(w.ctx, "1", leaf, []byte(strings.Repeat("x", tt.size))))
+					require.NoError(w.t, logs.Append(w.ctx, "1", leaf, []byte(strings.Repeat("y", tt.size))))
 				}
-				require.EqualValues(w.t, tt.want, w.raw.XLen(w.ctx, w.raw.SMembers(w.ctx, "{r:1}:logs").Val()[0]).Val())
+				require.EqualValues(w.t, tt.want, w.raw.XLen(w.ctx, stream).Val())
 			})
 		})
 	}

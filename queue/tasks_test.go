@@ -159,3 +159,53 @@ func TestReportOfALapsedLeaseCountsUntilItIsTaken(t *testing.T) {
 		require.Empty(w.t, l.Lost)
 	})
 }
+
+func TestDeliveryThatIsNotLostAnyMoreIsNotSentAnew(t *testing.T) {
+	tests := map[string]func(w *world, d queue.Delivery){
+		"reported": func(w *world, d queue.Delivery) {
+			require.NoError(w.t, w.tasks.Report(w.ctx, d, succeeded()))
+		},
+		"renewed": func(w *world, d queue.Delivery) {
+			renewals, err := w.tasks.Renew(w.ctx, []queue.Delivery{d})
+			require.NoError(w.t, err)
+			require.Equal(w.t, []queue.Renewal{queue.RenewalOK}, renewals)
+		},
+		"sent anew by another turn": func(w *world, d queue.Delivery) {
+			require.NoError(w.t, w.raw.HSet(w.ctx, "{r:1}:fly", string(leaf), "sent|2|1|default|").Err())
+		},
+	}
+	for name, meanwhile := range tests {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(w *world) {
+				w.submit("1")
+				d := w.launch("1")
+				_, err := w.tasks.Claim(w.ctx, d)
+				require.NoError(w.t, err)
+				w.overdue("1")
+				l := w.begin(w.claim())
+				require.Len(w.t, l.Lost, 1)
+				meanwhile(w, d)
+				before := w.raw.HGetAll(w.ctx, "{r:1}:fly").Val()
+				require.Empty(w.t, w.commit(l, &queue.Commit{Send: []queue.Delivery{l.Lost[0].Again()}}).Out)
+				require.Equal(w.t, before, w.raw.HGetAll(w.ctx, "{r:1}:fly").Val())
+			})
+		})
+	}
+}
+
+func TestReleasedDeliveryIsLostAtOnce(t *testing.T) {
+	each(t, func(w *world) {
+		w.submit("1")
+		d := w.launch("1")
+		_, err := w.tasks.Claim(w.ctx, d)
+		require.NoError(w.t, err)
+		require.NoError(w.t, queue.NewTasks(w.conn, "worker-2", time.Minute).Release(w.ctx, d), "not the holder")
+		require.Empty(w.t, w.begin(w.claim()).Lost)
+		w.overdueRun("1")
+		require.NoError(w.t, w.tasks.Release(w.ctx, d))
+		l := w.begin(w.claim())
+		require.Equal(w.t, []queue.Lost{{Delivery: d}}, l.Lost)
+		require.Len(w.t, w.commit(l, &queue.Commit{Send: []queue.Delivery{l.Lost[0].Again()}}).Out, 1)
+		require.ErrorIs(w.t, w.tasks.Report(w.ctx, d, succeeded()), queue.ErrFenced)
+	})
+}

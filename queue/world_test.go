@@ -2,6 +2,7 @@ package queue_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -132,18 +133,23 @@ func (w *world) launch(id string) queue.Delivery {
 // leases of all that it has in flight pass.
 func (w *world) overdue(id string) {
 	w.t.Helper()
-	meta := "{r:" + id + "}:meta"
-	require.NoError(w.t, w.raw.HSet(w.ctx, meta, "chk", 0).Err())
-	for k := range 8 {
-		due := "due:{" + string(rune('0'+k)) + "}"
-		if w.raw.ZScore(w.ctx, due, id).Err() == nil {
-			require.NoError(w.t, w.raw.ZAdd(w.ctx, due, redis.Z{Score: 1, Member: id}).Err())
-			require.NoError(w.t, w.raw.LPush(w.ctx, "bell:{"+string(rune('0'+k))+"}", 1).Err())
-		}
-	}
+	require.NoError(w.t, w.raw.HSet(w.ctx, "{r:"+id+"}:meta", "chk", 0).Err())
+	w.overdueRun(id)
 	fly := "{r:" + id + "}:fly"
 	for key, text := range w.raw.HGetAll(w.ctx, fly).Val() {
 		require.NoError(w.t, w.raw.HSet(w.ctx, fly, key, expiry.ReplaceAllString(text, "${1}1|")).Err())
+	}
+}
+
+// overdueRun makes the run's turn come due, as if the lease of one under way had passed.
+func (w *world) overdueRun(id string) {
+	w.t.Helper()
+	for k := range 8 {
+		due, bell := fmt.Sprintf("due:{%d}", k), fmt.Sprintf("bell:{%d}", k)
+		if w.raw.ZScore(w.ctx, due, id).Err() == nil {
+			require.NoError(w.t, w.raw.ZAdd(w.ctx, due, redis.Z{Score: 1, Member: id}).Err())
+			require.NoError(w.t, w.raw.LPush(w.ctx, bell, 1).Err())
+		}
 	}
 }
 

@@ -65,10 +65,21 @@ if o.cancel then
   end
 end
 for _, s in ipairs(o.send or {}) do
-  local number = string.format('%.0f', s[1])
-  redis.call('HSET', KEYS[5], s[3], 'sent|' .. number .. '|' ..
-    string.format('%.0f', now + o.check) .. '|' .. s[2] .. '|')
-  redis.call('RPUSH', KEYS[4], number .. '|' .. s[2] .. '|' .. s[3])
+  local number, wanted = string.format('%.0f', s[1]), true
+  if s[1] > 1 then
+    -- Since begin.lua found it lost, it may have been reported, or its worker come back.
+    local entry = redis.call('HGET', KEYS[5], s[3])
+    wanted = false
+    if entry then
+      local state, last, expires = string.match(entry, '^(%a+)|(%d+)|(%d+)|')
+      wanted = tonumber(last) == s[1] - 1 and (state == 'sent' or tonumber(expires) <= now)
+    end
+  end
+  if wanted then
+    redis.call('HSET', KEYS[5], s[3], 'sent|' .. number .. '|' ..
+      string.format('%.0f', now + o.check) .. '|' .. s[2] .. '|')
+    redis.call('RPUSH', KEYS[4], number .. '|' .. s[2] .. '|' .. s[3])
+  end
 end
 
 local following = 0

@@ -225,7 +225,7 @@ func testShare(t *testing.T, b queue.Broker) {
 }
 
 func testMany(t *testing.T, b queue.Broker) {
-	const n = 500
+	const n = 200
 	var sent []queue.Delivery
 	for i := range n {
 		d := delivery(i)
