@@ -11,7 +11,7 @@
 //
 //	                  helper (pid 1, its own mount namespace)
 //	                    |
-//	+-----> idle -- request --> open: a new mount namespace, overlay, pivot_root
+//	+-----> idle -- request --> open: a new mount namespace, overlay, chroot
 //	|                             |
 //	|              (view: a descriptor of the root goes to the worker, to stage inputs)
 //	|                             |

@@ -52,7 +52,8 @@ func RunHelper(args []string) (code int, ok bool) {
 // helper is the first process of a pid namespace and runs one step at a time in it.
 type helper struct {
 	base *base
-	ctl  rawSocket
+	ctl  *conn
+	null int  // what discards
 	open bool // the thread stands in a step's root
 
 	mu    sync.Mutex
@@ -75,16 +76,19 @@ func helperMain(arg string) error {
 		unix.SIGPIPE, unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM)
 	unix.Umask(0o022)
 
-	h := &helper{ctl: controlFD}
+	h := &helper{ctl: &conn{socket: rawSocket(controlFD)}}
 	b, err := setupBase(cfg)
 	if err == nil {
 		h.base = b
 		err = boundCapabilities()
 	}
-	if err != nil {
-		return sendFrame(h.ctl, reply{Fault: err.Error(), Hello: &hello{}})
+	if err == nil {
+		h.null, err = unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	}
-	if err := sendFrame(h.ctl, reply{Hello: &hello{Layout: b.layout, Warnings: b.warnings}}); err != nil {
+	if err != nil {
+		return h.ctl.sendMessage(reply{Fault: err.Error(), Hello: &hello{}})
+	}
+	if err := h.ctl.sendMessage(reply{Hello: &hello{Layout: b.layout, Warnings: b.warnings}}); err != nil {
 		return err
 	}
 	go h.watchSignals()
@@ -138,7 +142,7 @@ func (h *helper) begin(seq uint32) {
 func (h *helper) serve() error {
 	for {
 		var req request
-		fds, err := recvFrame(h.ctl, &req)
+		fds, err := h.ctl.receive(&req)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -196,15 +200,21 @@ func (h *helper) answer(req request, fds []int) error {
 	for i := range fds {
 		fds[i] = -1
 	}
-	err = sendFrame(h.ctl, rep, out...)
+	err = h.ctl.sendMessage(rep, out...)
 	closeFDs(out)
 	return err
 }
 
 // run starts the command, waits for it, and leaves no process behind.
 func (h *helper) run(cmd *command, fds []int) (reply, error) {
-	if len(fds) != 3 {
-		return reply{}, fmt.Errorf("a command came with %d descriptors instead of 3", len(fds))
+	files := []uintptr{uintptr(h.null), uintptr(h.null), uintptr(h.null)}
+	for i, n := range cmd.Outputs {
+		if n > len(fds) {
+			return reply{}, fmt.Errorf("a command came with %d descriptors and needs the %dth", len(fds), n)
+		}
+		if n > 0 {
+			files[1+i] = uintptr(fds[n-1])
+		}
 	}
 	if err := os.MkdirAll(cmd.Dir, 0o755); err != nil {
 		return reply{NotStart: fmt.Sprintf("making the working directory: %v", err)}, nil
@@ -222,7 +232,7 @@ func (h *helper) run(cmd *command, fds []int) (reply, error) {
 	pid, err := syscall.ForkExec(file, cmd.Args, &syscall.ProcAttr{
 		Dir:   cmd.Dir,
 		Env:   cmd.Env,
-		Files: []uintptr{uintptr(fds[0]), uintptr(fds[1]), uintptr(fds[2])},
+		Files: files,
 		Sys:   &syscall.SysProcAttr{Setsid: true},
 	})
 	if err == nil {

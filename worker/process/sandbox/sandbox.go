@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"sync"
 	"time"
 
@@ -109,9 +110,9 @@ func (s *Sandbox) Run(ctx context.Context, c Command) (Exit, error) {
 	rep, fds, err := s.slot.call(request{
 		Seq:     s.seq,
 		Private: s.Private,
-		Run:     &command{Args: c.Args, Env: c.Env, Dir: c.Dir},
+		Run:     &command{Args: c.Args, Env: c.Env, Dir: c.Dir, Outputs: out.of},
 		Close:   c.Last && s.view == nil,
-	}, out.child[:]...)
+	}, out.theirs...)
 	s.done = c.Last && s.view == nil
 	closeFDs(fds)
 	ended := end()
@@ -190,9 +191,9 @@ func (s *Sandbox) Close() {
 
 // outputs connect a command's descriptors with the caller's writers.
 type outputs struct {
-	child [3]int
-	own   []int // descriptors of child to close once sent
-	pumps []*pump
+	of     [2]int // see command.Outputs
+	theirs []int  // the command's ends
+	pumps  []*pump
 }
 
 type pump struct {
@@ -201,46 +202,41 @@ type pump struct {
 	err  error
 }
 
-func newOutputs(stdout, stderr io.Writer) (o *outputs, err error) {
-	o = &outputs{}
-	defer func() {
-		if err != nil {
-			o.finish(0) //nolint:errcheck // the first error is the one to tell
-		}
-	}()
-	null, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return o, err
-	}
-	o.own = append(o.own, null)
-	o.child = [3]int{null, null, null}
-	if stdout != nil {
-		if o.child[1], err = o.pipe(stdout); err != nil {
-			return o, err
+func newOutputs(stdout, stderr io.Writer) (*outputs, error) {
+	o := &outputs{}
+	for i, w := range []io.Writer{stdout, stderr} {
+		switch {
+		case w == nil:
+		case i == 1 && same(w, stdout):
+			o.of[i] = o.of[0]
+		default:
+			if err := o.pipe(w); err != nil {
+				o.finish(0) //nolint:errcheck // the first error is the one to tell
+				return nil, err
+			}
+			o.of[i] = len(o.theirs)
 		}
 	}
-	switch {
-	case stderr == nil:
-	case stderr == stdout:
-		o.child[2] = o.child[1]
-	default:
-		o.child[2], err = o.pipe(stderr)
-	}
-	return o, err
+	return o, nil
 }
 
-// pipe copies to w what is written to the descriptor that it returns.
-func (o *outputs) pipe(w io.Writer) (int, error) {
+// same compares writers; of a kind that cannot be compared, none are.
+func same(a, b io.Writer) bool {
+	return b != nil && reflect.TypeOf(a).Comparable() && reflect.TypeOf(b).Comparable() && a == b
+}
+
+// pipe opens one more descriptor for the command and copies to w what is written to it.
+func (o *outputs) pipe(w io.Writer) error {
 	var fds [2]int
 	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
-		return -1, err
+		return err
 	}
-	o.own = append(o.own, fds[1])
+	o.theirs = append(o.theirs, fds[1])
 	// Only our end must not block: the flag belongs to the end, and programs are not
 	// prepared to find it on theirs.
 	if err := unix.SetNonblock(fds[0], true); err != nil {
 		unix.Close(fds[0])
-		return -1, err
+		return err
 	}
 	p := &pump{from: os.NewFile(uintptr(fds[0]), "output"), done: make(chan struct{})}
 	o.pumps = append(o.pumps, p)
@@ -252,13 +248,13 @@ func (o *outputs) pipe(w io.Writer) (int, error) {
 			io.Copy(io.Discard, p.from) //nolint:errcheck // the first error is the one to tell
 		}
 	}()
-	return fds[1], nil
+	return nil
 }
 
 // finish closes the command's ends and waits for what is still in the pipes.
 func (o *outputs) finish(patience time.Duration) error {
-	closeFDs(o.own)
-	o.own = nil
+	closeFDs(o.theirs)
+	o.theirs = nil
 	var errs []error
 	for _, p := range o.pumps {
 		p.from.SetReadDeadline(time.Now().Add(patience)) //nolint:errcheck // a pipe of ours takes deadlines

@@ -133,9 +133,40 @@ func TestNoProcessOutlivesItsStep(t *testing.T) {
 	x, _ := sh(t, p, "(setsid sleep 1000 &) ; sleep 1001 & exit 5")
 	require.Equal(t, 5, x.Code)
 	require.Less(t, time.Since(start), 20*time.Second)
-	x, out := sh(t, p, "ls /proc | grep -c '^[0-9]'")
+	x, out := sh(t, p, "set -- /proc/[0-9]*; echo $#")
 	require.Zero(t, x.Code)
-	require.Equal(t, "4\n", out, "the helper, sh, ls and grep are all there is")
+	require.Equal(t, "2\n", out, "the helper and sh are all there is")
+}
+
+// The helper's own root lies under the step's, with the host's directories in it.
+func TestAStepCannotDigBelowItsRoot(t *testing.T) {
+	t.Parallel()
+	p := newPool(t, Config{Log: quiet()})
+	const escape = `
+import os
+os.mkdir("/tmp/x")
+outside = os.open("/", os.O_RDONLY)
+os.chroot("/tmp/x")
+os.fchdir(outside)
+for _ in range(50):
+    os.chdir("..")
+os.chroot(".")
+`
+	for name, script := range map[string]string{
+		"chroot":                 "python3 -c '" + escape + `print(os.path.exists("/lower"), os.path.exists("/usr"))'`,
+		"parent of the root":     "cd /; for i in 1 2 3; do cd ..; done; ls -d lower ../lower /../lower; echo False True",
+		"nested user namespace":  `unshare -Urm sh -c "umount /; umount -l /; ls -d /lower /../lower"; echo False True`,
+		"chroot within that":     `unshare -Urm python3 -c 'import os; os.system("umount -l /")` + escape + `print(os.path.exists("/lower"), os.path.exists("/usr"))'`,
+		"mount over and look up": `unshare -Urm sh -c "mount -t tmpfs none /mnt && mount --move / /mnt; umount -l /; ls -d /lower"; echo False True`,
+	} {
+		box, err := p.Get(t.Context())
+		require.NoError(t, err)
+		var out bytes.Buffer
+		_, err = box.Run(t.Context(), Command{Args: []string{"sh", "-c", script}, Env: stepEnv, Stdout: &out})
+		require.NoError(t, err)
+		require.Equal(t, "False True\n", out.String(), name)
+		box.Close()
+	}
 }
 
 func TestACancelledCommandGetsItsGrace(t *testing.T) {

@@ -20,7 +20,8 @@ import (
 // kill may be called by any.
 type slot struct {
 	cmd    *exec.Cmd
-	ctl    *net.UnixConn
+	sock   *net.UnixConn
+	ctl    *conn // over sock
 	sig    *os.File
 	stderr bytes.Buffer  // read after done only
 	done   chan struct{} // closed when the helper has ended
@@ -49,13 +50,14 @@ func startSlot(cfg helperConfig, privileged bool) (s *slot, err error) {
 	}
 	defer sigChild.Close()
 	s = &slot{sig: sig, done: make(chan struct{})}
-	conn, err := net.FileConn(ctl)
+	sock, err := net.FileConn(ctl)
 	ctl.Close()
 	if err != nil {
 		sig.Close()
 		return nil, fmt.Errorf("opening the control socket: %w", err)
 	}
-	s.ctl = conn.(*net.UnixConn)
+	s.sock = sock.(*net.UnixConn)
+	s.ctl = &conn{socket: polledSocket{s.sock}}
 
 	attr := &syscall.SysProcAttr{
 		// A session of its own, or Ctrl-C in the worker's terminal would reach it.
@@ -76,7 +78,7 @@ func startSlot(cfg helperConfig, privileged bool) (s *slot, err error) {
 		SysProcAttr: attr,
 	}
 	if err := s.cmd.Start(); err != nil {
-		s.ctl.Close()
+		s.sock.Close()
 		s.sig.Close()
 		return nil, fmt.Errorf("starting a sandbox helper: %w", err)
 	}
@@ -92,7 +94,7 @@ func startSlot(cfg helperConfig, privileged bool) (s *slot, err error) {
 }
 
 func (s *slot) greet() error {
-	if err := s.ctl.SetReadDeadline(time.Now().Add(setupTime)); err != nil {
+	if err := s.sock.SetReadDeadline(time.Now().Add(setupTime)); err != nil {
 		return fmt.Errorf("awaiting a sandbox helper: %w", err)
 	}
 	rep, fds, err := s.receive()
@@ -107,7 +109,7 @@ func (s *slot) greet() error {
 		return fmt.Errorf("setting up a sandbox: %s", rep.Fault)
 	}
 	s.hello = *rep.Hello
-	return s.ctl.SetReadDeadline(time.Time{})
+	return s.sock.SetReadDeadline(time.Time{})
 }
 
 // socketpair returns two connected sockets that no other child inherits.
@@ -151,7 +153,7 @@ func (s *slot) call(req request, fds ...int) (reply, []int, error) {
 
 // post sends a request that has no reply.
 func (s *slot) post(req request, fds ...int) error {
-	if err := sendFrame(polledSocket{s.ctl}, req, fds...); err != nil {
+	if err := s.ctl.sendMessage(req, fds...); err != nil {
 		return s.lost(err)
 	}
 	return nil
@@ -159,7 +161,7 @@ func (s *slot) post(req request, fds ...int) error {
 
 func (s *slot) receive() (reply, []int, error) {
 	var rep reply
-	fds, err := recvFrame(polledSocket{s.ctl}, &rep)
+	fds, err := s.ctl.receive(&rep)
 	if err != nil {
 		return reply{}, fds, s.lost(err)
 	}
@@ -189,13 +191,13 @@ func (s *slot) signal(seq uint32, sig unix.Signal) {
 func (s *slot) kill() {
 	s.cmd.Process.Kill() //nolint:errcheck // it may have ended by itself
 	<-s.done
-	s.ctl.Close()
+	s.sock.Close()
 	s.sig.Close()
 }
 
 // hangUp lets the helper finish tearing its last step down, and waits for its end.
 func (s *slot) hangUp(patience time.Duration) {
-	s.ctl.CloseWrite() //nolint:errcheck // then it is gone already
+	s.sock.CloseWrite() //nolint:errcheck // then it is gone already
 	select {
 	case <-s.done:
 	case <-time.After(patience):

@@ -98,12 +98,15 @@ func (b *base) open(seq uint32, private []string) error {
 			if err := unix.Chdir("/step"); err != nil {
 				return err
 			}
-			if err := unix.PivotRoot(".", "."); err != nil {
+			// Moved over the helper's root and not exchanged with it: pivot_root walks every
+			// process of the machine, and to unmount the old root costs the step a wait for
+			// all CPUs. What lies below cannot be reached: not by "..", as nothing is
+			// mounted over the step's root, and not by unmounting, for which a step lacks the
+			// capability, or in a user namespace of its own the lock on what came from ours.
+			if err := unix.Mount(".", "/", "", unix.MS_MOVE, ""); err != nil {
 				return err
 			}
-			// The old root lies on top of the new one now; with it goes all that the step
-			// has no business to see.
-			if err := unix.Unmount(".", unix.MNT_DETACH); err != nil {
+			if err := unix.Chroot("."); err != nil {
 				return err
 			}
 			return unix.Chdir("/")

@@ -20,11 +20,13 @@ type request struct {
 	Close   bool     `json:"c,omitempty"` // after the reply, tear the step's root down
 }
 
-// command is what to run; descriptors 0, 1 and 2 travel beside it.
+// command is what to run. The descriptors for its output travel beside it: none, one for
+// both, or one for each, as Outputs says.
 type command struct {
-	Args []string `json:"a"`
-	Env  []string `json:"e"`
-	Dir  string   `json:"d"`
+	Args    []string `json:"a"`
+	Env     []string `json:"e"`
+	Dir     string   `json:"d"`
+	Outputs [2]int   `json:"o"` // for stdout and stderr: 0 discards, n is the nth descriptor
 }
 
 // reply is a helper's answer.
@@ -60,10 +62,7 @@ func (f signalFrame) parse() (seq uint32, sig unix.Signal) {
 	return binary.LittleEndian.Uint32(f[:4]), unix.Signal(binary.LittleEndian.Uint32(f[4:]))
 }
 
-const (
-	maxFrame = 64 << 20
-	maxFDs   = 4
-)
+const maxMessage = 64 << 20
 
 // socket is either end of the control connection. The helper's end blocks in the kernel,
 // because its thread has nothing else to do and a wake-up through the runtime's poller
@@ -73,19 +72,30 @@ type socket interface {
 	send(p, oob []byte) (n int, err error)
 }
 
-// sendFrame writes one length-prefixed message; the descriptors travel with its first byte.
-func sendFrame(s socket, v any, fds ...int) error {
+// conn carries messages over a socket: their length, how many descriptors come along, and
+// JSON. What it has read too much it keeps for the next message.
+type conn struct {
+	socket
+	in  []byte // read, not yet consumed
+	fds []int  // received, not yet consumed
+}
+
+const headSize = 5
+
+// sendMessage writes one message; its descriptors travel with the first byte.
+func (c *conn) sendMessage(v any, fds ...int) error {
 	body, err := json.Marshal(v)
 	if err != nil {
 		return fmt.Errorf("encoding a message: %w", err)
 	}
-	frame := append(binary.LittleEndian.AppendUint32(make([]byte, 0, 4+len(body)), uint32(len(body))), body...)
+	frame := binary.LittleEndian.AppendUint32(make([]byte, 0, headSize+len(body)), uint32(len(body)))
+	frame = append(append(frame, byte(len(fds))), body...)
 	var oob []byte
 	if len(fds) > 0 {
 		oob = unix.UnixRights(fds...)
 	}
 	for len(frame) > 0 {
-		n, err := s.send(frame, oob)
+		n, err := c.send(frame, oob)
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}
@@ -97,56 +107,60 @@ func sendFrame(s socket, v any, fds ...int) error {
 	return nil
 }
 
-// recvFrame reads one message into v and returns the descriptors that came with it. At the
+// receive reads one message into v and returns the descriptors that came with it. At the
 // end of the connection it returns io.EOF.
-func recvFrame(s socket, v any) ([]int, error) {
-	var (
-		head [4]byte
-		oob  = make([]byte, unix.CmsgSpace(4*maxFDs))
-		fds  []int
-	)
-	// The descriptors end the read that delivers them, so the head is read with room for
-	// them and the body without.
-	for got := 0; got < len(head); {
-		n, oobn, err := s.recv(head[got:], oob)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil {
-			return fds, err
-		}
-		if n == 0 {
-			return fds, io.EOF
-		}
-		got += n
-		more, err := parseFDs(oob[:oobn])
-		fds = append(fds, more...)
-		if err != nil {
-			return fds, err
-		}
+func (c *conn) receive(v any) ([]int, error) {
+	if err := c.fill(headSize); err != nil {
+		return nil, err
 	}
-	size := binary.LittleEndian.Uint32(head[:])
-	if size > maxFrame {
-		return fds, fmt.Errorf("a message of %d bytes is over the limit of %d", size, maxFrame)
+	size, n := binary.LittleEndian.Uint32(c.in), int(c.in[4])
+	if size > maxMessage {
+		return nil, fmt.Errorf("a message of %d bytes is over the limit of %d", size, maxMessage)
 	}
-	body := make([]byte, size)
-	for got := 0; got < len(body); {
-		n, _, err := s.recv(body[got:], nil)
-		if errors.Is(err, unix.EINTR) {
-			continue
-		}
-		if err != nil {
-			return fds, err
-		}
-		if n == 0 {
-			return fds, io.ErrUnexpectedEOF
-		}
-		got += n
+	if err := c.fill(headSize + int(size)); err != nil {
+		return nil, err
 	}
-	if err := json.Unmarshal(body, v); err != nil {
+	if n > len(c.fds) {
+		return nil, fmt.Errorf("a message came with %d descriptors instead of %d", len(c.fds), n)
+	}
+	fds := c.fds[:n:n]
+	c.fds = c.fds[n:]
+	err := json.Unmarshal(c.in[headSize:headSize+int(size)], v)
+	c.in = c.in[headSize+int(size):]
+	if err != nil {
 		return fds, fmt.Errorf("decoding a message: %w", err)
 	}
 	return fds, nil
+}
+
+// fill reads until there are n bytes.
+func (c *conn) fill(n int) error {
+	var oob [64]byte // room for the descriptors of one message, where each read ends
+	for len(c.in) < n {
+		if cap(c.in)-len(c.in) < max(512, n-len(c.in)) {
+			c.in = append(make([]byte, 0, max(4096, n+512)), c.in...)
+		}
+		got, oobn, err := c.recv(c.in[len(c.in):cap(c.in)], oob[:])
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if got == 0 && len(c.in) > 0 {
+			return io.ErrUnexpectedEOF
+		}
+		if got == 0 {
+			return io.EOF
+		}
+		c.in = c.in[:len(c.in)+got]
+		fds, err := parseFDs(oob[:oobn])
+		c.fds = append(c.fds, fds...)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func parseFDs(oob []byte) ([]int, error) {
