@@ -33,7 +33,7 @@ type SubmitOptions struct {
 
 // Submit accepts a workflow, given as JSON or YAML, and returns it as it was stored.
 func (s *Service) Submit(ctx context.Context, namespace string, workflowDoc []byte, o SubmitOptions) (*spec.Workflow, error) {
-	wf, err := s.admit(namespace, workflowDoc)
+	wf, err := s.admit(namespace, workflowDoc, false)
 	if err != nil {
 		s.metrics.submits.WithLabelValues("invalid").Inc()
 		s.log.Info("refused", "hop", "validate", "namespace", namespace, "err", err)
@@ -69,7 +69,7 @@ func (s *Service) Submit(ctx context.Context, namespace string, workflowDoc []by
 
 // Lint checks a workflow as Submit would, and returns it.
 func (s *Service) Lint(namespace string, workflowDoc []byte) (*spec.Workflow, error) {
-	wf, err := s.admit(namespace, workflowDoc)
+	wf, err := s.admit(namespace, workflowDoc, true)
 	if err != nil {
 		s.log.Info("refused", "hop", "validate", "namespace", namespace, "err", err)
 		return nil, err
@@ -78,7 +78,7 @@ func (s *Service) Lint(namespace string, workflowDoc []byte) (*spec.Workflow, er
 }
 
 // admit reads a workflow and refuses one that could not run.
-func (s *Service) admit(namespace string, doc []byte) (*spec.Workflow, error) {
+func (s *Service) admit(namespace string, doc []byte, lint bool) (*spec.Workflow, error) {
 	docs, err := spec.Parse("", withKind(doc))
 	if err != nil {
 		return nil, invalid(err)
@@ -90,7 +90,7 @@ func (s *Service) admit(namespace string, doc []byte) (*spec.Workflow, error) {
 	if !ok {
 		return nil, errorf(CodeInvalid, "expected a %s, found a %s", spec.KindWorkflow, docs[0].Kind)
 	}
-	if err := Check(&docs[0]); err != nil {
+	if _, err := Check(&docs[0], lint); err != nil {
 		return nil, invalid(err)
 	}
 	if namespace == "" {
@@ -138,7 +138,7 @@ func invalid(err error) error {
 	return &Error{Code: CodeInvalid, Message: strings.Join(lines, "\n")}
 }
 
-// checkNames applies Kubernetes' rules for names.
+// checkNames applies Kubernetes' rules for what Validate leaves open.
 func checkNames(wf *spec.Workflow) error {
 	var problems []string
 	add := func(field, value string, found []string) {
@@ -146,13 +146,8 @@ func checkNames(wf *spec.Workflow) error {
 			problems = append(problems, fmt.Sprintf("metadata.%s: %q: %s", field, value, p))
 		}
 	}
-	switch {
-	case wf.Name != "":
-		add("name", wf.Name, validation.IsDNS1123Subdomain(wf.Name))
-	case wf.GenerateName != "":
-		add("generateName", wf.GenerateName, validation.IsDNS1123Subdomain(strings.TrimRight(wf.GenerateName, "-")))
-	default:
-		problems = append(problems, "metadata.name: name or generateName is required")
+	if wf.Name == "" {
+		add("generateName", wf.GenerateName, validation.IsDNS1123Subdomain(strings.TrimRight(wf.GenerateName, "-.")+"-x"))
 	}
 	add("namespace", wf.Namespace, validation.IsDNS1123Label(wf.Namespace))
 	for k, v := range wf.Labels {

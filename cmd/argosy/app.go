@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"argosy/workflow/spec"
 )
 
 // app is the world as commands see it; tests build another one.
@@ -39,6 +41,8 @@ func (a *app) execute(ctx context.Context, args []string) int {
 	case err == nil, errors.As(err, &exit) && exit.err == nil:
 	case code == exitInterrupted:
 		fmt.Fprintln(a.err, "interrupted")
+	case errors.As(err, new(spec.ErrorList)):
+		fmt.Fprintln(a.err, err) // each line starts with its file, for editors to jump to
 	default:
 		fmt.Fprintln(a.err, "argosy: "+strings.TrimSpace(err.Error()))
 	}

@@ -65,13 +65,15 @@ func (a *app) client() (*client.Client, error) {
 	return c, nil
 }
 
+const defaultRedis = "redis://localhost:6379/0"
+
 // redisFlags say where the runs live.
 type redisFlags struct {
 	url string
 }
 
 func (r *redisFlags) register(f *pflag.FlagSet) {
-	f.StringVar(&r.url, "redis", envOr("ARGOSY_REDIS", "redis://localhost:6379/0"), "Redis that holds the runs, as a URL (env ARGOSY_REDIS)")
+	f.StringVar(&r.url, "redis-url", envOr("ARGOSY_REDIS_URL", defaultRedis), "Redis that holds the runs: redis://, rediss:// or unix:// (env ARGOSY_REDIS_URL)")
 }
 
 // s3Flags say where artifacts live. Keys come from the environment only: a command line

@@ -7,9 +7,15 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"argosy/worker/process"
 )
 
 func main() {
+	// The process executor starts this program anew, as the helper that makes sandboxes.
+	if code, ok := process.RunHelper(os.Args); ok {
+		os.Exit(code)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// The first signal asks commands to end what they do; a second one ends the process.
 	context.AfterFunc(ctx, stop)

@@ -30,12 +30,12 @@ func Changes(before, after *spec.Workflow, now time.Time, ascii bool) []string {
 	stamp := now.Format(time.TimeOnly)
 	var lines []string
 	for _, n := range changed {
-		line := fmt.Sprintf("%s %s %s %s", stamp, Mark(n.Phase, ascii), oneLine(nameOf(&n)), n.Phase)
+		line := fmt.Sprintf("%s %s %s %s", stamp, Mark(n.Phase, ascii), OneLine(nameOf(&n)), n.Phase)
 		if n.Phase.Fulfilled() && !n.StartedAt.IsZero() && n.Type != spec.NodeTypeSkipped {
 			line += " after " + Duration(n.StartedAt.Time, n.FinishedAt.Time, now)
 		}
 		if n.Message != "" {
-			line += ": " + oneLine(n.Message)
+			line += ": " + OneLine(n.Message)
 		}
 		lines = append(lines, line)
 	}

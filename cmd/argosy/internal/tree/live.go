@@ -88,7 +88,7 @@ func (s *Screen) heading(wf *spec.Workflow, o Options) string {
 	if d := Duration(wf.Status.StartedAt.Time, wf.Status.FinishedAt.Time, o.Now); d != "" {
 		parts = append(parts, d)
 	}
-	if m := oneLine(wf.Status.Message); m != "" {
+	if m := OneLine(wf.Status.Message); m != "" {
 		parts = append(parts, m)
 	}
 	line := Cut(strings.Join(parts, "  "), o.Width, o.ASCII)

@@ -2,7 +2,6 @@ package tree
 
 import (
 	"cmp"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,15 +19,12 @@ type item struct {
 	index    int  // index of a loop item or attempt, -1 otherwise
 }
 
-// itemName matches what ends the name of a loop item, (3:value), or of an attempt, (0).
-var itemName = regexp.MustCompile(`(?s)^(.*?)\((\d+)(?::.*)?\)$`)
-
 // build makes the tree from the nodes' names. Argo's children links are a graph (what runs
 // after what) and do not nest; names do.
 func build(wf *spec.Workflow) *item {
 	byName := make(map[string]*item, len(wf.Status.Nodes))
 	for _, n := range wf.Status.Nodes {
-		byName[n.Name] = &item{node: &n, label: oneLine(n.DisplayName), group: -1, index: -1}
+		byName[n.Name] = &item{node: &n, label: OneLine(n.DisplayName), group: -1, index: -1}
 	}
 	root := byName[wf.Name]
 	if root == nil {
@@ -40,16 +36,27 @@ func build(wf *spec.Workflow) *item {
 		}
 		parent := enclosing(name, byName, root)
 		tail := strings.TrimPrefix(name, parent.node.Name)
-		if m := itemName.FindStringSubmatch(tail); m != nil {
-			it.index, _ = strconv.Atoi(m[2])
+		if _, index, ok := cutIndex(tail); ok {
+			it.index = index
 		}
 		if it.label == "" {
-			it.label = oneLine(tail)
+			it.label = OneLine(tail)
 		}
 		parent.children = append(parent.children, it)
 	}
 	tidy(root)
 	return root
+}
+
+// cutIndex takes the end off the name of a loop item, (3:value), or of an attempt, (0).
+func cutIndex(name string) (before string, index int, ok bool) {
+	before, rest, _ := strings.Cut(name, "(")
+	digits, _, valued := strings.Cut(rest, ":")
+	if !valued {
+		digits = strings.TrimSuffix(rest, ")")
+	}
+	index, err := strconv.Atoi(digits)
+	return before, index, err == nil && strings.HasSuffix(name, ")")
 }
 
 // enclosing finds the node with the longest name that the name goes on from.
@@ -105,15 +112,15 @@ func gather(children []*item) []*item {
 	loops := map[string]*item{}
 	var out []*item
 	for _, c := range children {
-		m := itemName.FindStringSubmatch(c.label)
-		if m == nil || c.group < 0 || c.index < 0 {
+		name, _, ok := cutIndex(c.label)
+		if !ok || c.group < 0 || c.index < 0 {
 			out = append(out, c)
 			continue
 		}
-		key := strconv.Itoa(c.group) + m[1]
+		key := strconv.Itoa(c.group) + name
 		l := loops[key]
 		if l == nil {
-			l = &item{label: m[1], loop: true, group: c.group, index: -1}
+			l = &item{label: name, loop: true, group: c.group, index: -1}
 			loops[key] = l
 			out = append(out, l)
 		}

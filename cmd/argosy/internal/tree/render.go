@@ -188,7 +188,7 @@ func (d *drawing) collapsed(it *item, prefix, below string) {
 
 func (d *drawing) add(prefix string, n *spec.NodeStatus, label string) {
 	d.rows = append(d.rows, row{prefix: prefix, mark: d.mark(n.Phase), phase: n.Phase, label: label,
-		cells: d.cells(n), message: oneLine(n.Message)})
+		cells: d.cells(n), message: OneLine(n.Message)})
 }
 
 func (d *drawing) cells(n *spec.NodeStatus) []string {

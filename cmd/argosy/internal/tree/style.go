@@ -102,7 +102,44 @@ func pad(s string, width int) string {
 	return s + strings.Repeat(" ", max(width-utf8.RuneCountInString(s), 0))
 }
 
-// oneLine keeps a message from breaking the tree, or from speaking to the terminal.
-func oneLine(s string) string {
+// OneLine keeps a message from breaking the tree, or from speaking to the terminal.
+func OneLine(s string) string {
 	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }), " ")
+}
+
+// Printable takes from a line of somebody's output what would act on the terminal: all
+// control characters but tabs and the sequences that only colour.
+func Printable(s string) string {
+	if !strings.ContainsFunc(s, control) {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); {
+		if n := colouring(s[i:]); n > 0 {
+			b.WriteString(s[i : i+n])
+			i += n
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(s[i:])
+		if !control(r) {
+			b.WriteString(s[i : i+size])
+		}
+		i += size
+	}
+	return b.String()
+}
+
+func control(r rune) bool { return r < ' ' && r != '\t' || r >= 0x7f && r < 0xa0 }
+
+// colouring is the length of the colour sequence that s starts with, 0 if it does not.
+func colouring(s string) int {
+	rest, ok := strings.CutPrefix(s, "\x1b[")
+	if !ok {
+		return 0
+	}
+	digits := strings.TrimLeft(rest, "0123456789;")
+	if !strings.HasPrefix(digits, "m") {
+		return 0
+	}
+	return len(s) - len(digits) + 1
 }

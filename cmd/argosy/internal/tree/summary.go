@@ -26,7 +26,7 @@ func Closing(wf *spec.Workflow, o Options, tail func(pod string) []string) []str
 		head += fmt.Sprintf(", %s steps", s.Progress)
 	}
 	if s.Message != "" {
-		head += ": " + oneLine(s.Message)
+		head += ": " + OneLine(s.Message)
 	}
 	lines := []string{head}
 	if out := outputs(wf); len(out) > 0 {
@@ -81,7 +81,7 @@ func value(s string) string {
 	}
 	rows := strings.Split(s, "\n")
 	for i := range rows {
-		rows[i] = oneLine(rows[i])
+		rows[i] = OneLine(rows[i])
 	}
 	if len(rows) == 1 {
 		return rows[0]
@@ -120,14 +120,14 @@ func failures(wf *spec.Workflow, o Options, tail func(pod string) []string) []st
 			lines = append(lines, fmt.Sprintf("  and %d more", len(failed)-i))
 			break
 		}
-		line := fmt.Sprintf("  %s %s %s", Paint(n.Phase, Mark(n.Phase, o.ASCII), o.Colour), oneLine(nameOf(&n)), n.Phase)
+		line := fmt.Sprintf("  %s %s %s", Paint(n.Phase, Mark(n.Phase, o.ASCII), o.Colour), OneLine(nameOf(&n)), n.Phase)
 		if n.Message != "" {
-			line += ": " + oneLine(n.Message)
+			line += ": " + OneLine(n.Message)
 		}
 		lines = append(lines, line)
 		if pod := PodName(wf.Name, &n); pod != "" && tail != nil {
 			for _, l := range tail(pod) {
-				lines = append(lines, "    "+pick(o.ASCII, "| ", "│ ")+oneLine(l))
+				lines = append(lines, "    "+pick(o.ASCII, "| ", "│ ")+OneLine(l))
 			}
 		}
 	}

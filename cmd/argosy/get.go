@@ -1,0 +1,116 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"argosy/cmd/argosy/internal/tree"
+	"argosy/workflow/spec"
+)
+
+// get is `argosy get`.
+func (a *app) get() *cobra.Command {
+	var output string
+	var noColor bool
+	var wide int
+	cmd := &cobra.Command{
+		Use:   "get NAME...",
+		Short: "Show runs and their nodes",
+		Example: examples(
+			"argosy get map-reduce-x7k2p",
+			"argosy get @latest",
+			"argosy get @latest -o json",
+		),
+		Args:              cobra.MinimumNArgs(1),
+		ValidArgsFunction: a.completeNames,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkChoice("output", output, "", "json", "yaml", "wide", "name"); err != nil {
+				return err
+			}
+			c, err := a.client()
+			if err != nil {
+				return err
+			}
+			for _, name := range args {
+				wf, err := c.Get(cmd.Context(), a.ns(), name, "")
+				if err != nil {
+					return err
+				}
+				switch output {
+				case "json", "yaml":
+					err = printObject(a.out, output, wf)
+				case "name":
+					_, err = fmt.Fprintln(a.out, wf.Name)
+				default:
+					o := tree.Options{Now: a.now(), Columns: true, Hosts: output == "wide", Wide: wide, ASCII: a.ascii(), Colour: a.colour(a.out) && !noColor}
+					err = printRun(a.out, wf, o)
+				}
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVarP(&output, "output", "o", "", "json, yaml, wide or name")
+	cmd.Flags().BoolVar(&noColor, "no-color", false, "no colours")
+	cmd.Flags().IntVar(&wide, "collapse", 100, "show loops of this many items and more as one line")
+	return cmd
+}
+
+// printRun shows a run as `argo get` does.
+func printRun(w io.Writer, wf *spec.Workflow, o tree.Options) error {
+	s := &wf.Status
+	phase := s.Phase
+	if phase == "" {
+		phase = spec.WorkflowPending
+	}
+	field := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(w, "%-20s %s\n", name+":", value)
+		}
+	}
+	field("Name", wf.Name)
+	field("Namespace", wf.Namespace)
+	account := wf.Spec.ServiceAccountName
+	if account == "" {
+		account = "unset"
+	}
+	field("ServiceAccount", account)
+	field("Status", tree.Paint(spec.NodePhase(phase), string(phase), o.Colour))
+	field("Message", tree.OneLine(s.Message))
+	field("Created", stamp(wf.CreationTimestamp.Time, o.Now))
+	field("Started", stamp(s.StartedAt.Time, o.Now))
+	field("Finished", stamp(s.FinishedAt.Time, o.Now))
+	field("Duration", tree.Duration(s.StartedAt.Time, s.FinishedAt.Time, o.Now))
+	field("Progress", string(s.Progress))
+	parameters := func(title string, list []spec.Parameter) {
+		if len(list) > 0 {
+			fmt.Fprintln(w, title+":")
+		}
+		for i := range list {
+			field("  "+list[i].Name, tree.OneLine(list[i].GetValue()))
+		}
+	}
+	parameters("Parameters", wf.Spec.Arguments.Parameters)
+	if s.Outputs != nil {
+		parameters("Output Parameters", s.Outputs.Parameters)
+	}
+	if lines := tree.Render(wf, o); len(lines) > 0 {
+		fmt.Fprintln(w)
+		for _, l := range lines {
+			fmt.Fprintln(w, l)
+		}
+	}
+	return nil
+}
+
+func stamp(t, now time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return fmt.Sprintf("%s (%s ago)", t.Local().Format("Mon Jan 02 15:04:05 -0700"), tree.Duration(t, time.Time{}, now))
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"argosy/queue"
+	"argosy/server"
+	"argosy/workflow"
+)
+
+// runStore lets the server keep its runs in the queue.
+type runStore struct {
+	*queue.Runs
+	conn *queue.Conn
+}
+
+func (s *runStore) Submit(ctx context.Context, run *workflow.Run, specJSON []byte) error {
+	return serverError(s.Runs.Submit(ctx, run, specJSON))
+}
+
+func (s *runStore) RunID(ctx context.Context, namespace, name string) (string, error) {
+	id, err := s.Runs.RunID(ctx, namespace, name)
+	return id, serverError(err)
+}
+
+func (s *runStore) Page(ctx context.Context, namespace, after string, limit int, keep func(*server.Record) bool) ([]*server.Record, string, error) {
+	page, next, err := s.Runs.List(ctx, namespace, queue.ListOptions{
+		Limit: limit, Continue: after,
+		Keep: func(r *queue.Snapshot) bool { return keep(record(r)) },
+	})
+	if err != nil {
+		return nil, "", serverError(err)
+	}
+	records := make([]*server.Record, len(page))
+	for i, r := range page {
+		records[i] = record(r)
+	}
+	return records, next, nil
+}
+
+func (s *runStore) Load(ctx context.Context, id string) (*server.Record, error) {
+	snapshot, err := s.Runs.Load(ctx, id)
+	if err != nil {
+		return nil, serverError(err)
+	}
+	r := record(snapshot)
+	r.Nodes = snapshot.Nodes
+	r.Held = make(map[workflow.Key]bool, len(snapshot.Flights))
+	for k, f := range snapshot.Flights {
+		r.Held[k] = f.State != queue.FlightSent
+	}
+	return r, nil
+}
+
+func (s *runStore) Spec(ctx context.Context, digest string) ([]byte, error) {
+	data, err := s.Runs.Spec(ctx, digest)
+	return data, serverError(err)
+}
+
+func (s *runStore) Signal(ctx context.Context, id string, e workflow.Event) error {
+	return serverError(s.Runs.Signal(ctx, id, e))
+}
+
+func (s *runStore) Delete(ctx context.Context, id string) error {
+	return serverError(s.Runs.Delete(ctx, id))
+}
+
+func (s *runStore) Ping(ctx context.Context) error { return s.conn.Ping(ctx) }
+
+func record(s *queue.Snapshot) *server.Record {
+	return &server.Record{Run: s.Run, Digest: s.Digest, State: s.State, Version: s.Version}
+}
+
+// serverError gives the queue's errors the names that the server has for them.
+func serverError(err error) error {
+	for _, pair := range []struct{ theirs, ours error }{
+		{queue.ErrNotFound, server.ErrNotFound},
+		{queue.ErrExists, server.ErrExists},
+		{queue.ErrFinished, server.ErrFinished},
+	} {
+		if errors.Is(err, pair.theirs) {
+			return fmt.Errorf("%w: %w", pair.ours, err)
+		}
+	}
+	return err
+}
+
+// runLogs lets the server read the queue's live logs.
+type runLogs struct{ *queue.Logs }
+
+func (l runLogs) Read(ctx context.Context, run *workflow.Run, key workflow.Key, after string) ([]server.Chunk, string, error) {
+	data, next, err := l.Logs.Read(ctx, run.ID, key, after, 0)
+	if err != nil || len(data) == 0 {
+		return nil, next, err
+	}
+	return []server.Chunk{{At: positionTime(next), Data: data}}, next, nil
+}
+
+// positionTime is the time in a position, which starts with Redis's milliseconds of the last piece.
+func positionTime(position string) time.Time {
+	millis, _, _ := strings.Cut(position, "-")
+	n, err := strconv.ParseInt(millis, 10, 64)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.UnixMilli(n).UTC()
+}

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"argosy/server/client"
+	"argosy/workflow/spec"
+)
+
+// submitFlags are those of `argosy submit` alone.
+type submitFlags struct {
+	overrideFlags
+	wait, watch, log     bool
+	dryRun, serverDryRun bool
+	output               string
+}
+
+// submit is `argosy submit`.
+func (a *app) submit() *cobra.Command {
+	var f submitFlags
+	cmd := &cobra.Command{
+		Use:   "submit FILE...",
+		Short: "Submit workflows",
+		Long: `Submit the workflows of files; - is the standard input. All of them are checked first:
+if one is wrong, none is started.`,
+		Example: examples(
+			"argosy submit examples/map-reduce.yaml",
+			"argosy submit --watch -p parts=8 examples/map-reduce.yaml",
+			"argosy submit --wait -o name - < hello.yaml",
+			"argosy submit --dry-run -o yaml hello.yaml",
+		),
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.runSubmit(cmd.Context(), &f, args) },
+	}
+	s := cmd.Flags()
+	f.register(s)
+	s.BoolVarP(&f.wait, "wait", "w", false, "wait until the runs have ended")
+	s.BoolVar(&f.watch, "watch", false, "show the run until it has ended")
+	s.BoolVar(&f.log, "log", false, "print the run's logs until it has ended")
+	s.BoolVar(&f.dryRun, "dry-run", false, "check and print, without a server")
+	s.BoolVar(&f.serverDryRun, "server-dry-run", false, "have the server check and print, and keep nothing")
+	s.StringVarP(&f.output, "output", "o", "", "name, json, yaml or wide")
+	return cmd
+}
+
+func (a *app) runSubmit(ctx context.Context, f *submitFlags, files []string) error {
+	if err := checkChoice("output", f.output, "", "name", "json", "yaml", "wide"); err != nil {
+		return err
+	}
+	override, err := f.override()
+	if err != nil {
+		return err
+	}
+	workflows, err := a.parseWorkflows(files, override)
+	if err != nil {
+		return err
+	}
+	if len(workflows) > 1 && (f.watch || f.log) {
+		return usagef("--watch and --log need a single workflow, there are %d", len(workflows))
+	}
+	if f.dryRun {
+		for _, wf := range workflows {
+			if err := a.printSubmitted(wf, f.output, true); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	var runs []target
+	for _, wf := range workflows {
+		ns := a.conn.namespace
+		if ns == "" {
+			ns = wf.Namespace
+		}
+		if ns == "" {
+			ns = a.ns()
+		}
+		created, err := c.Submit(ctx, ns, wf, f.serverDryRun)
+		if err != nil {
+			return fmt.Errorf("submitting %s: %w", describe(wf), err)
+		}
+		if err := a.printSubmitted(created, f.output, f.serverDryRun); err != nil {
+			return err
+		}
+		runs = append(runs, target{created.Namespace, created.Name})
+	}
+	if f.serverDryRun {
+		return nil
+	}
+	return a.accompany(ctx, c, f, runs)
+}
+
+// accompany does what the flags ask for after the submission.
+func (a *app) accompany(ctx context.Context, c *client.Client, f *submitFlags, runs []target) error {
+	switch {
+	case f.watch:
+		wf, err := a.follow(ctx, c, runs[0].namespace, runs[0].name)
+		if err != nil {
+			return err
+		}
+		return outcome(wf)
+	case f.log:
+		if err := a.streamLogs(ctx, c, runs[0].namespace, runs[0].name, client.LogOptions{Follow: true, Tail: -1}, a.colour(a.out)); err != nil {
+			return err
+		}
+		return a.waitFor(ctx, c, runs, false)
+	case f.wait:
+		return a.waitFor(ctx, c, runs, false)
+	}
+	return nil
+}
+
+func (a *app) printSubmitted(wf *spec.Workflow, output string, dry bool) error {
+	switch output {
+	case "json", "yaml":
+		return printObject(a.out, output, wf)
+	case "name":
+		_, err := fmt.Fprintln(a.out, describe(wf))
+		return err
+	}
+	verb := "submitted"
+	if dry {
+		verb = "would be submitted"
+	}
+	_, err := fmt.Fprintf(a.out, "%s %s\n", describe(wf), verb)
+	return err
+}
