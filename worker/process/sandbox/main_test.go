@@ -16,6 +16,9 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, testWorker(os.Args[2], os.Args[3]))
 		os.Exit(1)
 	}
+	if len(os.Args) > 1 && os.Args[1] == containerArg {
+		runContainer(os.Args[2:])
+	}
 	os.Exit(m.Run())
 }
 

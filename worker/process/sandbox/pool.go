@@ -15,6 +15,8 @@ import (
 // ErrLost says that a helper ended in the middle of its work: killed, or out of memory.
 var ErrLost = errors.New("the sandbox helper is gone")
 
+var errClosed = errors.New("the sandbox pool is closed")
+
 // Config says how sandboxes are made.
 type Config struct {
 	// Scratch is where steps write: "" keeps it in memory, a path puts it on that
@@ -23,7 +25,7 @@ type Config struct {
 	// Memory bounds what one step may write when Scratch is in memory; at the bound it
 	// meets "no space left on device". 0 means a quarter of the machine's memory.
 	Memory int64
-	// Hide names directories of the host that steps find empty and cannot write.
+	// Hide names directories of the host that steps find empty. They must exist.
 	Hide []string
 	// Idle is how long an unused helper stays; 0 means a minute.
 	Idle time.Duration
@@ -63,10 +65,8 @@ func NewPool(ctx context.Context, cfg Config) (*Pool, error) {
 	}
 	p := &Pool{cfg: cfg, helper: helperConfig{Memory: cfg.Memory}, busy: map[*slot]bool{}}
 	for _, dir := range cfg.Hide {
+		// One that does not exist is refused: it could come to be later, and be seen.
 		real, err := filepath.EvalSymlinks(dir)
-		if errors.Is(err, os.ErrNotExist) {
-			continue
-		}
 		if err != nil {
 			return nil, fmt.Errorf("resolving the hidden directory %s: %w", dir, err)
 		}
@@ -113,7 +113,12 @@ func (p *Pool) start(privileged bool) (*slot, error) {
 		}
 		cfg.Scratch = dir
 	}
-	return startSlot(cfg, privileged)
+	s, err := startSlot(cfg, privileged)
+	if err != nil {
+		return nil, err
+	}
+	s.dir = cfg.Scratch
+	return s, nil
 }
 
 // Get returns a sandbox for one step. Close must follow.
@@ -124,7 +129,7 @@ func (p *Pool) Get(ctx context.Context) (*Sandbox, error) {
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
-		return nil, errors.New("the sandbox pool is closed")
+		return nil, errClosed
 	}
 	if n := len(p.idle); n > 0 {
 		s := p.idle[n-1].slot
@@ -144,7 +149,7 @@ func (p *Pool) Get(ctx context.Context) (*Sandbox, error) {
 	if p.closed {
 		p.mu.Unlock()
 		s.kill()
-		return nil, errors.New("the sandbox pool is closed")
+		return nil, errClosed
 	}
 	p.busy[s] = true
 	p.mu.Unlock()
@@ -173,6 +178,12 @@ func (p *Pool) discard(s *slot) {
 	go func() {
 		defer p.gone.Done()
 		s.hangUp(hangUpTime)
+		if s.dir == "" {
+			return
+		}
+		if err := removeAll(s.dir); err != nil {
+			p.cfg.Log.Warn("sandbox files are left until the pool closes", "dir", s.dir, "err", err)
+		}
 	}()
 }
 

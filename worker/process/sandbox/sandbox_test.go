@@ -332,6 +332,19 @@ func TestALostHelperIsReplaced(t *testing.T) {
 	require.Equal(t, "fine\n", out)
 }
 
+func TestUnusedHelpersRetire(t *testing.T) {
+	t.Parallel()
+	p := newPool(t, Config{Log: quiet(), Idle: 10 * time.Millisecond, Scratch: filepath.Join(t.TempDir(), "scratch")})
+	x, _ := sh(t, p, "true")
+	require.Zero(t, x.Code)
+	require.Eventually(t, func() bool {
+		entries, err := os.ReadDir(p.scratch.path)
+		return err == nil && len(entries) == 0
+	}, 10*time.Second, time.Millisecond)
+	x, _ = sh(t, p, "true")
+	require.Zero(t, x.Code)
+}
+
 func TestClosingThePoolEndsItsSteps(t *testing.T) {
 	t.Parallel()
 	p := newPool(t, Config{Log: quiet(), Scratch: filepath.Join(t.TempDir(), "scratch")})

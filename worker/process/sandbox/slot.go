@@ -26,6 +26,7 @@ type slot struct {
 	stderr bytes.Buffer  // read after done only
 	done   chan struct{} // closed when the helper has ended
 	hello  hello
+	dir    string // of its scratch on disk
 	seq    uint32
 	stale  bool // failed: never to be used again
 }
