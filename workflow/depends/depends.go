@@ -73,10 +73,12 @@ func (b binary) Eval(has func(task, result string) bool) bool {
 }
 
 func (b binary) Tasks() []string {
-	tasks := b.a.Tasks()
-	for _, t := range b.b.Tasks() {
-		if !slices.Contains(tasks, t) {
-			tasks = append(tasks, t)
+	var tasks []string
+	seen := map[string]bool{}
+	for _, t := range Terms(b) {
+		if !seen[t.Task] {
+			seen[t.Task] = true
+			tasks = append(tasks, t.Task)
 		}
 	}
 	return tasks

@@ -218,7 +218,11 @@ func (d *decoder) object(n *yaml.Node, t reflect.Type) {
 		line, dup := lines[f.name]
 		switch {
 		case !ok:
-			d.fail(e.key, fmt.Sprintf("unknown field %q", e.name), didYouMean(e.name, info.names))
+			hint := ""
+			if len(d.errs) < maxErrors { // looking costs time
+				hint = didYouMean(e.name, info.names)
+			}
+			d.fail(e.key, fmt.Sprintf("unknown field %q", e.name), hint)
 		case dup:
 			d.fail(e.key, fmt.Sprintf("duplicate key %q", e.name), fmt.Sprintf("%s is set at line %d", f.name, line))
 		default:

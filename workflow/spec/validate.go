@@ -62,15 +62,27 @@ type validator struct {
 	globals   map[string]bool
 	anyGlobal bool // some output's global name is not known before the run
 	errs      ErrorList
+	full      bool // further errors are dropped
 	warnings  []Warning
 }
 
+// fail notes an error, to which the caller may add a hint. Past the bound it notes nothing.
 func (v *validator) fail(path, format string, args ...any) *Error {
-	e := v.doc.Errorf(path, format, args...)
-	if len(v.errs) < maxErrors {
-		v.errs = append(v.errs, e)
+	if len(v.errs) == maxErrors {
+		v.full = true
+		return &Error{}
 	}
+	e := v.doc.Errorf(path, format, args...)
+	v.errs = append(v.errs, e)
 	return e
+}
+
+// near is didYouMean for the error that was noted last; looking costs time.
+func (v *validator) near(name string, candidates []string) string {
+	if v.full {
+		return ""
+	}
+	return didYouMean(name, candidates)
 }
 
 func (v *validator) warn(path, format string, args ...any) {
@@ -159,7 +171,7 @@ func (v *validator) find(name string) *Template {
 }
 
 func (v *validator) undefined(path, where, name string) {
-	v.fail(path, "%stemplate name '%s' undefined", where, name).Hint = didYouMean(name, v.names)
+	v.fail(path, "%stemplate name '%s' undefined", where, name).Hint = v.near(name, v.names)
 }
 
 func (v *validator) workflowTemplateRef(ref *WorkflowTemplateRef) {

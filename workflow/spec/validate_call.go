@@ -104,7 +104,7 @@ func (v *validator) resolveRef(ref *TemplateRef, path, where string) *Template {
 			names = append(names, stored.Templates[i].Name)
 		}
 		v.fail(path+".template", "%s template '%s' is not found in %s \"%s\"", where, ref.Template, storedKind(ref.ClusterScope), ref.Name).
-			Hint = didYouMean(ref.Template, names)
+			Hint = v.near(ref.Template, names)
 	}
 	return t
 }

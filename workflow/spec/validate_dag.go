@@ -13,7 +13,14 @@ type graph struct {
 	index map[string]int
 	names []string
 	edges [][]int // of each node, those that it depends on
+	seen  []int   // by ancestor: the call that saw a node last
+	calls int
+	steps int
 }
+
+// maxSteps bounds the search for ancestors in one graph. A file of the largest size can ask
+// for far more; then an engine that runs it finds what was not looked for.
+const maxSteps = 50_000_000
 
 func newGraph(n int) *graph {
 	return &graph{index: make(map[string]int, n)}
@@ -67,16 +74,22 @@ func (g *graph) cycle() string {
 
 // ancestor says that node from depends on node on, directly or through others.
 func (g *graph) ancestor(from, on int) bool {
-	seen := make([]bool, len(g.names))
+	if g.seen == nil {
+		g.seen = make([]int, len(g.names))
+	}
+	g.calls++
 	for stack := []int{from}; len(stack) > 0; {
 		n := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
+		if g.steps++; g.steps > maxSteps {
+			return true
+		}
 		for _, to := range g.edges[n] {
 			if to == on {
 				return true
 			}
-			if !seen[to] {
-				seen[to] = true
+			if g.seen[to] != g.calls {
+				g.seen[to] = g.calls
 				stack = append(stack, to)
 			}
 		}
@@ -174,7 +187,7 @@ func (v *validator) dependencies(g *graph, calls []*call, i int, task *DAGTask, 
 func (v *validator) dependency(g *graph, i int, name, path, where string) {
 	j, ok := g.index[name]
 	if !ok {
-		v.fail(path, "%s dependency '%s' not defined", where, name).Hint = didYouMean(name, g.names)
+		v.fail(path, "%s dependency '%s' not defined", where, name).Hint = v.near(name, g.names)
 		return
 	}
 	g.depend(i, j)
@@ -186,7 +199,7 @@ func (v *validator) targets(d *DAGTemplate, g *graph, path, where string) {
 	}
 	for _, name := range strings.Fields(d.Target) {
 		if _, ok := g.index[name]; !ok {
-			v.fail(path, "%s target '%s' is not defined", where, name).Hint = didYouMean(name, g.names)
+			v.fail(path, "%s target '%s' is not defined", where, name).Hint = v.near(name, g.names)
 		}
 	}
 }

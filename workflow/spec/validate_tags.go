@@ -198,6 +198,9 @@ func (v *validator) global(tag string) bool {
 
 // hint finds what the author may have meant by a tag that names nothing.
 func (s *scope) hint(tag string) string {
+	if s.v.full {
+		return ""
+	}
 	root, rest, _ := strings.Cut(tag, ".")
 	var known []string
 	switch root {

@@ -201,7 +201,7 @@ func (v *validator) resource(r *ResourceTemplate, path, where string) {
 	default:
 		if !strings.Contains(r.Action, "{{") {
 			v.fail(path+".action", "%s.resource.action must be one of: get, create, apply, delete, replace, patch", where).
-				Hint = didYouMean(r.Action, []string{"get", "create", "apply", "delete", "replace", "patch"})
+				Hint = v.near(r.Action, []string{"get", "create", "apply", "delete", "replace", "patch"})
 		}
 	}
 	if r.Manifest != "" && r.ManifestFrom != nil {
@@ -230,7 +230,7 @@ func (v *validator) containerSet(t *Template, path, where string) {
 			j, ok := g.index[dep]
 			if !ok {
 				v.fail(fmt.Sprintf("%s.dependencies[%d]", at, k), "%s.containerSet.containers.%s dependency '%s' not defined", where, c.Name, dep).
-					Hint = didYouMean(dep, g.names)
+					Hint = v.near(dep, g.names)
 				continue
 			}
 			g.depend(i, j)

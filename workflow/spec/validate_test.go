@@ -165,3 +165,26 @@ func TestUnsupportedFieldsAreRefusedOrWarnedOf(t *testing.T) {
 	}, got)
 
 }
+
+func TestManyErrorsAreFoundInGoodTime(t *testing.T) {
+	t.Parallel()
+	const n = 20_000
+	var b strings.Builder
+	b.WriteString(header + "spec:\n  entrypoint: main\n  templates:\n    - name: main\n      dag:\n        tasks:\n")
+	for i := range n {
+		fmt.Fprintf(&b, "          - {name: task-%d, template: main-%d, dependencies: [no-%d], when: '{{tasks.no-%d.id}}'}\n", i, i, i, i)
+	}
+	_, err := spec.Validate(parseOne(t, b.String()), spec.Options{})
+	var list spec.ErrorList
+	require.ErrorAs(t, err, &list)
+	require.Len(t, list, 50)
+
+	b.Reset()
+	b.WriteString(header + "spec:\n")
+	for i := range n {
+		fmt.Fprintf(&b, "  entrypoint%d: x\n", i)
+	}
+	_, err = spec.Parse("x", []byte(b.String()))
+	require.ErrorAs(t, err, &list)
+	require.Len(t, list, 50)
+}
