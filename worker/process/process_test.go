@@ -55,25 +55,16 @@ func newExecutor(t testing.TB, cfg Config) *Executor {
 
 func TestExecutor(t *testing.T) {
 	t.Parallel()
-	for _, scratch := range []string{"memory", "disk"} {
-		t.Run(scratch, func(t *testing.T) {
-			t.Parallel()
-			executortest.Run(t, func(t *testing.T, store worker.ArtifactStore) executortest.Fixture {
-				// The directory's name shows in the helpers' arguments: that is how to tell
-				// this executor's processes from those of others.
-				own := t.TempDir()
-				cfg := Config{Hide: []string{own}}
-				if scratch == "disk" {
-					cfg.Scratch = filepath.Join(t.TempDir(), "scratch")
-				}
-				e := newExecutor(t, cfg)
-				return executortest.Fixture{
-					Executor: worker.Decorate(e, worker.Decoration{Store: store, Deadlines: true}, quiet()),
-					Residue:  func(t testing.TB, _ *worker.Step) []string { return residue(t, own) },
-				}
-			})
-		})
-	}
+	executortest.Run(t, func(t *testing.T, store worker.ArtifactStore) executortest.Fixture {
+		// The directory's name shows in the helpers' arguments: that is how to tell this
+		// executor's processes from those of others.
+		own := t.TempDir()
+		e := newExecutor(t, Config{Hide: []string{own}})
+		return executortest.Fixture{
+			Executor: worker.Decorate(e, worker.Decoration{Store: store, Deadlines: true}, quiet()),
+			Residue:  func(t testing.TB, _ *worker.Step) []string { return residue(t, own) },
+		}
+	})
 }
 
 // residue finds processes below the helpers that have the mark in their arguments, and
@@ -230,7 +221,7 @@ func TestWhatOnlyAClusterCanGiveIsRefused(t *testing.T) {
 
 func TestAScriptRunsInItsLanguage(t *testing.T) {
 	t.Parallel()
-	e := newExecutor(t, Config{})
+	e := newExecutor(t, Config{Scratch: filepath.Join(t.TempDir(), "scratch")})
 	s := newStep(nil)
 	s.CaptureResult = true
 	s.Template.Script = &spec.ScriptTemplate{

@@ -38,5 +38,9 @@
 //
 // What steps write is kept in memory by default, bounded for each step, because the cost of
 // a step's directories on a disk is several times that of the step itself; Config.Scratch
-// moves it to a disk for steps that write more than memory should hold.
+// moves it to a disk for steps that write more than memory should hold. A helper itself takes
+// about 4 MB and 20 ms to start, and stays for a minute after its last step.
+//
+// It needs Linux 5.12 with overlayfs. File systems that are mounted on the host after a
+// helper started are not seen by its steps.
 package sandbox
