@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"argosy/worker"
+	"argosy/workflow"
 	"argosy/workflow/spec"
 )
 
@@ -49,10 +50,43 @@ var ends = []testCase{
 		s := b.step(t, `sleep 1000 >/dev/null 2>&1 & echo done`)
 		b.succeed(t, s)
 	}},
-	{"a lost lease ends the step", func(t *testing.T, b *bench) {
-		s := b.step(t, "echo ready; sleep 1000")
+	{"a lost lease ends the step or leaves it to its heir", func(t *testing.T, b *bench) {
+		s := b.step(t, "echo ready; sleep 5; echo done")
+		residue := b.Residue
+		if b.Adopts {
+			b.Residue = nil
+		}
 		_, err := b.cancelWhen(t, s, "ready", worker.ErrLeaseLost)
 		require.ErrorIs(t, err, worker.ErrLeaseLost)
+		if b.Adopts {
+			b.Residue = residue
+			heir := *s
+			heir.Delivery++
+			heir.Log = &Log{}
+			b.succeed(t, &heir)
+			require.Equal(t, "ready\ndone\n", logText(&heir), "the log of one and the same start")
+		}
+	}},
+	{"an heir has the outputs of the step that it adopted", func(t *testing.T, b *bench) {
+		if !b.Adopts {
+			return
+		}
+		s := b.step(t, "echo ready; sleep 3; echo made > /tmp/out; echo 7 > /tmp/p")
+		s.CaptureResult = true
+		s.Template.Outputs.Parameters = []spec.Parameter{parameter("p", "/tmp/p")}
+		s.Template.Outputs.Artifacts = []spec.Artifact{output("out", "/tmp/out", none)}
+		residue := b.Residue
+		b.Residue = nil
+		_, err := b.cancelWhen(t, s, "ready", worker.ErrShutdown)
+		require.ErrorIs(t, err, worker.ErrShutdown)
+		b.Residue = residue
+		heir := *s
+		heir.Delivery++
+		heir.Log = &Log{}
+		r := b.succeed(t, &heir)
+		require.Equal(t, "ready", result(t, r))
+		require.Equal(t, []workflow.Param{{Name: "p", Value: "7"}}, r.Outputs.Parameters)
+		require.Equal(t, "made\n", b.store.Objects()["kept/out"])
 	}},
 	{"nothing starts for a context that has ended", func(t *testing.T, b *bench) {
 		ctx, cancel := context.WithCancelCause(t.Context())

@@ -12,7 +12,8 @@ import (
 	"argosy/workflow/spec"
 )
 
-// outcomes are the ways in which a command ends by itself, and what it sees and says.
+// outcomes are the ways in which a command ends by itself, and what it sees and says. As
+// everywhere in a container's command, $$ stands for one dollar.
 var outcomes = []testCase{
 	{"exit code 0 is success", func(t *testing.T, b *bench) {
 		b.succeed(t, b.step(t, "true"))
@@ -41,6 +42,12 @@ var outcomes = []testCase{
 		s := b.step(t, `printf '<%s>' "$@"`, "name", "two words", `quo"te'`, "", "line\nbreak", "$HOME")
 		b.succeed(t, s)
 		require.Equal(t, "<two words><quo\"te'><><line\nbreak><$HOME>", logText(s))
+	}},
+	{"variables in arguments are expanded as Kubernetes does", func(t *testing.T, b *bench) {
+		s := b.step(t, `printf '<%s>' "$@"`, "name", "$(GREETING)!", "$$(GREETING)", "$(UNSET)", "a$$b", "$")
+		s.Template.Container.Env = []corev1.EnvVar{{Name: "NAME", Value: "you"}, {Name: "GREETING", Value: "hi $(NAME)"}}
+		b.succeed(t, s)
+		require.Equal(t, "<hi you!><$(GREETING)><$(UNSET)><a$b><$>", logText(s))
 	}},
 	{"args follow the command", func(t *testing.T, b *bench) {
 		s := b.step(t, "")

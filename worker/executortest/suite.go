@@ -26,6 +26,9 @@ type Fixture struct {
 	Image     string // of the steps; it has a POSIX shell
 	// Patience is how long a step may take to start or to end; default 10 s.
 	Patience time.Duration
+	// Adopts says that another worker takes over a step whose lease was lost or whose worker
+	// shuts down: the executor leaves it running then.
+	Adopts bool
 	// Residue lists what is left of a run's steps: processes, mounts, directories, pods.
 	// It is asked after Execute has returned and must find nothing.
 	Residue func(t testing.TB, s *worker.Step) []string

@@ -1,0 +1,79 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"k8s.io/client-go/kubernetes"
+
+	"argosy/worker"
+)
+
+// Config sets an Executor up. Zero values mean their defaults.
+type Config struct {
+	// Install tells apart the Jobs of several installs in one cluster; default "argosy".
+	Install string
+	// Namespace is the only one to watch and to run steps in; empty is all of them.
+	Namespace string
+	// RunnerImage has argosy-step in its PATH; default "argosy:latest".
+	RunnerImage string
+	// Grace is how long a step may take to end when asked to; default 30 s.
+	Grace time.Duration
+	// TTL is how long ended Jobs are kept; default 10 min. It must outlast a worker's death
+	// until another one has taken over, as results are read from the ended Job's pod.
+	TTL time.Duration
+	// ImageDeadline is how long a pod may wait for its image, or for a secret or config map
+	// that it names, once Kubernetes has said that it cannot be had; default 2 min.
+	ImageDeadline time.Duration
+}
+
+func (c Config) withDefaults() Config {
+	if c.Install == "" {
+		c.Install = "argosy"
+	}
+	if c.RunnerImage == "" {
+		c.RunnerImage = "argosy:latest"
+	}
+	if c.Grace <= 0 {
+		c.Grace = 30 * time.Second
+	}
+	if c.TTL <= 0 {
+		c.TTL = 10 * time.Minute
+	}
+	if c.ImageDeadline <= 0 {
+		c.ImageDeadline = 2 * time.Minute
+	}
+	return c
+}
+
+// Executor runs steps as Jobs.
+type Executor struct {
+	cfg     Config
+	client  kubernetes.Interface
+	gateway *worker.Gateway
+	hub     *hub
+	log     *slog.Logger
+}
+
+var _ worker.Executor = (*Executor)(nil)
+
+// New makes an executor. The gateway serves the pods of steps that stage files. Start must
+// be called before the first step.
+func New(cfg Config, client kubernetes.Interface, gateway *worker.Gateway, log *slog.Logger) (*Executor, error) {
+	cfg = cfg.withDefaults()
+	if gateway == nil {
+		return nil, errors.New("the kubernetes executor needs a gateway")
+	}
+	hub, err := newHub(client, cfg.Namespace, cfg.Install)
+	if err != nil {
+		return nil, fmt.Errorf("setting up the watches: %w", err)
+	}
+	return &Executor{cfg: cfg, client: client, gateway: gateway, hub: hub, log: log}, nil
+}
+
+// Start begins to watch and returns when all that is there is known. The watches end with
+// ctx, which must outlive the steps.
+func (e *Executor) Start(ctx context.Context) error { return e.hub.start(ctx) }

@@ -1,0 +1,248 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/types"
+
+	"argosy/worker"
+	"argosy/workflow"
+	"argosy/workflow/spec"
+)
+
+const (
+	// settleTime is how long the watches may take to agree.
+	settleTime = 5 * time.Second
+	// deadlineSlack is how late Kubernetes may be with a pod's deadline before we see to it.
+	deadlineSlack = 10 * time.Second
+)
+
+// Execute runs the step as a Job, or takes over the Job that an earlier delivery made.
+func (e *Executor) Execute(ctx context.Context, s *worker.Step) (workflow.Result, error) {
+	if ctx.Err() != nil {
+		return workflow.Result{}, fmt.Errorf("starting the step: %w", context.Cause(ctx))
+	}
+	if err := supported(s.Template); err != nil {
+		return workflow.Result{}, &worker.Fault{Class: worker.ClassInvalid, Err: err}
+	}
+	if e.cfg.Namespace != "" && s.Run.Namespace != e.cfg.Namespace {
+		return workflow.Result{}, worker.Faultf(worker.ClassInvalid, "this worker runs steps in namespace %q only, and not in %q", e.cfg.Namespace, s.Run.Namespace)
+	}
+	name := types.NamespacedName{Namespace: s.Run.Namespace, Name: JobName(s)}
+	changed, stop := e.hub.watch(name)
+	defer stop()
+	job := e.existing(s, name)
+	if job == nil {
+		made, err := e.newJob(ctx, s)
+		if err != nil {
+			return workflow.Result{}, err
+		}
+		defer made.close()
+		if job, err = e.place(ctx, s, name, made.job, changed); err != nil {
+			return workflow.Result{}, err
+		}
+	}
+	s = s.AsDelivery(deliveryOf(job))
+	if worker.NeedsRunner(s) {
+		defer e.gateway.Open(s, nil)()
+	}
+	f := &following{
+		Executor: e, step: s, name: name, job: job, changed: changed,
+		log: e.log.With("hop", "execute", "run", s.Run.ID, "node", string(s.Key), "job", name.String()),
+	}
+	return f.follow(ctx)
+}
+
+// following is one step's Job until its end.
+type following struct {
+	*Executor
+	step    *worker.Step
+	name    types.NamespacedName
+	job     *batchv1.Job // as we made or found it
+	changed <-chan struct{}
+	log     *slog.Logger
+
+	seen    bool   // the watch has shown the Job
+	waiting string // what it was last seen waiting for
+	logs    *logCopy
+
+	unclearSince time.Time
+	stuckSince   time.Time
+}
+
+// follow waits for the step's end.
+func (f *following) follow(ctx context.Context) (workflow.Result, error) {
+	began := time.Now()
+	for {
+		job, pod := f.look()
+		v := verdict{waiting: "the Job is not seen yet"}
+		if f.seen || time.Since(began) > settleTime {
+			v = classify(job, pod)
+		}
+		v, again := f.judge(v, job, pod, time.Now())
+		if v.stage == stageRunning || v.stage == stageEnded {
+			f.followLogs(pod)
+		}
+		if v.stage == stageEnded {
+			return f.finish(ctx, v, pod)
+		}
+		if v.waiting != "" && v.waiting != f.waiting {
+			f.waiting = v.waiting
+			f.log.Debug("step waits", "for", v.waiting)
+		}
+		timer := time.NewTimer(again)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return f.end(context.Cause(ctx))
+		case <-f.changed:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// look returns our Job and its pod as last seen, and none of a namesake's.
+func (f *following) look() (*batchv1.Job, *corev1.Pod) {
+	job, pod := f.hub.look(f.name)
+	if job != nil && job.UID != f.job.UID {
+		job = nil
+	}
+	if pod != nil && !ownedBy(pod, f.job) {
+		pod = nil
+	}
+	f.seen = f.seen || job != nil
+	return job, pod
+}
+
+// judge adds what follows from time to a verdict, and says when to look again at the latest.
+func (f *following) judge(v verdict, job *batchv1.Job, pod *corev1.Pod, now time.Time) (verdict, time.Duration) {
+	again := time.Minute
+	if v.stage != stageUnclear {
+		f.unclearSince = time.Time{}
+	} else {
+		if f.unclearSince.IsZero() {
+			f.unclearSince = now
+		}
+		if left := settleTime - now.Sub(f.unclearSince); left > 0 {
+			again = left
+		} else {
+			v = classifyVanished(job)
+		}
+	}
+	if v.giveUp == nil {
+		f.stuckSince = time.Time{}
+	} else {
+		if f.stuckSince.IsZero() {
+			f.stuckSince = now
+		}
+		if left := f.cfg.ImageDeadline - now.Sub(f.stuckSince); left > 0 {
+			again = min(again, left)
+		} else {
+			v.stage, v.fault, v.remove = stageEnded, v.giveUp, true
+		}
+	}
+	if end := deadline(pod); !end.IsZero() && v.stage != stageEnded {
+		if left := end.Add(deadlineSlack).Sub(now); left > 0 {
+			again = min(again, left)
+		} else {
+			v = verdict{stage: stageEnded, remove: true, result: workflow.Result{Phase: spec.NodeFailed, Message: worker.DeadlineMessage}}
+		}
+	}
+	if !f.seen {
+		again = min(again, settleTime)
+	}
+	return v, again
+}
+
+// deadline is when Kubernetes should end the pod; it counts from when a node took it.
+func deadline(pod *corev1.Pod) time.Time {
+	if pod == nil || pod.Spec.ActiveDeadlineSeconds == nil || pod.Status.StartTime == nil {
+		return time.Time{}
+	}
+	return pod.Status.StartTime.Add(time.Duration(*pod.Spec.ActiveDeadlineSeconds) * time.Second)
+}
+
+// finish turns the verdict into the step's result, once its log is complete.
+func (f *following) finish(ctx context.Context, v verdict, pod *corev1.Pod) (workflow.Result, error) {
+	f.logs.complete(ctx)
+	r := v.result
+	if v.outcome != nil && v.fault == nil {
+		told, err := f.told(ctx, v)
+		told.Started, told.Finished = r.Started, r.Finished
+		if r = told; err != nil {
+			v.fault = asFault(err)
+		}
+	}
+	if pod != nil {
+		r.Host = pod.Spec.NodeName
+	}
+	if v.remove {
+		if v.waiting == waitsForPod {
+			v.fault = f.explain(ctx, v.fault)
+		}
+		if err := f.remove(context.WithoutCancel(ctx)); err != nil {
+			f.log.Warn("the Job of a step that was given up could not be removed", "err", err)
+		}
+	}
+	if v.fault != nil {
+		return r, v.fault
+	}
+	return r, nil
+}
+
+// explain adds to the fault of a Job without a pod what Kubernetes says of it.
+func (f *following) explain(ctx context.Context, fault *worker.Fault) *worker.Fault {
+	events, err := f.client.CoreV1().Events(f.name.Namespace).List(ctx, metav1.ListOptions{
+		FieldSelector: fields.AndSelectors(
+			fields.OneTermEqualSelector("involvedObject.uid", string(f.job.UID)),
+			fields.OneTermEqualSelector("reason", "FailedCreate"),
+		).String(),
+		Limit: 1,
+	})
+	if err != nil || len(events.Items) == 0 {
+		return fault
+	}
+	return worker.Faultf(fault.Class, "%w: %s", fault.Err, events.Items[0].Message)
+}
+
+// told reads what the runner left.
+func (f *following) told(ctx context.Context, v verdict) (workflow.Result, error) {
+	o := v.outcome
+	if o.Elsewhere != "" {
+		var err error
+		if o, err = f.gateway.Outcome(ctx, f.step, o.Elsewhere); err != nil {
+			return workflow.Result{}, &worker.Fault{Class: worker.ClassStore, Err: err}
+		}
+	}
+	return worker.FromOutcome(f.step, o)
+}
+
+func asFault(err error) *worker.Fault {
+	if f, ok := errors.AsType[*worker.Fault](err); ok {
+		return f
+	}
+	return &worker.Fault{Class: worker.ClassExecutor, Err: err}
+}
+
+// end ends the step for the cause with which its context did. A lost lease and a shutdown
+// leave the Job to whoever has or takes over the step.
+func (f *following) end(cause error) (workflow.Result, error) {
+	if errors.Is(cause, worker.ErrShutdown) || errors.Is(cause, worker.ErrLeaseLost) {
+		f.logs.stop()
+		return workflow.Result{}, fmt.Errorf("leaving the Job running: %w", cause)
+	}
+	if err := f.remove(context.Background()); err != nil {
+		f.log.Warn("the Job of a step that was ended could not be removed", "err", err)
+	}
+	f.logs.complete(context.Background())
+	return workflow.Result{}, fmt.Errorf("ending the step: %w", cause)
+}

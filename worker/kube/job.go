@@ -1,0 +1,239 @@
+package kube
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"argosy/worker"
+	"argosy/worker/handover"
+	"argosy/workflow/spec"
+)
+
+// runner is what a pod needs to know of the gateway; nil for the user's container alone.
+type runner struct {
+	plan  *handover.Plan
+	url   string
+	token string
+}
+
+// supported says why a template cannot be run yet; nil if it can.
+func supported(t *spec.Template) error {
+	switch {
+	case t.Container == nil && t.Script == nil:
+		return fmt.Errorf("the kubernetes executor does not run %s templates", t.GetType())
+	case len(t.Sidecars) > 0:
+		return fmt.Errorf("template %q: sidecars are not supported yet", t.Name)
+	case t.IsDaemon():
+		return fmt.Errorf("template %q: daemon steps are not supported yet", t.Name)
+	case t.PodSpecPatch != "":
+		return fmt.Errorf("template %q: podSpecPatch is not supported yet", t.Name)
+	}
+	return nil
+}
+
+// buildJob makes the step's Job.
+func buildJob(cfg Config, s *worker.Step, r *runner, now time.Time) (*batchv1.Job, error) {
+	pod, err := buildPod(cfg, s, r, now)
+	if err != nil {
+		return nil, err
+	}
+	return &batchv1.Job{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:        JobName(s),
+			Namespace:   s.Run.Namespace,
+			Labels:      jobLabels(cfg, s),
+			Annotations: jobAnnotations(s),
+		},
+		Spec: batchv1.JobSpec{
+			BackoffLimit:            new(int32(0)),
+			TTLSecondsAfterFinished: new(int32(cfg.TTL / time.Second)),
+			PodReplacementPolicy:    new(batchv1.Failed),
+			Template:                *pod,
+		},
+	}, nil
+}
+
+func jobLabels(cfg Config, s *worker.Step) map[string]string {
+	labels := map[string]string{
+		labelManaged:  cfg.Install,
+		labelRun:      s.Run.ID,
+		labelDelivery: strconv.Itoa(s.Delivery),
+	}
+	if len(validation.IsValidLabelValue(s.Run.Name)) == 0 {
+		labels[labelWorkflow] = s.Run.Name
+	}
+	return labels
+}
+
+func jobAnnotations(s *worker.Step) map[string]string {
+	return map[string]string{
+		annotationNode:     string(s.Key),
+		annotationNodeName: s.Key.Name(s.Run.Name),
+		annotationNodeID:   s.Key.ID(s.Run.Name),
+	}
+}
+
+func buildPod(cfg Config, s *worker.Step, r *runner, now time.Time) (*corev1.PodTemplateSpec, error) {
+	t, wf := s.Template, s.Spec
+	container := userContainer(t)
+	pod := &corev1.PodTemplateSpec{
+		ObjectMeta: podMeta(cfg, s),
+		Spec: corev1.PodSpec{
+			RestartPolicy:                 corev1.RestartPolicyNever,
+			TerminationGracePeriodSeconds: new(int64(cfg.Grace / time.Second)),
+			// Variables for every Service would tell steps where our Redis and store are.
+			EnableServiceLinks: new(false),
+			Volumes:            slices.Concat(wf.Volumes, t.Volumes),
+			NodeSelector:       merged(wf.NodeSelector, t.NodeSelector),
+			Tolerations:        slices.Concat(wf.Tolerations, t.Tolerations),
+			Affinity:           first(t.Affinity, wf.Affinity),
+			SchedulerName:      firstText(t.SchedulerName, wf.SchedulerName),
+			PriorityClassName:  firstText(t.PriorityClassName, wf.PodPriorityClassName),
+			SecurityContext:    first(t.SecurityContext, wf.SecurityContext),
+			ImagePullSecrets:   wf.ImagePullSecrets,
+			HostAliases:        slices.Concat(wf.HostAliases, t.HostAliases),
+			DNSConfig:          wf.DNSConfig,
+			HostNetwork:        wf.HostNetwork != nil && *wf.HostNetwork,
+		},
+	}
+	if wf.DNSPolicy != nil {
+		pod.Spec.DNSPolicy = *wf.DNSPolicy
+	}
+	setAccount(&pod.Spec, s)
+	if !s.Deadline.IsZero() {
+		pod.Spec.ActiveDeadlineSeconds = new(max(1, int64(math.Ceil(s.Deadline.Sub(now).Seconds()))))
+	}
+	for i := range t.InitContainers {
+		pod.Spec.InitContainers = append(pod.Spec.InitContainers, t.InitContainers[i].Container)
+	}
+	if r == nil {
+		// As in Argo the command is not process 1, which would be deaf to SIGTERM unless it
+		// had a handler for it.
+		pod.Spec.ShareProcessNamespace = new(true)
+	} else if err := wrap(cfg, &pod.Spec, container, t, r); err != nil {
+		return nil, err
+	}
+	pod.Spec.Containers = []corev1.Container{*container}
+	return pod, nil
+}
+
+// userContainer is the user's container, not yet wrapped.
+func userContainer(t *spec.Template) *corev1.Container {
+	c := t.Container
+	if c == nil {
+		c = &t.Script.Container
+	}
+	c = c.DeepCopy()
+	c.Name = mainContainer
+	c.Command, c.Args = worker.Command(t)
+	return c
+}
+
+func podMeta(cfg Config, s *worker.Step) metav1.ObjectMeta {
+	meta := metav1.ObjectMeta{Labels: map[string]string{}, Annotations: map[string]string{}}
+	if m := s.Spec.PodMetadata; m != nil {
+		maps.Copy(meta.Labels, m.Labels)
+		maps.Copy(meta.Annotations, m.Annotations)
+	}
+	maps.Copy(meta.Labels, s.Template.Metadata.Labels)
+	maps.Copy(meta.Annotations, s.Template.Metadata.Annotations)
+	maps.Copy(meta.Labels, jobLabels(cfg, s))
+	maps.Copy(meta.Annotations, jobAnnotations(s))
+	return meta
+}
+
+// setAccount gives the pod a service account's token only if the user names the account.
+func setAccount(pod *corev1.PodSpec, s *worker.Step) {
+	pod.ServiceAccountName = firstText(s.Template.ServiceAccountName, s.Spec.ServiceAccountName)
+	automount := first(s.Template.AutomountServiceAccountToken, s.Spec.AutomountServiceAccountToken)
+	switch {
+	case pod.ServiceAccountName == "":
+		automount = new(false)
+	case automount == nil:
+		automount = new(true)
+	}
+	pod.AutomountServiceAccountToken = automount
+}
+
+// wrap puts the runner around the user's command.
+func wrap(cfg Config, pod *corev1.PodSpec, c *corev1.Container, t *spec.Template, r *runner) error {
+	if len(c.Command) == 0 {
+		return fmt.Errorf("template %q has inputs or outputs to stage but no command: set one, as the image's own entrypoint cannot be wrapped", t.Name)
+	}
+	env := []corev1.EnvVar{{Name: handover.EnvGateway, Value: r.url}, {Name: handover.EnvToken, Value: r.token}}
+	plan, err := json.Marshal(r.plan)
+	if err != nil {
+		return fmt.Errorf("encoding the step's plan: %w", err)
+	}
+	if len(plan) <= handover.MaxPlanEnv {
+		// Kubernetes expands $(NAME) in values, and $$ is its escape.
+		env = append(env, corev1.EnvVar{Name: handover.EnvPlan, Value: escapeDollars(string(plan))})
+	}
+	if c.TerminationMessagePath != "" {
+		env = append(env, corev1.EnvVar{Name: handover.EnvMessage, Value: c.TerminationMessagePath})
+	}
+	c.Env = slices.Concat(c.Env, env)
+	c.Args = slices.Concat(c.Command, c.Args)
+	c.Command = []string{runnerPath, "run", "--"}
+	c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: runnerVolume, MountPath: runnerDir, ReadOnly: true})
+
+	empty := corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}
+	pod.Volumes = append(pod.Volumes, corev1.Volume{Name: runnerVolume, VolumeSource: empty})
+	if r.plan.ScriptPath != "" {
+		// A directory that users other than root can write the script to.
+		pod.Volumes = append(pod.Volumes, corev1.Volume{Name: stageVolume, VolumeSource: empty})
+		c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: stageVolume, MountPath: "/argo/staging"})
+	}
+	pod.InitContainers = slices.Concat([]corev1.Container{{
+		Name:            initContainer,
+		Image:           cfg.RunnerImage,
+		ImagePullPolicy: corev1.PullIfNotPresent,
+		Command:         []string{"argosy-step", "install", runnerDir},
+		VolumeMounts:    []corev1.VolumeMount{{Name: runnerVolume, MountPath: runnerDir}},
+	}}, pod.InitContainers)
+	return nil
+}
+
+func escapeDollars(text string) string {
+	out := make([]byte, 0, len(text))
+	for i := range len(text) {
+		if text[i] == '$' {
+			out = append(out, '$')
+		}
+		out = append(out, text[i])
+	}
+	return string(out)
+}
+
+func merged(under, over map[string]string) map[string]string {
+	if len(under) == 0 {
+		return over
+	}
+	out := maps.Clone(under)
+	maps.Copy(out, over)
+	return out
+}
+
+func first[T any](a, b *T) *T {
+	if a != nil {
+		return a
+	}
+	return b
+}
+
+func firstText(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}

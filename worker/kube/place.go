@@ -1,0 +1,205 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"argosy/worker"
+)
+
+// existing returns the step's Job if the watch has shown one.
+func (e *Executor) existing(s *worker.Step, name types.NamespacedName) *batchv1.Job {
+	job, _ := e.hub.look(name)
+	if job == nil || !isOf(job, s) || job.DeletionTimestamp != nil {
+		return nil
+	}
+	e.logAdoption(s, job)
+	return job
+}
+
+func (e *Executor) logAdoption(s *worker.Step, job *batchv1.Job) {
+	e.log.Info("Job adopted", "hop", "execute", "run", s.Run.ID, "node", string(s.Key),
+		"job", job.Namespace+"/"+job.Name, "by", s.Delivery, "from", deliveryOf(job))
+}
+
+// place creates the step's Job, or returns the one that is there already.
+func (e *Executor) place(ctx context.Context, s *worker.Step, name types.NamespacedName, job *batchv1.Job, changed <-chan struct{}) (*batchv1.Job, error) {
+	wait := 100 * time.Millisecond
+	for {
+		made, err := e.client.BatchV1().Jobs(name.Namespace).Create(ctx, job, metav1.CreateOptions{})
+		if apierrors.IsAlreadyExists(err) {
+			made, err = e.adopt(ctx, s, name)
+		}
+		switch {
+		case err == nil:
+			return made, nil
+		case ctx.Err() != nil:
+			// It may have been made all the same.
+			return nil, e.giveUpPlacing(ctx, s, name)
+		case !passing(err):
+			return nil, placeFault(err)
+		}
+		if after, ok := apierrors.SuggestsClientDelay(err); ok {
+			wait = max(wait, time.Duration(after)*time.Second)
+		}
+		e.log.Debug("the Job cannot be made yet", "hop", "execute", "run", s.Run.ID, "node", string(s.Key), "err", err)
+		select {
+		case <-ctx.Done():
+			return nil, e.giveUpPlacing(ctx, s, name)
+		case <-changed:
+		case <-time.After(wait/2 + rand.N(wait)):
+		}
+		wait = min(2*wait, 10*time.Second)
+	}
+}
+
+// newJob is a Job to create, whose pod the gateway lets in.
+type newJob struct {
+	job   *batchv1.Job
+	close func()
+}
+
+func (e *Executor) newJob(ctx context.Context, s *worker.Step) (*newJob, error) {
+	now, made := time.Now(), &newJob{close: func() {}}
+	var r *runner
+	if worker.NeedsRunner(s) {
+		plan, err := e.gateway.Plan(ctx, s)
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("starting the step: %w", context.Cause(ctx))
+		}
+		if err != nil {
+			return nil, err
+		}
+		token, err := e.gateway.Token(s, now)
+		if err != nil {
+			return nil, worker.Faultf(worker.ClassExecutor, "making the step's token: %w", err)
+		}
+		r = &runner{plan: plan, url: e.gateway.URL(), token: token}
+		made.close = e.gateway.Open(s, plan)
+	}
+	var err error
+	if made.job, err = buildJob(e.cfg, s, r, now); err != nil {
+		made.close()
+		return nil, &worker.Fault{Class: worker.ClassInvalid, Err: err}
+	}
+	return made, nil
+}
+
+// errLeaving says that a Job of the name is there, but on its way out.
+var errLeaving = errors.New("an earlier Job of the step is still being deleted")
+
+// adopt returns the Job that has the step's name, if it is the step's.
+func (e *Executor) adopt(ctx context.Context, s *worker.Step, name types.NamespacedName) (*batchv1.Job, error) {
+	job, err := e.client.BatchV1().Jobs(name.Namespace).Get(ctx, name.Name, metav1.GetOptions{})
+	switch {
+	case err != nil:
+		return nil, err
+	case !isOf(job, s):
+		return nil, worker.Faultf(worker.ClassExecutor, "there is a Job %s that belongs to something else", name)
+	case job.Labels[labelManaged] != e.cfg.Install:
+		return nil, worker.Faultf(worker.ClassExecutor, "the Job %s belongs to install %q", name, job.Labels[labelManaged])
+	case job.DeletionTimestamp != nil:
+		return nil, errLeaving
+	}
+	e.logAdoption(s, job)
+	return job, nil
+}
+
+// passing says that it is worth trying again.
+func passing(err error) bool {
+	switch {
+	case errors.Is(err, errLeaving), apierrors.IsNotFound(err) && !strings.Contains(err.Error(), "namespaces"):
+		return true
+	case apierrors.IsForbidden(err):
+		return strings.Contains(err.Error(), "exceeded quota")
+	case apierrors.ReasonForError(err) == metav1.StatusReasonUnknown:
+		_, fault := errors.AsType[*worker.Fault](err)
+		return !fault // the API server cannot be reached
+	}
+	return apierrors.IsTooManyRequests(err) || apierrors.IsServerTimeout(err) || apierrors.IsTimeout(err) ||
+		apierrors.IsInternalError(err) || apierrors.IsServiceUnavailable(err) || apierrors.IsUnexpectedServerError(err)
+}
+
+func placeFault(err error) error {
+	if f, ok := errors.AsType[*worker.Fault](err); ok {
+		return f
+	}
+	if apierrors.IsForbidden(err) {
+		return worker.Faultf(worker.ClassExecutor, "creating the step's Job: %w", err)
+	}
+	return worker.Faultf(worker.ClassInvalid, "creating the step's Job: %w", err)
+}
+
+// giveUpPlacing is for a context that ended while the Job was being made.
+func (e *Executor) giveUpPlacing(ctx context.Context, s *worker.Step, name types.NamespacedName) error {
+	cause := context.Cause(ctx)
+	ended := fmt.Errorf("starting the step: %w", cause)
+	if errors.Is(cause, worker.ErrShutdown) || errors.Is(cause, worker.ErrLeaseLost) {
+		return ended
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	job, err := e.adopt(ctx, s, name)
+	if err != nil {
+		return ended
+	}
+	f := &following{Executor: e, step: s, name: name, job: job, changed: nil}
+	if err := f.remove(ctx); err != nil {
+		e.log.Warn("the Job of a step that was ended could not be removed", "hop", "execute", "job", name.String(), "err", err)
+	}
+	return ended
+}
+
+// remove deletes the Job and waits until its pod is gone.
+func (f *following) remove(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, f.cfg.Grace+30*time.Second)
+	defer cancel()
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		err := f.client.BatchV1().Jobs(f.name.Namespace).Delete(ctx, f.name.Name, metav1.DeleteOptions{
+			PropagationPolicy: new(metav1.DeletePropagationBackground),
+			Preconditions:     &metav1.Preconditions{UID: &f.job.UID},
+		})
+		if err == nil || apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+			break
+		}
+		if !passing(err) {
+			return fmt.Errorf("deleting the Job: %w", err)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("deleting the Job: %w", err)
+		case <-time.After(wait):
+		}
+	}
+	for {
+		if _, pod := f.look(); pod == nil || containersEnded(pod) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for the end of the Job's pod: %w", ctx.Err())
+		case <-f.changed:
+		case <-time.After(5 * time.Second):
+		}
+	}
+}
+
+func ownedBy(pod *corev1.Pod, job *batchv1.Job) bool {
+	owner := metav1.GetControllerOf(pod)
+	return owner != nil && owner.UID == job.UID
+}
+
+// containersEnded says that nothing of the pod runs or will run.
+func containersEnded(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+}
