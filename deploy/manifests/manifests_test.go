@@ -327,3 +327,33 @@ func TestAutoscalerAndWorkerAgree(t *testing.T) {
 	require.Contains(t, args["argosy-autoscaler"], "--deployment=argosy-worker")
 	require.Contains(t, args["argosy-autoscaler"], "--namespace=argosy")
 }
+
+func TestRolesKnowTheirFlagsAndVariables(t *testing.T) {
+	t.Parallel()
+	var source strings.Builder
+	files, err := filepath.Glob("../../cmd/argosy/*.go")
+	require.NoError(t, err)
+	for _, path := range files {
+		body, err := os.ReadFile(path)
+		require.NoError(t, err)
+		source.Write(body)
+	}
+	for _, w := range workloads(t) {
+		for _, c := range w.template.Spec.Containers {
+			if c.Image != "argosy" {
+				continue
+			}
+			help, err := exec.Command("go", "run", "../../cmd/argosy", c.Args[0], "--help").Output()
+			require.NoError(t, err)
+			for _, arg := range c.Args[1:] {
+				flag, _, _ := strings.Cut(arg, "=")
+				require.Regexp(t, `(?m)^\s+(-\w, )?`+flag+`\b`, string(help), "%s has no flag %s", c.Args[0], flag)
+			}
+			for _, e := range c.Env {
+				if strings.HasPrefix(e.Name, "ARGOSY_") {
+					require.Contains(t, source.String(), `"`+e.Name+`"`, "%s does not read %s", c.Args[0], e.Name)
+				}
+			}
+		}
+	}
+}
