@@ -124,8 +124,9 @@ func (t *Turns) claimSeen(ctx context.Context) (*Ticket, error) {
 		}
 		t.hot[k] = t.hot[k] || sweep
 	}
+	first := t.first
 	for i := range shards {
-		k := (t.first + i) % shards
+		k := (first + i) % shards
 		if !t.hot[k] {
 			continue
 		}

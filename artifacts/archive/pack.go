@@ -14,11 +14,8 @@ import (
 // Pack writes the file or directory at name to w. A symbolic link at name
 // itself is followed; those below it are kept as links.
 func Pack(w io.Writer, name string, f Format) error {
-	name, err := filepath.EvalSymlinks(name)
+	name, err := filepath.Abs(name)
 	if err != nil {
-		return fmt.Errorf("packing: %w", err)
-	}
-	if name, err = filepath.Abs(name); err != nil {
 		return fmt.Errorf("packing: %w", err)
 	}
 	switch f.Kind {
@@ -67,14 +64,27 @@ func packTar(w io.Writer, root string, f Format) error {
 	if err != nil {
 		return fmt.Errorf("packing %s: %w", root, err)
 	}
+	info, err := os.Stat(root)
+	if err != nil {
+		return fmt.Errorf("packing: %w", err)
+	}
 	archive := tar.NewWriter(zip)
 	base := filepath.Base(root)
 	if base == string(filepath.Separator) {
 		base = "root"
 	}
-	err = filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
+	// Not EvalSymlinks: it would read /proc/PID/root, through which another root is reached,
+	// as a link to "/". A slash at the end has the system follow a link to a directory.
+	from := root
+	if info.IsDir() {
+		from += string(filepath.Separator)
+	}
+	err = filepath.WalkDir(from, func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
+		}
+		if name == from {
+			entry = fs.FileInfoToDirEntry(info)
 		}
 		rel, err := filepath.Rel(root, name)
 		if err != nil {

@@ -75,9 +75,6 @@ func (a *app) closing(ctx context.Context, c *client.Client, wf *spec.Workflow) 
 	for _, l := range tree.Closing(wf, o, tail) {
 		fmt.Fprintln(a.out, l)
 	}
-	if outcome(wf) != nil {
-		fmt.Fprintf(a.out, "logs: argosy logs %s -n %s\n", wf.Name, wf.Namespace)
-	}
 }
 
 // outcome is the error with which a command ends that waited for the run.

@@ -19,8 +19,8 @@ func Changes(before, after *spec.Workflow, now time.Time, ascii bool) []string {
 	}
 	var changed []spec.NodeStatus
 	for id, n := range after.Status.Nodes {
-		// A step group says nothing that its steps do not.
-		if n.Type != spec.NodeTypeStepGroup && known[id].Phase != n.Phase {
+		// A step group says nothing that its steps do not, nor the root that the run does not.
+		if id != after.Name && n.Type != spec.NodeTypeStepGroup && known[id].Phase != n.Phase {
 			changed = append(changed, n)
 		}
 	}
@@ -43,6 +43,9 @@ func Changes(before, after *spec.Workflow, now time.Time, ascii bool) []string {
 		line := fmt.Sprintf("%s %s %s %s", stamp, Mark(spec.NodePhase(s.Phase), ascii), after.Name, s.Phase)
 		if s.Progress != "" {
 			line += " " + string(s.Progress)
+		}
+		if s.Message != "" {
+			line += ": " + OneLine(s.Message)
 		}
 		lines = append(lines, line)
 	}

@@ -193,7 +193,7 @@ func (d *drawing) add(prefix string, n *spec.NodeStatus, label string) {
 
 func (d *drawing) cells(n *spec.NodeStatus) []string {
 	took := Duration(n.StartedAt.Time, n.FinishedAt.Time, d.o.Now)
-	if n.Phase == spec.NodePending {
+	if n.Phase == spec.NodePending || n.Phase == spec.NodeSkipped || n.Phase == spec.NodeOmitted {
 		took = ""
 	}
 	if !d.o.Columns {

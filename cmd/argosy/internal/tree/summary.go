@@ -102,12 +102,19 @@ func failures(wf *spec.Workflow, o Options, tail func(pod string) []string) []st
 		}
 	}
 	var failed []spec.NodeStatus
+	above := map[string]bool{} // names of nodes that failed because of one below
 	for id, n := range nodes {
-		leaf := n.Type == spec.NodeTypePod || len(n.Children) == 0 && n.Type != spec.NodeTypeStepGroup
-		if leaf && n.Phase.FailedOrError() && !retried[id] {
-			failed = append(failed, n)
+		if !n.Phase.FailedOrError() || retried[id] || n.Type == spec.NodeTypeStepGroup {
+			continue
+		}
+		failed = append(failed, n)
+		for i, c := range n.Name {
+			if c == '.' || c == '(' || c == '[' {
+				above[n.Name[:i]] = true
+			}
 		}
 	}
+	failed = slices.DeleteFunc(failed, func(n spec.NodeStatus) bool { return above[n.Name] })
 	if len(failed) == 0 {
 		return nil
 	}

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/spf13/pflag"
+
+	"argosy/artifacts"
+	"argosy/queue"
+)
+
+// roleFlags are what every role is told.
+type roleFlags struct {
+	redis   redisFlags
+	log     logFlags
+	metrics string
+}
+
+func (f *roleFlags) register(flags *pflag.FlagSet, metrics string) {
+	f.redis.register(flags)
+	f.log.register(flags)
+	flags.StringVar(&f.metrics, "metrics-addr", envOr("ARGOSY_METRICS_ADDR", metrics), `where to serve /metrics, /healthz and /readyz; "" is nowhere (env ARGOSY_METRICS_ADDR)`)
+}
+
+// role is a process's surroundings: what its parts share.
+type role struct {
+	log      *slog.Logger
+	conn     *queue.Conn
+	registry *prometheus.Registry
+	metrics  string
+}
+
+// open connects to Redis and prepares what the parts share. Close it after the last part.
+func (f *roleFlags) open(ctx context.Context, a *app, name string) (*role, error) {
+	log, err := f.log.logger(a.err)
+	if err != nil {
+		return nil, err
+	}
+	log = log.With("role", name)
+	conn, err := queue.Connect(ctx, f.redis.url, queue.Options{Log: log})
+	if err != nil {
+		return nil, &exitError{code: exitServer, err: err}
+	}
+	return &role{log: log, conn: conn, registry: newRegistry(), metrics: f.metrics}, nil
+}
+
+func newRegistry() *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return r
+}
+
+func (r *role) close() {
+	if err := r.conn.Close(); err != nil {
+		r.log.Debug("closing the connection to Redis", "error", err)
+	}
+}
+
+// monitor is the part that serves metrics and probes; none without an address.
+func (r *role) monitor() []part {
+	if r.metrics == "" {
+		return nil
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(r.registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, req *http.Request) {
+		ctx, cancel := context.WithTimeout(req.Context(), 2*time.Second)
+		defer cancel()
+		if err := r.conn.Ping(ctx); err != nil {
+			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	})
+	return []part{{"metrics endpoint", func(take, _ context.Context) error {
+		l, err := net.Listen("tcp", r.metrics)
+		if err != nil {
+			return fmt.Errorf("listening for scrapes: %w", err)
+		}
+		return serveHTTP(take, l, &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second})
+	}}}
+}
+
+// serveHTTP serves until take ends, and lets answers under way finish for a while.
+func serveHTTP(take context.Context, l net.Listener, s *http.Server) error {
+	s.BaseContext = func(net.Listener) context.Context { return take }
+	failed := make(chan error, 1)
+	go func() { failed <- s.Serve(l) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serving HTTP: %w", err)
+	case <-take.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(take), 5*time.Second)
+	defer cancel()
+	if err := s.Shutdown(grace); err != nil {
+		return fmt.Errorf("ending open requests: %w", s.Close())
+	}
+	return nil
+}
+
+// storeFlags say where artifacts live: a bucket, or else a directory.
+type storeFlags struct {
+	s3  s3Flags
+	dir string
+}
+
+func (f *storeFlags) register(flags *pflag.FlagSet) {
+	f.s3.register(flags)
+	flags.StringVar(&f.dir, "artifacts", envOr("ARGOSY_ARTIFACTS", ""), "directory for artifacts where there is no S3 (env ARGOSY_ARTIFACTS; default: argosy/artifacts in the user's data directory)")
+}
+
+func (f *storeFlags) open() (*artifactStore, error) {
+	if f.s3.endpoint != "" {
+		s, err := artifacts.NewS3(artifacts.S3Config{
+			Endpoint: f.s3.endpoint, Region: f.s3.region, Bucket: f.s3.bucket, Insecure: f.s3.insecure,
+			AccessKey: f.s3.accessKey, SecretKey: f.s3.secretKey,
+		})
+		if err != nil {
+			return nil, usagef("%w", err)
+		}
+		return &artifactStore{store: s, bucket: f.s3.bucket}, nil
+	}
+	if f.dir == "" {
+		data, err := dataDir()
+		if err != nil {
+			return nil, err
+		}
+		f.dir = filepath.Join(data, "artifacts")
+	}
+	d, err := artifacts.NewDir(f.dir)
+	if err != nil {
+		return nil, usagef("--artifacts: %w", err)
+	}
+	return &artifactStore{store: d}, nil
+}
+
+// dataDir is where this user's Argosy keeps what outlives a process.
+func dataDir() (string, error) {
+	if d := os.Getenv("XDG_DATA_HOME"); d != "" {
+		return filepath.Join(d, "argosy"), nil
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", fmt.Errorf("finding a directory for data: %w", err)
+	}
+	return filepath.Join(home, ".local", "share", "argosy"), nil
+}

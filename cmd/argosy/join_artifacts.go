@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"argosy/artifacts"
+	"argosy/artifacts/archive"
+	"argosy/worker"
+	"argosy/workflow/spec"
+)
+
+// artifactStore keeps the artifacts of steps in the default repository.
+type artifactStore struct {
+	store  artifacts.Store
+	bucket string // of the repository; "" for a directory
+}
+
+// key is where the default repository has an artifact.
+func (s *artifactStore) key(a *spec.Artifact) (string, error) {
+	if a.S3 == nil || a.S3.Key == "" {
+		return "", fmt.Errorf("artifact %s has no location in the default repository", a.Name)
+	}
+	if b := a.S3.Bucket; b != "" && b != s.bucket {
+		return "", fmt.Errorf("artifact %s is in bucket %q, and only the default repository's bucket %q can be used", a.Name, b, s.bucket)
+	}
+	return strings.Trim(a.S3.Key, "/"), nil
+}
+
+func (s *artifactStore) Load(ctx context.Context, a *spec.Artifact, path string) error {
+	key, err := s.key(a)
+	if err != nil {
+		return err
+	}
+	load := artifacts.Load
+	if worker.ArchiveOf(a) == worker.ArchiveNone {
+		load = artifacts.LoadPlain
+	}
+	if err := load(ctx, s.store, key, path); errors.Is(err, artifacts.ErrNotFound) {
+		return fmt.Errorf("%w: %w", worker.ErrNoArtifact, err)
+	} else if err != nil {
+		return err
+	}
+	return nil
+}
+
+func (s *artifactStore) Save(ctx context.Context, a *spec.Artifact, path string) error {
+	key, err := s.key(a)
+	if err != nil {
+		return err
+	}
+	format, err := format(a)
+	if err != nil {
+		return err
+	}
+	if _, err := artifacts.Save(ctx, s.store, key, path, format); errors.Is(err, artifacts.ErrNoPath) {
+		return fmt.Errorf("%w: %w", worker.ErrNoArtifact, err)
+	} else if err != nil {
+		return err
+	}
+	return nil
+}
+
+func format(a *spec.Artifact) (artifacts.Archive, error) {
+	switch worker.ArchiveOf(a) {
+	case worker.ArchiveNone:
+		return artifacts.Archive{Kind: archive.None}, nil
+	case worker.ArchiveZip:
+		return artifacts.Archive{}, fmt.Errorf("artifact %s: archive zip is not supported yet; use tar or none", a.Name)
+	}
+	f := artifacts.Archive{Kind: archive.Tar}
+	if a.Archive != nil && a.Archive.Tar != nil && a.Archive.Tar.CompressionLevel != nil {
+		level := int(*a.Archive.Tar.CompressionLevel)
+		f.Level = &level
+	}
+	return f, nil
+}
+
+func (s *artifactStore) List(ctx context.Context, a *spec.Artifact) ([]string, error) {
+	key, err := s.key(a)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.store.Stat(ctx, key); err == nil {
+		return []string{""}, nil
+	} else if !errors.Is(err, artifacts.ErrNotFound) {
+		return nil, fmt.Errorf("looking for artifact %s: %w", a.Name, err)
+	}
+	var objects []string
+	for o, err := range s.store.List(ctx, key+"/") {
+		if err != nil {
+			return nil, fmt.Errorf("listing artifact %s: %w", a.Name, err)
+		}
+		objects = append(objects, strings.TrimPrefix(o.Key, key+"/"))
+	}
+	if len(objects) == 0 {
+		return nil, fmt.Errorf("%w: nothing at %s", worker.ErrNoArtifact, key)
+	}
+	return objects, nil
+}
+
+// object is the key of one object of an artifact.
+func (s *artifactStore) object(a *spec.Artifact, object string) (string, error) {
+	key, err := s.key(a)
+	if err != nil || object == "" {
+		return key, err
+	}
+	return key + "/" + object, nil
+}
+
+func (s *artifactStore) Open(ctx context.Context, a *spec.Artifact, object string) (io.ReadCloser, error) {
+	key, err := s.object(a, object)
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.store.Get(ctx, key)
+	if errors.Is(err, artifacts.ErrNotFound) {
+		return nil, fmt.Errorf("%w: %w", worker.ErrNoArtifact, err)
+	}
+	return r, err
+}
+
+func (s *artifactStore) Put(ctx context.Context, a *spec.Artifact, object string, r io.Reader) error {
+	key, err := s.object(a, object)
+	if err != nil {
+		return err
+	}
+	return s.store.Put(ctx, key, r, -1)
+}

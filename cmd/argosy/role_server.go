@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"runtime"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"argosy/queue"
+	"argosy/server"
+)
+
+// serverFlags say where the server listens, and to whom.
+type serverFlags struct {
+	addr   string
+	tokens string
+}
+
+func (f *serverFlags) register(flags *pflag.FlagSet) {
+	flags.StringVar(&f.addr, "addr", envOr("ARGOSY_ADDR", "127.0.0.1:2746"), "address to listen on (env ARGOSY_ADDR)")
+	flags.StringVar(&f.tokens, "token-file", os.Getenv("ARGOSY_TOKEN_FILE"), "file of accepted bearer tokens, one a line; needed unless the address is loopback (env ARGOSY_TOKEN_FILE)")
+}
+
+func (a *app) server() *cobra.Command {
+	var common roleFlags
+	var f serverFlags
+	cmd := &cobra.Command{
+		Use:   "server",
+		Short: "Serve the REST API, whose paths and JSON are Argo Server's",
+		Args:  cobra.NoArgs,
+		Example: examples(
+			"argosy server",
+			"argosy server --addr :2746 --token-file /etc/argosy/tokens"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			r, err := common.open(cmd.Context(), a, "server")
+			if err != nil {
+				return err
+			}
+			defer r.close()
+			parts, _, err := f.parts(r, newService(r))
+			if err != nil {
+				return err
+			}
+			return runParts(cmd.Context(), r.monitor(), parts)
+		},
+	}
+	common.register(cmd.Flags(), "")
+	f.register(cmd.Flags())
+	return cmd
+}
+
+// service is what the server's verbs do, with its metrics.
+type service struct {
+	*server.Service
+	metrics *server.Metrics
+}
+
+func newService(r *role) service {
+	m := server.NewMetrics(r.registry)
+	return service{metrics: m, Service: server.NewService(server.Config{
+		Store: &runStore{Runs: queue.NewRuns(r.conn), conn: r.conn}, Logs: runLogs{queue.NewLogs(r.conn)}, Log: r.log, Metrics: m,
+	})}
+}
+
+// parts prepares the server, whose address is known on return.
+func (f *serverFlags) parts(r *role, s service) (parts []part, addr string, err error) {
+	var tokens []string
+	if f.tokens != "" {
+		file, err := os.Open(f.tokens)
+		if err != nil {
+			return nil, "", usagef("--token-file: %w", err)
+		}
+		defer file.Close()
+		if tokens, err = server.ReadTokens(file); err != nil {
+			return nil, "", usagef("--token-file: %w", err)
+		}
+	}
+	auth := server.NewAuth(tokens)
+	if err := auth.RequireLoopback(f.addr); err != nil {
+		return nil, "", usagef("--addr: %w", err)
+	}
+	h := &server.HTTP{
+		Service: s.Service, Auth: auth, Log: r.log, Metrics: s.metrics, Gatherer: r.registry, Version: apiVersion(),
+	}
+	l, err := net.Listen("tcp", f.addr)
+	if err != nil {
+		return nil, "", &exitError{code: exitServer, err: fmt.Errorf("listening: %w", err)}
+	}
+	return []part{{"server", func(take, work context.Context) error {
+		r.log.Info("serving", "address", l.Addr().String())
+		return server.Serve(take, work, l, h.Handler())
+	}}}, l.Addr().String(), nil
+}
+
+func apiVersion() server.Version {
+	return server.Version{
+		Version: version, GoVersion: runtime.Version(), Compiler: runtime.Compiler,
+		Platform: runtime.GOOS + "/" + runtime.GOARCH, GitTreeState: "clean",
+	}
+}

@@ -1,0 +1,253 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"argosy/queue"
+	"argosy/worker"
+	"argosy/worker/kube"
+	"argosy/worker/noop"
+	"argosy/worker/process"
+)
+
+// workerFlags say what a worker serves, and how it runs steps.
+type workerFlags struct {
+	pool     string
+	slots    int
+	executor string
+	drain    time.Duration
+	store    storeFlags
+	process  processFlags
+	kube     kubeFlags
+}
+
+// processFlags are for the process executor.
+type processFlags struct {
+	scratch string
+	hide    []string
+	grace   time.Duration
+}
+
+// kubeFlags are for the kubernetes executor.
+type kubeFlags struct {
+	cluster     clusterFlags
+	gatewayAddr string
+	gatewayURL  string
+	runnerImage string
+	install     string
+}
+
+// clusterFlags say which Kubernetes to use, and which namespace of it.
+type clusterFlags struct {
+	kubeconfig, namespace string
+}
+
+func (f *clusterFlags) register(flags *pflag.FlagSet) {
+	flags.StringVar(&f.kubeconfig, "kubeconfig", os.Getenv("KUBECONFIG"), "kubeconfig file (env KUBECONFIG; default: the pod's own service account)")
+}
+
+// client connects to the cluster.
+func (f *clusterFlags) client() (kubernetes.Interface, *rest.Config, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", f.kubeconfig)
+	if err != nil {
+		return nil, nil, usagef("finding the cluster: %w", err)
+	}
+	// The server's own flow control is what should slow us down.
+	config.QPS, config.Burst = 200, 400
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, nil, usagef("connecting to the cluster: %w", err)
+	}
+	return client, config, nil
+}
+
+// Executors by name.
+const (
+	executorProcess = "process"
+	executorKube    = "kubernetes"
+	executorNoop    = "noop"
+)
+
+func (f *workerFlags) register(flags *pflag.FlagSet) {
+	flags.StringVar(&f.pool, "pool", envOr("ARGOSY_POOL", defaultPool), "pool to serve (env ARGOSY_POOL)")
+	flags.IntVar(&f.slots, "slots", 0, "steps to run at once (default: 100 Jobs on kubernetes, otherwise the number of CPUs)")
+	flags.StringVar(&f.executor, "executor", envOr("ARGOSY_EXECUTOR", executorProcess), "how to run steps: process, kubernetes, or noop, which runs nothing (env ARGOSY_EXECUTOR)")
+	flags.StringVar(&f.process.scratch, "scratch", os.Getenv("ARGOSY_SCRATCH"), "directory on whose disk process steps write (env ARGOSY_SCRATCH; default: in memory)")
+	flags.DurationVar(&f.process.grace, "grace", 30*time.Second, "time between asking a step to end and killing it")
+	f.store.register(flags)
+	f.kube.cluster.register(flags)
+	flags.StringVar(&f.kube.gatewayAddr, "gateway-addr", envOr("ARGOSY_GATEWAY_ADDR", ":8080"), "where to serve step pods (env ARGOSY_GATEWAY_ADDR)")
+	flags.StringVar(&f.kube.gatewayURL, "gateway-url", os.Getenv("ARGOSY_GATEWAY_URL"), "how step pods reach a worker (env ARGOSY_GATEWAY_URL; default: this machine's address towards the cluster)")
+	flags.StringVar(&f.kube.runnerImage, "runner-image", envOr("ARGOSY_RUNNER_IMAGE", "argosy:latest"), "image that has argosy-step (env ARGOSY_RUNNER_IMAGE)")
+	flags.StringVar(&f.kube.install, "install", envOr("ARGOSY_INSTALL", "argosy"), "name of this installation, which its Jobs are labelled with (env ARGOSY_INSTALL)")
+}
+
+func (a *app) worker() *cobra.Command {
+	var common roleFlags
+	var f workerFlags
+	cmd := &cobra.Command{
+		Use:   "worker",
+		Short: "Take steps from the queue and run them",
+		Args:  cobra.NoArgs,
+		Example: examples(
+			"argosy worker --slots 8                       # local processes",
+			"argosy worker --executor kubernetes -n jobs   # Kubernetes Jobs in namespace jobs"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			f.kube.cluster.namespace = a.conn.namespace
+			r, err := common.open(cmd.Context(), a, "worker")
+			if err != nil {
+				return err
+			}
+			defer r.close()
+			parts, end, err := f.parts(cmd.Context(), r)
+			if err != nil {
+				return err
+			}
+			err = runParts(cmd.Context(), r.monitor(), parts)
+			return errors.Join(err, end())
+		},
+	}
+	common.register(cmd.Flags(), ":9090")
+	f.register(cmd.Flags())
+	cmd.Flags().DurationVar(&f.drain, "drain", 0, "how long running steps may go on after the worker was told to stop, before they are handed to another")
+	return cmd
+}
+
+// parts prepares a worker. end releases what it holds, after the parts have ended.
+func (f *workerFlags) parts(ctx context.Context, r *role) (parts []part, end func() error, err error) {
+	if err := checkChoice("executor", f.executor, executorProcess, executorKube, executorNoop); err != nil {
+		return nil, nil, err
+	}
+	store, err := f.store.open()
+	if err != nil {
+		return nil, nil, err
+	}
+	name := workerName()
+	decoration := worker.Decoration{Metrics: worker.NewMetrics(r.registry), Logs: logSink{queue.NewLogs(r.conn)}, Deadlines: true}
+	var base worker.Executor
+	start := func(context.Context) error { return nil }
+	end = func() error { return nil }
+	switch f.executor {
+	case executorProcess:
+		decoration.Store = store
+		hide := f.process.hide
+		if f.store.dir != "" {
+			hide = append(hide, f.store.dir)
+		}
+		e, err := process.New(ctx, process.Config{Scratch: f.process.scratch, Hide: hide, Grace: f.process.grace, Log: r.log})
+		if err != nil {
+			return nil, nil, usagef("%w", err)
+		}
+		base, end = e, e.Close
+	case executorKube:
+		e, gateway, err := f.kubeExecutor(r, store)
+		if err != nil {
+			return nil, nil, err
+		}
+		base, start = e, e.Start
+		parts = append(parts, gateway)
+	case executorNoop:
+		base = noop.Executor{}
+	}
+	if f.slots <= 0 {
+		if f.slots = runtime.NumCPU(); f.executor == executorKube {
+			f.slots = 100
+		}
+	}
+	tasks := queue.NewTasks(r.conn, name, 0)
+	broker := queue.NewAsynq(r.conn)
+	q := &workQueue{broker: broker, tasks: tasks, pool: f.pool, slots: f.slots}
+	w, err := worker.New(worker.Config{Name: name, Lease: tasks.Lease(), Drain: f.drain}, q, tasks, worker.Decorate(base, decoration, r.log), r.log)
+	if err != nil {
+		return nil, nil, errors.Join(err, broker.Close(), end())
+	}
+	parts = append(parts, part{"worker", func(take, work context.Context) error {
+		if err := start(work); err != nil {
+			return err
+		}
+		return w.Run(take)
+	}})
+	closeAll := end
+	return parts, func() error { return errors.Join(broker.Close(), closeAll()) }, nil
+}
+
+// workerName names a worker process. No other may ever have the name: leases are held by it.
+func workerName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "worker"
+	}
+	return fmt.Sprintf("%s-%d-%s", host, os.Getpid(), rand.Text()[:8])
+}
+
+// kubeExecutor prepares Jobs as executor, and the gateway that their pods talk to.
+func (f *workerFlags) kubeExecutor(r *role, store worker.ArtifactStore) (*kube.Executor, part, error) {
+	client, config, err := f.kube.cluster.client()
+	if err != nil {
+		return nil, part{}, err
+	}
+	tokens, err := worker.NewTokens([]byte(os.Getenv("ARGOSY_GATEWAY_KEY")))
+	if err != nil {
+		return nil, part{}, usagef("ARGOSY_GATEWAY_KEY: %w", err)
+	}
+	listener, err := net.Listen("tcp", f.kube.gatewayAddr)
+	if err != nil {
+		return nil, part{}, usagef("--gateway-addr: %w", err)
+	}
+	address := f.kube.gatewayURL
+	if address == "" {
+		if address, err = reachableURL(config.Host, listener.Addr()); err != nil {
+			return nil, part{}, errors.Join(usagef("--gateway-url: %w", err), listener.Close())
+		}
+	}
+	gateway := worker.NewGateway(worker.GatewayConfig{URL: address, Store: store, Tokens: tokens}, r.log)
+	e, err := kube.New(kube.Config{
+		Install: f.kube.install, Namespace: f.kube.cluster.namespace, RunnerImage: f.kube.runnerImage, Grace: f.process.grace,
+	}, client, gateway, r.log)
+	if err != nil {
+		return nil, part{}, errors.Join(err, listener.Close())
+	}
+	return e, part{"gateway", func(take, _ context.Context) error { return gateway.Serve(take, listener) }}, nil
+}
+
+// reachableURL is how a pod reaches a listener of this machine: at the address from which
+// the machine itself reaches the cluster.
+func reachableURL(apiServer string, listener net.Addr) (string, error) {
+	u, err := url.Parse(apiServer)
+	if err != nil {
+		return "", fmt.Errorf("reading the cluster's address: %w", err)
+	}
+	port := u.Port()
+	if port == "" {
+		port = "443"
+	}
+	// Nothing is sent: connecting a UDP socket only asks for the route.
+	conn, err := net.Dial("udp", net.JoinHostPort(u.Hostname(), port))
+	if err != nil {
+		return "", fmt.Errorf("finding this machine's address towards the cluster: %w", err)
+	}
+	defer conn.Close()
+	host, _, err := net.SplitHostPort(conn.LocalAddr().String())
+	if err != nil {
+		return "", fmt.Errorf("finding this machine's address towards the cluster: %w", err)
+	}
+	_, listening, err := net.SplitHostPort(listener.String())
+	if err != nil {
+		return "", fmt.Errorf("reading the gateway's port: %w", err)
+	}
+	return "http://" + net.JoinHostPort(host, listening), nil
+}

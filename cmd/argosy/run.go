@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"argosy/server/client"
+	"argosy/workflow/spec"
+)
+
+// runFlags are those of `argosy run`.
+type runFlags struct {
+	fleetFlags
+	overrideFlags
+	logs bool
+}
+
+func (a *app) run() *cobra.Command {
+	var f runFlags
+	cmd := &cobra.Command{
+		Use:   "run FILE...",
+		Short: "Run workflows here and now: up, submit, watch, and end with the outcome",
+		Long: `Run workflows here and now: start a fleet in this process, submit the workflows of the
+files (- is the standard input), show them until they have ended, and exit with the outcome.
+Nothing needs to be installed: steps are local processes, artifacts are files, and the state
+is in a private Redis. Other executors and stores are flags.
+
+All files are checked first: if one is wrong, nothing is started.`,
+		Args: cobra.MinimumNArgs(1),
+		Example: examples(
+			"argosy run examples/map-reduce.yaml",
+			"argosy run -p parts=8 examples/map-reduce.yaml",
+			"argosy run --executor kubernetes examples/map-reduce.yaml"),
+		RunE: func(cmd *cobra.Command, files []string) error { return a.runHere(cmd.Context(), &f, files) },
+	}
+	f.fleetFlags.register(cmd, "", "127.0.0.1:0")
+	for name, value := range map[string]string{"log-level": "warn", "log-format": "text"} {
+		l := cmd.Flags().Lookup(name)
+		l.DefValue = envOr("ARGOSY_"+map[string]string{"log-level": "LOG_LEVEL", "log-format": "LOG_FORMAT"}[name], value)
+		_ = l.Value.Set(l.DefValue)
+	}
+	f.overrideFlags.register(cmd.Flags())
+	cmd.Flags().BoolVar(&f.logs, "log", false, "print what steps write instead of the tree")
+	return cmd
+}
+
+func (a *app) runHere(ctx context.Context, f *runFlags, files []string) error {
+	override, err := f.override()
+	if err != nil {
+		return err
+	}
+	workflows, err := a.parseWorkflows(files, override)
+	if err != nil {
+		return err
+	}
+	remove, err := f.temporaryStore()
+	if err != nil {
+		return err
+	}
+	fl, err := f.fleetFlags.open(ctx, a)
+	if err != nil {
+		return errors.Join(err, remove())
+	}
+	err = a.runOn(ctx, fl, f, workflows)
+	return errors.Join(err, fl.end(), remove())
+}
+
+// temporaryStore keeps artifacts for the time of the run, unless a store was named.
+func (f *runFlags) temporaryStore() (remove func() error, err error) {
+	if f.worker.store.dir != "" || f.worker.store.s3.endpoint != "" {
+		return func() error { return nil }, nil
+	}
+	dir, err := os.MkdirTemp("", "argosy-artifacts-")
+	if err != nil {
+		return nil, fmt.Errorf("making a directory for artifacts: %w", err)
+	}
+	f.worker.store.dir = dir
+	return func() error { return os.RemoveAll(dir) }, nil
+}
+
+// runOn submits the workflows to the fleet and shows them until they have ended.
+func (a *app) runOn(ctx context.Context, fl *fleet, f *runFlags, workflows []*spec.Workflow) error {
+	serving, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- runParts(serving, fl.groups...) }()
+
+	shown := make(chan error, 1)
+	go func() { shown <- a.showAll(serving, fl, f, workflows) }()
+	select {
+	case err := <-shown:
+		stop()
+		return errors.Join(err, <-ended)
+	case err := <-ended: // the fleet failed, or was interrupted
+		stop()
+		return errors.Join(err, <-shown)
+	}
+}
+
+func (a *app) showAll(ctx context.Context, fl *fleet, f *runFlags, workflows []*spec.Workflow) error {
+	c, err := client.New(fl.addr, "")
+	if err != nil {
+		return err
+	}
+	created := make([]*spec.Workflow, 0, len(workflows))
+	for _, wf := range workflows {
+		ns := wf.Namespace
+		if a.conn.namespace != "" || ns == "" {
+			ns = a.ns()
+		}
+		done, err := c.Submit(ctx, ns, wf, false)
+		if err != nil {
+			return fmt.Errorf("submitting %s: %w", describe(wf), err)
+		}
+		created = append(created, done)
+	}
+	var outcomes []error
+	for _, wf := range created {
+		if f.logs {
+			if err := a.streamLogs(ctx, c, wf.Namespace, wf.Name, client.LogOptions{Follow: true, Tail: -1}, a.colour(a.out)); err != nil {
+				return err
+			}
+			outcomes = append(outcomes, a.waitFor(ctx, c, []target{{wf.Namespace, wf.Name}}, false))
+			continue
+		}
+		last, err := a.follow(ctx, c, wf.Namespace, wf.Name)
+		if err != nil {
+			return err
+		}
+		outcomes = append(outcomes, outcome(last))
+	}
+	return errors.Join(outcomes...)
+}
