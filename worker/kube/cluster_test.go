@@ -4,6 +4,7 @@ package kube
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"log/slog"
 	"net"
@@ -324,4 +325,14 @@ func TestANamespaceThatIsNotThereIsInvalid(t *testing.T) {
 	_, err := e.Execute(t.Context(), s)
 	require.Equal(t, worker.ClassInvalid, classOf(t, err), "%v", err)
 	require.True(t, strings.Contains(err.Error(), "no-such-namespace"))
+}
+
+// TestMain lets many tests run at once, whatever the number of processors: all they do is
+// wait for the cluster.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "12"); err != nil {
+		panic(err)
+	}
+	m.Run()
 }
