@@ -71,11 +71,11 @@ func TestTheProductsImageHoldsItsProgramsAndRunsAsNobody(t *testing.T) {
 		img, tree := open(t, out, tag)
 		file, err := img.ConfigFile()
 		require.NoError(t, err)
-		require.Equal(t, []string{"/argosy"}, file.Config.Entrypoint)
+		require.Equal(t, []string{"/bin/argosy"}, file.Config.Entrypoint)
 		require.Equal(t, "65532:65532", file.Config.User)
 		require.Equal(t, "linux", file.OS)
 		require.Len(t, file.RootFS.DiffIDs, 1)
-		for _, path := range []string{"argosy", "argosy-step"} {
+		for _, path := range []string{"bin/argosy", "bin/argosy-step"} {
 			require.Contains(t, tree, path)
 			require.EqualValues(t, 0o755, tree[path].Mode)
 			require.Positive(t, tree[path].Size)

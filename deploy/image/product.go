@@ -16,17 +16,17 @@ const certificates = "/etc/ssl/certs/ca-certificates.crt"
 func product(argosy, step string) (recipe, error) {
 	r := recipe{
 		entries: map[string]entry{
-			"argosy":      {source: argosy, mode: 0o755},
-			"argosy-step": {source: step, mode: 0o755},
-			"etc/passwd":  {text: "nonroot:x:" + nobody + ":" + nobody + ":nonroot:/:/sbin/nologin\n", mode: 0o644},
-			"etc/group":   {text: "nonroot:x:" + nobody + ":\n", mode: 0o644},
-			"tmp":         {isDir: true, mode: 0o777 | fs.ModeSticky},
+			"bin/argosy":      {source: argosy, mode: 0o755},
+			"bin/argosy-step": {source: step, mode: 0o755},
+			"etc/passwd":      {text: "nonroot:x:" + nobody + ":" + nobody + ":nonroot:/:/sbin/nologin\n", mode: 0o644},
+			"etc/group":       {text: "nonroot:x:" + nobody + ":\n", mode: 0o644},
+			"tmp":             {isDir: true, mode: 0o777 | fs.ModeSticky},
 		},
 		config: v1.Config{
-			Entrypoint: []string{"/argosy"},
+			Entrypoint: []string{"/bin/argosy"},
 			User:       nobody + ":" + nobody,
 			WorkingDir: "/",
-			Env:        []string{"PATH=/"},
+			Env:        []string{"PATH=/bin"},
 		},
 	}
 	for _, program := range []string{argosy, step} {
