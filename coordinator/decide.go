@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime/debug"
 	"slices"
 
@@ -90,7 +91,7 @@ func (c *Coordinator) recover(ctx context.Context, t Turn, l *Loaded) (*recovery
 			next.Number++
 			r.again = append(r.again, next)
 			c.metrics.lost.WithLabelValues("resent").Inc()
-			c.log.Warn("a task was lost and is sent anew", "hop", "dispatch", "run", l.Run.Name,
+			c.log.Log(ctx, resendLevel(lost), "a task was lost and is sent anew", "hop", "dispatch", "run", l.Run.Name,
 				"node", lost.Key.Name(l.Run.Name), "delivery", next.Number, "worker", lost.Worker)
 			continue
 		}
@@ -103,6 +104,14 @@ func (c *Coordinator) recover(ctx context.Context, t Turn, l *Loaded) (*recovery
 		c.metrics.lost.WithLabelValues(result.Class).Inc()
 	}
 	return r, nil
+}
+
+// resendLevel: that a worker died is worth a look, that one handed its work back is not.
+func resendLevel(l Lost) slog.Level {
+	if l.Worker == "" {
+		return slog.LevelInfo
+	}
+	return slog.LevelWarn
 }
 
 // load adds the nodes of lost deliveries to what the turn has loaded.
