@@ -13,6 +13,8 @@ GOLANGCI  := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
 DEVCLUSTER := $(BIN)/devcluster
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS := -X main.version=$(VERSION)
+# One way for all binaries, so that the image's share what was compiled for this machine.
+GOBUILD := CGO_ENABLED=0 go build -trimpath
 ROW ?=
 SEEDS ?= 1000
 
@@ -25,9 +27,9 @@ build: $(BIN)/argosy $(BIN)/argosy-step ## build argosy and argosy-step into bin
 
 .PHONY: $(BIN)/argosy $(BIN)/argosy-step $(DEVCLUSTER)
 $(BIN)/argosy:
-	go build -ldflags '$(LDFLAGS)' -o $@ ./cmd/argosy
+	$(GOBUILD) -ldflags '$(LDFLAGS)' -o $@ ./cmd/argosy
 $(BIN)/argosy-step:
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $@ ./cmd/argosy-step
+	$(GOBUILD) -ldflags '-s -w' -o $@ ./cmd/argosy-step
 $(DEVCLUSTER):
 	cd deploy/devcluster && go build -o ../../$@ .
 
@@ -65,7 +67,7 @@ cluster-status: $(DEVCLUSTER) ## tell how they are
 
 .PHONY: image
 image: $(BIN)/argosy-step ## write the product's image to dist/argosy.tar, without Docker
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w $(LDFLAGS)' -o dist/argosy ./cmd/argosy
+	$(GOBUILD) -ldflags '-s -w $(LDFLAGS)' -o dist/argosy ./cmd/argosy
 	go run ./deploy/image -o dist/argosy.tar product dist/argosy $(BIN)/argosy-step
 
 .PHONY: loadtest

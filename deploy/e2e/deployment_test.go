@@ -93,7 +93,7 @@ func loadImages(t *testing.T) {
 // say runs a command in the root of the tree and gives what it printed.
 func say(t *testing.T, stdin string, name string, args ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute) // building from cold
 	defer cancel()
 	if strings.Contains(name, "/") {
 		name = filepath.Join(root(t), name)
