@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -48,6 +49,7 @@ type kubeFlags struct {
 	gatewayAddr string
 	gatewayURL  string
 	runnerImage string
+	pullPolicy  string
 	install     string
 }
 
@@ -93,6 +95,7 @@ func (f *workerFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&f.kube.gatewayAddr, "gateway-addr", envOr("ARGOSY_GATEWAY_ADDR", ":8080"), "where to serve step pods (env ARGOSY_GATEWAY_ADDR)")
 	flags.StringVar(&f.kube.gatewayURL, "gateway-url", os.Getenv("ARGOSY_GATEWAY_URL"), "how step pods reach a worker (env ARGOSY_GATEWAY_URL; default: this machine's address towards the cluster)")
 	flags.StringVar(&f.kube.runnerImage, "runner-image", envOr("ARGOSY_RUNNER_IMAGE", "argosy:latest"), "image that has argosy-step (env ARGOSY_RUNNER_IMAGE)")
+	flags.StringVar(&f.kube.pullPolicy, "image-pull-policy", envOr("ARGOSY_IMAGE_PULL_POLICY", string(corev1.PullIfNotPresent)), "imagePullPolicy of containers that name none: IfNotPresent, Always or Never (env ARGOSY_IMAGE_PULL_POLICY)")
 	flags.StringVar(&f.kube.install, "install", envOr("ARGOSY_INSTALL", "argosy"), "name of this installation, which its Jobs are labelled with (env ARGOSY_INSTALL)")
 }
 
@@ -196,6 +199,10 @@ func workerName() string {
 
 // kubeExecutor prepares Jobs as executor, and the gateway that their pods talk to.
 func (f *workerFlags) kubeExecutor(r *role, store worker.ArtifactStore) (*kube.Executor, part, error) {
+	if err := checkChoice("image-pull-policy", f.kube.pullPolicy,
+		string(corev1.PullIfNotPresent), string(corev1.PullAlways), string(corev1.PullNever)); err != nil {
+		return nil, part{}, err
+	}
 	client, config, err := f.kube.cluster.client()
 	if err != nil {
 		return nil, part{}, err
@@ -217,6 +224,7 @@ func (f *workerFlags) kubeExecutor(r *role, store worker.ArtifactStore) (*kube.E
 	gateway := worker.NewGateway(worker.GatewayConfig{URL: address, Store: store, Tokens: tokens}, r.log)
 	e, err := kube.New(kube.Config{
 		Install: f.kube.install, Namespace: f.kube.cluster.namespace, RunnerImage: f.kube.runnerImage, Grace: f.process.grace,
+		PullPolicy: corev1.PullPolicy(f.kube.pullPolicy),
 	}, client, gateway, r.log)
 	if err != nil {
 		return nil, part{}, errors.Join(err, listener.Close())

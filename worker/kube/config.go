@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
 
 	"argosy/worker"
@@ -28,6 +29,9 @@ type Config struct {
 	// ImageDeadline is how long a pod may wait for its image, or for a secret or config map
 	// that it names, once Kubernetes has said that it cannot be had; default 2 min.
 	ImageDeadline time.Duration
+	// PullPolicy is for containers that name none; default IfNotPresent, whatever the tag:
+	// see docs/adr/0003-image-pull-policy.md.
+	PullPolicy corev1.PullPolicy
 }
 
 func (c Config) withDefaults() Config {
@@ -45,6 +49,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.ImageDeadline <= 0 {
 		c.ImageDeadline = 2 * time.Minute
+	}
+	if c.PullPolicy == "" {
+		c.PullPolicy = corev1.PullIfNotPresent
 	}
 	return c
 }

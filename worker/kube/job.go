@@ -124,6 +124,13 @@ func buildPod(cfg Config, s *worker.Step, r *runner, now time.Time) (*corev1.Pod
 		return nil, err
 	}
 	pod.Spec.Containers = []corev1.Container{*container}
+	for _, list := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
+		for i := range list {
+			if list[i].ImagePullPolicy == "" {
+				list[i].ImagePullPolicy = cfg.PullPolicy
+			}
+		}
+	}
 	return pod, nil
 }
 
