@@ -179,7 +179,7 @@ func TestAStepThatNeedsNoRunnerIsTheUsersContainerAlone(t *testing.T) {
 	t.Parallel()
 	c := testCluster(t)
 	e := c.executor(t, executortest.NewStore(), nil)
-	s := clusterStep(t, "ls /var/run/secrets /argosy 2>&1; env")
+	s := clusterStep(t, "ls /var/run/secrets /var/run/argosy 2>&1; env")
 	r, err := e.Execute(t.Context(), s)
 	require.NoError(t, err)
 	require.Equal(t, spec.NodeSucceeded, r.Phase)
@@ -188,7 +188,7 @@ func TestAStepThatNeedsNoRunnerIsTheUsersContainerAlone(t *testing.T) {
 	require.NotEmpty(t, r.Host)
 	log := s.Log.(*executortest.Log).String()
 	require.Contains(t, log, "/var/run/secrets: No such file or directory")
-	require.Contains(t, log, "/argosy: No such file or directory")
+	require.Contains(t, log, "/var/run/argosy: No such file or directory")
 	require.NotContains(t, log, "ARGOSY")
 
 	job, err := c.client.BatchV1().Jobs("default").Get(t.Context(), JobName(s), metav1.GetOptions{})

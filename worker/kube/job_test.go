@@ -131,6 +131,17 @@ func TestALargePlanIsLeftToTheGateway(t *testing.T) {
 	}
 }
 
+func TestThePullPolicyIsForThoseThatNameNone(t *testing.T) {
+	t.Parallel()
+	cfg := Config{PullPolicy: corev1.PullNever}.withDefaults()
+	for named, want := range map[corev1.PullPolicy]corev1.PullPolicy{"": corev1.PullNever, corev1.PullAlways: corev1.PullAlways} {
+		s := unitStep(&spec.Template{Container: &corev1.Container{Image: "alpine", ImagePullPolicy: named}})
+		job, err := buildJob(cfg, s, nil, time.Unix(0, 0))
+		require.NoError(t, err)
+		require.Equal(t, want, job.Spec.Template.Spec.Containers[0].ImagePullPolicy)
+	}
+}
+
 func TestJobNames(t *testing.T) {
 	t.Parallel()
 	seen := map[string]string{}

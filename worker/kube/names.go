@@ -29,7 +29,7 @@ const (
 	mainContainer = "main"
 	initContainer = "init"
 	runnerVolume  = "argosy-runner"
-	runnerDir     = "/argosy"
+	runnerDir     = "/var/run/argosy"
 	runnerPath    = runnerDir + "/argosy-step"
 	stageVolume   = "argosy-staging"
 )
