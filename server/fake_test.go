@@ -1,0 +1,203 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+
+	"argosy/workflow"
+)
+
+// fakeStore is a Store of plain maps, for what the real one does not do on demand: fail, be
+// changed at a chosen moment, hold a state. The real one is behind the tests of cmd/argosy.
+type fakeStore struct {
+	mu     sync.Mutex
+	runs   map[string]*Record
+	specs  map[string][]byte
+	failed error // returned by everything when set
+	wake   chan struct{}
+	taken  int // submits to refuse as taken
+}
+
+func newFakeStore() *fakeStore {
+	return &fakeStore{runs: map[string]*Record{}, specs: map[string][]byte{}, wake: make(chan struct{}, 1)}
+}
+
+// do changes the store and wakes who watches.
+func (f *fakeStore) do(change func()) {
+	f.mu.Lock()
+	change()
+	f.mu.Unlock()
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (f *fakeStore) Submit(_ context.Context, run *workflow.Run, specJSON []byte) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.failed != nil {
+		return f.failed
+	}
+	if f.taken > 0 {
+		f.taken--
+		return fmt.Errorf("reserving: %w", ErrExists)
+	}
+	for _, r := range f.runs {
+		if r.Run.Namespace == run.Namespace && r.Run.Name == run.Name {
+			return fmt.Errorf("reserving: %w", ErrExists)
+		}
+	}
+	digest := strconv.Itoa(len(f.specs))
+	f.specs[digest] = specJSON
+	f.runs[run.ID] = &Record{Run: run, Digest: digest, Version: 1}
+	return nil
+}
+
+func (f *fakeStore) RunID(_ context.Context, namespace, name string) (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.failed != nil {
+		return "", f.failed
+	}
+	for id, r := range f.runs {
+		if r.Run.Namespace == namespace && r.Run.Name == name {
+			return id, nil
+		}
+	}
+	return "", ErrNotFound
+}
+
+func (f *fakeStore) Page(_ context.Context, namespace, after string, limit int, keep func(*Record) bool) ([]*Record, string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.failed != nil {
+		return nil, "", f.failed
+	}
+	var all []*Record
+	for _, r := range f.runs {
+		if (namespace == "" || r.Run.Namespace == namespace) && keep(r) {
+			head := *r
+			head.Nodes, head.Held = nil, nil
+			all = append(all, &head)
+		}
+	}
+	slices.SortFunc(all, func(a, b *Record) int { return int(b.Run.Created - a.Run.Created) })
+	first, _ := strconv.Atoi(after)
+	all = all[min(first, len(all)):]
+	if len(all) > limit {
+		return all[:limit], strconv.Itoa(first + limit), nil
+	}
+	return all, "", nil
+}
+
+func (f *fakeStore) Load(_ context.Context, id string) (*Record, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.failed != nil {
+		return nil, f.failed
+	}
+	r, ok := f.runs[id]
+	if !ok {
+		return nil, ErrNotFound
+	}
+	out := *r
+	if out.Nodes == nil {
+		out.Nodes = map[workflow.Key]*workflow.Node{}
+	}
+	return &out, nil
+}
+
+func (f *fakeStore) Spec(_ context.Context, digest string) ([]byte, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.specs[digest], f.failed
+}
+
+func (f *fakeStore) Signal(_ context.Context, id string, _ workflow.Event) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if r := f.runs[id]; r != nil && r.State.Finished != 0 {
+		return ErrFinished
+	}
+	return f.failed
+}
+
+func (f *fakeStore) Delete(_ context.Context, id string) error {
+	f.do(func() { delete(f.runs, id) })
+	return f.failed
+}
+
+func (f *fakeStore) Watch(context.Context, string) (<-chan struct{}, error) { return f.wake, f.failed }
+
+func (f *fakeStore) Ping(context.Context) error { return f.failed }
+
+// fakeLogs are logs by node.
+type fakeLogs map[workflow.Key][]Chunk
+
+func (f fakeLogs) Read(_ context.Context, _ *workflow.Run, k workflow.Key, after string) ([]Chunk, string, error) {
+	n, _ := strconv.Atoi(after)
+	if n >= len(f[k]) {
+		return nil, after, nil
+	}
+	return f[k][n : n+1], strconv.Itoa(n + 1), nil
+}
+
+// bench is a service over a fake store, and a server in front of it.
+type bench struct {
+	*httptest.Server
+	handler http.Handler
+	store   *fakeStore
+	logs    fakeLogs
+	service *Service
+}
+
+func newBench(t *testing.T, tokens ...string) *bench {
+	b := newQuietBench(tokens...)
+	b.Server = httptest.NewServer(b.handler)
+	t.Cleanup(b.Close)
+	return b
+}
+
+// newQuietBench has no server, for time that is not real.
+func newQuietBench(tokens ...string) *bench {
+	registry := prometheus.NewRegistry()
+	metrics := NewMetrics(registry)
+	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	b := &bench{store: newFakeStore(), logs: fakeLogs{}}
+	clock := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
+	b.service = NewService(Config{Store: b.store, Logs: b.logs, Log: log, Metrics: metrics, Now: func() time.Time {
+		clock = clock.Add(time.Second)
+		return clock
+	}})
+	h := &HTTP{Service: b.service, Auth: NewAuth(tokens), Log: log, Metrics: metrics, Gatherer: registry, Version: Version{Version: "v1"}}
+	b.handler = h.Handler()
+	return b
+}
+
+// hello is a valid workflow.
+func hello(metadata string) string {
+	return `{"apiVersion":"argoproj.io/v1alpha1","kind":"Workflow","metadata":` + metadata + `,
+		"spec":{"entrypoint":"main","arguments":{"parameters":[{"name":"who","value":"you"}]},
+		"templates":[{"name":"main","container":{"image":"busybox","command":["echo","{{workflow.parameters.who}}"]}}]}}`
+}
+
+func (b *bench) submit(t *testing.T, namespace, name string) *Record {
+	wf, err := b.service.Submit(t.Context(), namespace, []byte(hello(`{"name":"`+name+`"}`)), SubmitOptions{})
+	require.NoError(t, err)
+	b.store.mu.Lock()
+	defer b.store.mu.Unlock()
+	return b.store.runs[string(wf.UID)]
+}
