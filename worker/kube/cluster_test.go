@@ -297,6 +297,46 @@ func TestManyHeirsStartAStepOnce(t *testing.T) {
 	require.Zero(t, pods.Items[0].Status.ContainerStatuses[0].RestartCount)
 }
 
+func TestAnyGatewayServesAStep(t *testing.T) {
+	t.Parallel()
+	c := testCluster(t)
+	store := executortest.NewStore()
+	s := clusterStep(t, "echo made > /tmp/out")
+	out := spec.Artifact{Name: "out", Path: "/tmp/out", Archive: &spec.ArchiveStrategy{None: &spec.NoneStrategy{}}}
+	out.S3 = &spec.S3Artifact{Key: "kept"}
+	s.Template.Outputs.Artifacts = []spec.Artifact{out}
+
+	// The pod knows the address of a gateway that has never heard of the step.
+	log, served := slog.New(slog.DiscardHandler), 0
+	tokens, err := worker.NewTokens(nil)
+	require.NoError(t, err)
+	l, err := net.Listen("tcp", ":0")
+	require.NoError(t, err)
+	url := fmt.Sprintf("http://%s:%d", c.address, l.Addr().(*net.TCPAddr).Port)
+	own := worker.NewGateway(worker.GatewayConfig{URL: url, Store: store, Tokens: tokens}, log)
+	e, err := New(Config{Install: "test", RunnerImage: c.runnerImage, Grace: time.Second, TTL: time.Minute}, c.client, own, log)
+	require.NoError(t, err)
+	other := worker.NewGateway(worker.GatewayConfig{Store: store, Tokens: tokens, Resolve: func(ctx context.Context, g worker.Grant) (*worker.Step, error) {
+		served++
+		return s.AsDelivery(g.Delivery), e.Current(ctx, s.AsDelivery(g.Delivery))
+	}}, log)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- other.Serve(ctx, l) }()
+	require.NoError(t, e.Start(ctx))
+
+	r, err := e.Execute(t.Context(), s)
+	require.NoError(t, err)
+	require.Equal(t, spec.NodeSucceeded, r.Phase)
+	require.Equal(t, executortest.Tree{"kept": "made\n"}, store.Objects())
+	later := *s
+	later.Delivery = 2
+	require.ErrorIs(t, e.Current(t.Context(), &later), worker.ErrSuperseded)
+	cancel()
+	require.NoError(t, <-ended)
+	require.Equal(t, 1, served)
+}
+
 func TestWhatTheUserNamesIsInThePod(t *testing.T) {
 	t.Parallel()
 	c := testCluster(t)

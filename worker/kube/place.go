@@ -203,3 +203,25 @@ func ownedBy(pod *corev1.Pod, job *batchv1.Job) bool {
 func containersEnded(pod *corev1.Pod) bool {
 	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 }
+
+// Current says whether the step's delivery is the one whose Job there is: an error that wraps
+// worker.ErrSuperseded if not. It is the fence of gateways for steps of other workers: the
+// name makes the Job unique in the cluster, and its labels tell who made it.
+func (e *Executor) Current(ctx context.Context, s *worker.Step) error {
+	name := types.NamespacedName{Namespace: s.Run.Namespace, Name: JobName(s)}
+	job, _ := e.hub.look(name)
+	if job == nil {
+		var err error
+		job, err = e.client.BatchV1().Jobs(name.Namespace).Get(ctx, name.Name, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return fmt.Errorf("the step has no Job: %w", worker.ErrSuperseded)
+		}
+		if err != nil {
+			return fmt.Errorf("looking for the step's Job: %w", err)
+		}
+	}
+	if !isOf(job, s) || deliveryOf(job) != s.Delivery || job.DeletionTimestamp != nil {
+		return fmt.Errorf("the step's Job is another delivery's: %w", worker.ErrSuperseded)
+	}
+	return nil
+}
