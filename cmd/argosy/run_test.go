@@ -1,0 +1,151 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestExamplesRun(t *testing.T) {
+	t.Parallel()
+	want := map[string][]string{ // what must be in the output, by example
+		"map-reduce.yaml": {"total = 85", "Succeeded", "6/6 steps"},
+	}
+	files, err := filepath.Glob("../../examples/*.yaml")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, file := range files {
+		texts, ok := want[filepath.Base(file)]
+		require.True(t, ok, "say here what example %s must print", file)
+		for _, embedded := range []string{"server", "memory"} {
+			t.Run(filepath.Base(file)+" on "+embedded, func(t *testing.T) {
+				t.Parallel()
+				out, errs, code := argosy(t, "run", "--embedded", embedded, file)
+				require.Zero(t, code, "%s%s", out, errs)
+				for _, text := range texts {
+					require.Contains(t, out, text)
+				}
+			})
+		}
+	}
+}
+
+func TestBadInputIsRefusedBeforeAnythingStarts(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, text, message string
+	}{
+		{"misspelt", "  - name: main\n    contaner: {image: busybox}\n", `:8:5: spec.templates[0].contaner: unknown field "contaner" (did you mean "container"?)`},
+		{"cycle", "  - name: main\n    dag:\n      tasks:\n      - {name: a, template: main, dependencies: [b]}\n      - {name: b, template: main, dependencies: [a]}\n", "dependency cycle detected: a->b->a"},
+		{"unknown", "  - name: main\n    steps: [[{name: a, template: man}]]\n", `:8:24: spec.templates[0].steps[0][0].template: templates.main.steps[0].a template name 'man' undefined (did you mean "main"?)`},
+		{"expression", "  - name: main\n    container: {image: busybox, command: [echo, \"{{= 1 + }}\"]}\n", ":8:49: spec.templates[0].container.command[1]: "},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			refused(t, write(t, tt.name, tt.text), tt.message)
+		})
+	}
+	whole := map[string]struct {
+		data    []byte
+		message string
+	}{
+		"empty":  {nil, ":1:1: no objects in file"},
+		"binary": {[]byte("\x7fELF\x00\xff\xfe"), ":1:"},
+		"large":  {bytes.Repeat([]byte("# ten megabytes of comments\n"), 10<<20/28+1), "is the most that is read"},
+	}
+	for name, w := range whole {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), name+".yaml")
+			require.NoError(t, os.WriteFile(path, w.data, 0o600))
+			refused(t, path, w.message)
+		})
+	}
+	t.Run("absent", func(t *testing.T) {
+		t.Parallel()
+		refused(t, filepath.Join(t.TempDir(), "absent.yaml"), "no such file or directory")
+	})
+}
+
+// refused runs a file that must be refused. A Redis that cannot be reached would be the
+// first thing to fail if anything were started.
+func refused(t *testing.T, path, message string) {
+	t.Helper()
+	out, errs, code := argosy(t, "run", "--redis-url", "redis://127.0.0.1:1", path)
+	require.Equal(t, exitUsage, code, "%s%s", out, errs)
+	require.Empty(t, out)
+	require.Contains(t, errs, message)
+	require.NotContains(t, errs, "Redis")
+}
+
+func TestStepsEndAsArgoReportsThem(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, template, message, phase string
+	}{
+		{"exit", `{image: busybox, command: [sh, -c, "echo last words; exit 3"]}`, "main: Error (exit code 3)", "Failed"},
+		{"killed", `{image: busybox, command: [sh, -c, "sh -c 'kill -9 $PPID'; sleep 60"]}`, "main: Error (exit code 137)", "Failed"},
+		{"absent", `{image: busybox, command: [no-such-tool]}`, "executable file not found", "Failed"},
+		{"imageonly", `{image: busybox}`, "process executor needs a command", "Error"},
+		{"deadline", "{image: busybox, command: [sleep, \"600\"]}\n    activeDeadlineSeconds: 2", "Pod was active on the node longer than the specified deadline", "Failed"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			out, errs, code := argosy(t, "run", write(t, tt.name, "  - name: main\n    container: "+tt.template+"\n"))
+			require.Equal(t, exitRunFailed, code, "%s%s", out, errs)
+			require.Contains(t, out, tt.message)
+			require.Contains(t, out, tt.phase+" in ")
+		})
+	}
+}
+
+func TestAnInterruptEndsTheStepsAndLeavesNothing(t *testing.T) {
+	t.Parallel()
+	// A directory of its own shows what is left. The marker shows the step's processes,
+	// which ignore the polite signal.
+	tmp := t.TempDir()
+	marker := "31415.92653"
+	file := write(t, "long", `  - name: main
+    container: {image: busybox, command: [sh, -c, "trap '' TERM; sleep `+marker+` & sleep `+marker+`"]}
+`)
+	cmd := command(t.Context(), "run", "--grace", "1s", "--log-level", "debug", file)
+	cmd.Env = append(cmd.Env, "TMPDIR="+tmp)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	require.NoError(t, cmd.Start())
+	require.Eventually(t, func() bool { return running(marker) == 2 }, 30*time.Second, 10*time.Millisecond, "the step does not start")
+	require.NoError(t, cmd.Process.Signal(syscall.SIGINT))
+	_ = cmd.Wait()
+	require.Equal(t, exitInterrupted, cmd.ProcessState.ExitCode(), out.String())
+	require.Zero(t, running(marker), "the step still runs")
+	left, err := os.ReadDir(tmp)
+	require.NoError(t, err)
+	require.Empty(t, left, "left in the temporary directory")
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	require.NoError(t, err)
+	require.NotContains(t, string(mounts), tmp)
+}
+
+// running counts the processes of `sleep marker`.
+func running(marker string) int {
+	out, err := exec.Command("ps", "-eo", "args").Output()
+	if err != nil {
+		return -1
+	}
+	n := 0
+	for line := range strings.Lines(string(out)) {
+		if strings.TrimSpace(line) == "sleep "+marker {
+			n++
+		}
+	}
+	return n
+}
