@@ -14,6 +14,12 @@ import (
 	"argosy/workflow/spec"
 )
 
+// pass lets time go by, and everything happen that is due.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
 func TestAStepsOutcomeIsReported(t *testing.T) {
 	t.Parallel()
 	three := 3
@@ -80,7 +86,7 @@ func TestLeasesAreRenewedTogetherEverySecond(t *testing.T) {
 		second := Delivery{Run: "run-2", Key: workflow.Root, N: 4}
 		r.queue.deliveries <- first
 		r.queue.deliveries <- second
-		time.Sleep(3500 * time.Millisecond)
+		pass(3500 * time.Millisecond)
 		require.Equal(t, [][]Delivery{{first, second}, {first, second}, {first, second}}, r.queue.renewals)
 		r.finish(t)
 	})
@@ -92,7 +98,7 @@ func TestACancelledLeaseEndsTheStepAsFailed(t *testing.T) {
 		r := start(t, Config{}, ExecutorFunc(forever))
 		r.queue.deliveries <- first
 		r.queue.set(func() { r.queue.lease[first] = LeaseCancelled })
-		time.Sleep(1500 * time.Millisecond)
+		pass(1500 * time.Millisecond)
 		require.Equal(t, spec.NodeFailed, r.queue.reports[first].Phase)
 		require.Equal(t, ErrStopped.Error(), r.queue.reports[first].Message)
 		r.finish(t)
@@ -109,7 +115,7 @@ func TestALostLeaseEndsTheStepUnreported(t *testing.T) {
 		}))
 		r.queue.deliveries <- first
 		r.queue.set(func() { r.queue.lease[first] = LeaseLost })
-		time.Sleep(1500 * time.Millisecond)
+		pass(1500 * time.Millisecond)
 		require.True(t, ended)
 		require.Empty(t, r.queue.reports)
 		r.finish(t)
@@ -131,10 +137,10 @@ func TestAWorkerCutOffFromTheQueueGoesOn(t *testing.T) {
 		r.queue.deliveries <- first
 		synctest.Wait()
 		r.queue.set(func() { r.queue.down = true })
-		time.Sleep(30 * time.Second)
+		pass(30 * time.Second)
 		require.Empty(t, r.queue.reports)
 		r.queue.set(func() { r.queue.down = false })
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		require.Equal(t, spec.NodeSucceeded, r.queue.reports[first].Phase, "the step went on, its report waited")
 		r.finish(t)
 	})
@@ -196,7 +202,7 @@ func TestADeadlineFailsTheStep(t *testing.T) {
 		r.run(t, Config{}, ExecutorFunc(forever))
 		r.queue.deliveries <- first
 		began := time.Now()
-		time.Sleep(3 * time.Second)
+		pass(3 * time.Second)
 		got := r.queue.reports[first]
 		require.Equal(t, spec.NodeFailed, got.Phase)
 		require.Equal(t, DeadlineMessage, got.Message)

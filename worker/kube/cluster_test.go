@@ -297,6 +297,22 @@ func TestManyHeirsStartAStepOnce(t *testing.T) {
 	require.Zero(t, pods.Items[0].Status.ContainerStatuses[0].RestartCount)
 }
 
+func TestAWorkerWithoutHeirsEndsItsSteps(t *testing.T) {
+	t.Parallel()
+	c := testCluster(t)
+	e := c.executor(t, executortest.NewStore(), func(cfg *Config) { cfg.EndOnShutdown = true })
+	s := clusterStep(t, "echo ready; sleep 1000")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	ready := s.Log.(*executortest.Log).Wait("ready")
+	go func() {
+		<-ready
+		cancel(worker.ErrShutdown)
+	}()
+	_, err := e.Execute(ctx, s)
+	require.ErrorIs(t, err, worker.ErrShutdown)
+	require.Empty(t, c.residue(t, s))
+}
+
 func TestAnyGatewayServesAStep(t *testing.T) {
 	t.Parallel()
 	c := testCluster(t)

@@ -26,6 +26,9 @@ type Config struct {
 	// TTL is how long ended Jobs are kept; default 10 min. It must outlast a worker's death
 	// until another one has taken over, as results are read from the ended Job's pod.
 	TTL time.Duration
+	// EndOnShutdown ends steps when their worker shuts down, for a worker that no other will
+	// take over from. Otherwise their Jobs are left to be adopted.
+	EndOnShutdown bool
 	// ImageDeadline is how long a pod may wait for its image, or for a secret or config map
 	// that it names, once Kubernetes has said that it cannot be had; default 2 min.
 	ImageDeadline time.Duration

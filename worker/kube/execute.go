@@ -233,10 +233,15 @@ func asFault(err error) *worker.Fault {
 	return &worker.Fault{Class: worker.ClassExecutor, Err: err}
 }
 
+// leaves says that a step whose context ended for the cause is left running.
+func (e *Executor) leaves(cause error) bool {
+	return errors.Is(cause, worker.ErrLeaseLost) || (errors.Is(cause, worker.ErrShutdown) && !e.cfg.EndOnShutdown)
+}
+
 // end ends the step for the cause with which its context did. A lost lease and a shutdown
 // leave the Job to whoever has or takes over the step.
 func (f *following) end(cause error) (workflow.Result, error) {
-	if errors.Is(cause, worker.ErrShutdown) || errors.Is(cause, worker.ErrLeaseLost) {
+	if f.leaves(cause) {
 		f.logs.stop()
 		return workflow.Result{}, fmt.Errorf("leaving the Job running: %w", cause)
 	}

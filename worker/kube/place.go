@@ -144,7 +144,7 @@ func placeFault(err error) error {
 func (e *Executor) giveUpPlacing(ctx context.Context, s *worker.Step, name types.NamespacedName) error {
 	cause := context.Cause(ctx)
 	ended := fmt.Errorf("starting the step: %w", cause)
-	if errors.Is(cause, worker.ErrShutdown) || errors.Is(cause, worker.ErrLeaseLost) {
+	if e.leaves(cause) {
 		return ended
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
