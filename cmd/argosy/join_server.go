@@ -29,6 +29,12 @@ func (s *runStore) RunID(ctx context.Context, namespace, name string) (string, e
 }
 
 func (s *runStore) Page(ctx context.Context, namespace, after string, limit int, keep func(*server.Record) bool) ([]*server.Record, string, error) {
+	// The token comes from a client, and a bad one is its fault.
+	if first, _, _ := strings.Cut(after, "."); after != "" {
+		if _, err := strconv.ParseInt(first, 10, 64); err != nil {
+			return nil, "", &server.Error{Code: server.CodeInvalid, Message: "listOptions.continue: not a token of an earlier page"}
+		}
+	}
 	page, next, err := s.Runs.List(ctx, namespace, queue.ListOptions{
 		Limit: limit, Continue: after,
 		Keep: func(r *queue.Snapshot) bool { return keep(record(r)) },

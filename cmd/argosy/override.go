@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
-	"sigs.k8s.io/yaml"
+	"go.yaml.in/yaml/v3"
 
 	"argosy/workflow/spec"
 )
@@ -106,16 +106,14 @@ func (o *overrideFlags) arguments() (map[string]string, error) {
 		if err != nil {
 			return nil, usagef("--parameter-file: %w", err)
 		}
-		var values map[string]json.RawMessage
+		var values map[string]yaml.Node
 		if err := yaml.Unmarshal(data, &values); err != nil {
 			return nil, usagef("--parameter-file %s: %w", o.parameterFile, err)
 		}
-		for name, raw := range values {
-			var text spec.AnyString
-			if err := text.UnmarshalJSON(raw); err != nil {
-				text = spec.AnyString(raw) // lists and maps are passed as JSON
+		for name, v := range values {
+			if params[name], err = argumentText(&v); err != nil {
+				return nil, usagef("--parameter-file %s: %s: %w", o.parameterFile, name, err)
 			}
-			params[name] = text.String()
 		}
 	}
 	given, err := pairs("parameter", o.parameters)
@@ -124,6 +122,19 @@ func (o *overrideFlags) arguments() (map[string]string, error) {
 	}
 	maps.Copy(params, given)
 	return params, nil
+}
+
+// argumentText is a scalar as it is written; lists and maps are passed as JSON.
+func argumentText(v *yaml.Node) (string, error) {
+	if v.Kind == yaml.ScalarNode {
+		return v.Value, nil
+	}
+	var value any
+	if err := v.Decode(&value); err != nil {
+		return "", err
+	}
+	data, err := json.Marshal(value)
+	return string(data), err
 }
 
 // pairs reads name=value.
