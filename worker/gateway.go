@@ -30,6 +30,10 @@ type GatewayConfig struct {
 // ErrSuperseded says that what a step's pod wants to do does not count any more.
 var ErrSuperseded = errors.New("the delivery was superseded")
 
+// errUnknownStep says that the gateway does not know the step: it may be about to, when its
+// worker takes over from one that died.
+var errUnknownStep = errors.New("the step is not known here yet")
+
 // Gateway is what the runners in step pods talk to. A request carries a token for one
 // delivery; nothing else of the store or the queue can be reached with it.
 type Gateway struct {
@@ -146,11 +150,14 @@ func (g *Gateway) find(ctx context.Context, grant Grant) (*opened, error) {
 		return o, nil
 	}
 	if g.cfg.Resolve == nil {
-		return nil, ErrSuperseded
+		return nil, errUnknownStep
 	}
 	s, err := g.cfg.Resolve(ctx, grant)
+	if errors.Is(err, ErrSuperseded) {
+		return nil, err
+	}
 	if err != nil {
-		return nil, fmt.Errorf("finding the step: %w", err)
+		return nil, fmt.Errorf("%w: %w", errUnknownStep, err)
 	}
 	return &opened{step: s}, nil
 }

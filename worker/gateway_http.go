@@ -58,6 +58,8 @@ func refuse(log *slog.Logger, w *sentWriter, r *http.Request, err error) {
 	switch {
 	case errors.Is(err, ErrSuperseded):
 		status = http.StatusConflict
+	case errors.Is(err, errUnknownStep):
+		status = http.StatusServiceUnavailable
 	case errors.Is(err, ErrNoArtifact):
 		status = http.StatusNotFound
 	case errors.Is(err, errBadRequest):

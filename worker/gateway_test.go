@@ -106,7 +106,7 @@ func TestGatewayServesWhatATokenIsFor(t *testing.T) {
 		{"a token without signature", "GET", "/v1/inputs/in", payload, 401, ""},
 		{"a forged token", "GET", "/v1/inputs/in", forged, 401, ""},
 		{"an expired token", "GET", "/v1/inputs/in", expired, 401, ""},
-		{"another step's token", "GET", "/v1/inputs/in", foreign, 409, ""},
+		{"the token of a step that is not here", "GET", "/v1/inputs/in", foreign, 503, ""},
 		{"a superseded delivery's token", "PUT", "/v1/outputs/out", old, 409, ""},
 		{"an artifact that is not the step's", "GET", "/v1/inputs/secret", own, 400, ""},
 		{"an output read as input", "GET", "/v1/inputs/out", own, 400, ""},
@@ -163,7 +163,7 @@ func TestGatewayLetsNobodyInOnceClosed(t *testing.T) {
 	require.Equal(t, 200, status)
 	closing()
 	status, _ = s.do(t, "GET", "/v1/inputs/in", token, "")
-	require.Equal(t, 409, status)
+	require.Equal(t, 503, status)
 }
 
 func TestGatewayStopsWithItsContext(t *testing.T) {

@@ -126,6 +126,8 @@ func (g *gateway) do(ctx context.Context, method, path string, body io.Reader) (
 	switch {
 	case resp.StatusCode == http.StatusNotFound:
 		return nil, fmt.Errorf("%w: %s", errNotFound, text)
+	case resp.StatusCode == http.StatusServiceUnavailable:
+		return nil, errors.New(text) // as if it could not be reached: another worker takes over
 	case resp.StatusCode >= 500:
 		return nil, &serverError{text}
 	}

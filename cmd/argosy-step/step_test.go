@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -193,6 +194,36 @@ func TestASupersededPodIsRefused(t *testing.T) {
 	require.Equal(t, handover.RunnerExitCode, code)
 	require.Contains(t, p.stderr.String(), "superseded")
 	require.Empty(t, p.store.Objects())
+}
+
+func TestAStepWaitsForTheWorkerThatTakesOver(t *testing.T) {
+	p := newPod(t)
+	p.step.Template.Container.Command = []string{"sh", "-c", "echo made > " + p.path("out")}
+	p.step.Template.Outputs.Artifacts = []spec.Artifact{p.artifact("out", &spec.ArchiveStrategy{None: &spec.NoneStrategy{}})}
+	plan, err := p.gateway.Plan(t.Context(), p.step)
+	require.NoError(t, err)
+	token, err := p.gateway.Token(p.step, time.Now())
+	require.NoError(t, err)
+	data, err := json.Marshal(plan)
+	require.NoError(t, err)
+	asked := make(chan struct{})
+	takesOver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.gateway.Handler().ServeHTTP(w, r)
+		select {
+		case <-asked:
+		default:
+			close(asked)
+			p.gateway.Open(p.step, plan) // never closed: the gateway ends with the test
+		}
+	}))
+	defer takesOver.Close()
+	code := step{
+		command: p.step.Template.Container.Command,
+		env:     []string{"PATH=" + os.Getenv("PATH"), handover.EnvGateway + "=" + takesOver.URL, handover.EnvToken + "=" + token, handover.EnvPlan + "=" + string(data)},
+		stdout:  &p.stdout, stderr: &p.stderr, message: p.path("message"), patience: 10 * time.Second,
+	}.run(context.Background())
+	require.Zero(t, code, "%s", p.stderr.String())
+	require.Equal(t, "made\n", p.store.Objects()["key/out"])
 }
 
 func TestTheCommandsOwnTerminationMessageIsKept(t *testing.T) {
