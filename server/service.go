@@ -35,9 +35,9 @@ type Service struct {
 	metrics *Metrics
 	now     func() time.Time
 
-	mu       sync.Mutex
-	plans    map[string]*workflow.Plan  // by digest
-	compiled map[[sha256.Size]byte]bool // specs that are known to compile
+	mu         sync.Mutex
+	plans      map[string]*workflow.Plan        // by digest
+	admissions map[[sha256.Size]byte]*admission // by the digest of their text
 }
 
 // Feed sends what happens until ctx ends, send fails, or there is nothing more to come.
@@ -50,7 +50,7 @@ func NewService(c Config) *Service {
 	}
 	return &Service{
 		store: c.Store, logs: c.Logs, log: c.Log, metrics: c.Metrics, now: c.Now,
-		plans: map[string]*workflow.Plan{}, compiled: map[[sha256.Size]byte]bool{},
+		plans: map[string]*workflow.Plan{}, admissions: map[[sha256.Size]byte]*admission{},
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -33,20 +35,20 @@ type SubmitOptions struct {
 
 // Submit accepts a workflow, given as JSON or YAML, and returns it as it was stored.
 func (s *Service) Submit(ctx context.Context, namespace string, workflowDoc []byte, o SubmitOptions) (*spec.Workflow, error) {
-	wf, err := s.admit(namespace, workflowDoc, false)
+	a, err := s.admit(workflowDoc)
+	var wf *spec.Workflow
+	if err == nil {
+		wf, err = a.in(namespace)
+	}
 	if err != nil {
 		s.metrics.submits.WithLabelValues("invalid").Inc()
 		s.log.Info("refused", "hop", "validate", "namespace", namespace, "err", err)
 		return nil, err
 	}
 	s.log.Debug("valid", "hop", "validate", "namespace", namespace, "name", wf.Name, "generateName", wf.GenerateName)
-	run, specJSON, err := s.split(wf)
-	if err != nil {
-		s.metrics.submits.WithLabelValues("error").Inc()
-		return nil, err
-	}
+	run := s.newRun(wf)
 	if !o.DryRun {
-		err := s.create(ctx, run, wf, specJSON)
+		err := s.create(ctx, run, wf, a.specJSON)
 		if errors.Is(err, ErrExists) {
 			s.metrics.submits.WithLabelValues("exists").Inc()
 			return nil, errorf(CodeExists, "workflows.argoproj.io %q already exists", run.Name)
@@ -67,9 +69,13 @@ func (s *Service) Submit(ctx context.Context, namespace string, workflowDoc []by
 	return wf, nil
 }
 
-// Lint checks a workflow as Submit would, and returns it.
+// Lint checks a workflow as Submit would, but for arguments that may come later, and
+// returns it.
 func (s *Service) Lint(namespace string, workflowDoc []byte) (*spec.Workflow, error) {
-	wf, err := s.admit(namespace, workflowDoc, true)
+	wf, err := read(workflowDoc, true)
+	if err == nil {
+		wf, err = (&admission{wf: wf}).in(namespace)
+	}
 	if err != nil {
 		s.log.Info("refused", "hop", "validate", "namespace", namespace, "err", err)
 		return nil, err
@@ -77,8 +83,56 @@ func (s *Service) Lint(namespace string, workflowDoc []byte) (*spec.Workflow, er
 	return wf, nil
 }
 
-// admit reads a workflow and refuses one that could not run.
-func (s *Service) admit(namespace string, doc []byte, lint bool) (*spec.Workflow, error) {
+// admission is a workflow that may run. It is shared and must not be changed.
+type admission struct {
+	wf *spec.Workflow
+	// specJSON is what every run of the same text shares: no metadata, no arguments.
+	specJSON []byte
+}
+
+// Bounds of the admissions that are remembered.
+const (
+	maxAdmissions   = 256
+	maxAdmissionDoc = 64 << 10
+)
+
+// admit reads a workflow and refuses one that could not run. The same text is not read
+// twice: whoever submits many runs often submits one text many times.
+func (s *Service) admit(doc []byte) (*admission, error) {
+	digest := sha256.Sum256(doc)
+	s.mu.Lock()
+	a := s.admissions[digest]
+	s.mu.Unlock()
+	if a != nil {
+		return a, nil
+	}
+	wf, err := read(doc, false)
+	if err != nil {
+		return nil, err
+	}
+	shared := spec.Workflow{TypeMeta: wf.TypeMeta, Spec: wf.Spec}
+	shared.Spec.Arguments = spec.Arguments{}
+	a = &admission{wf: wf}
+	if a.specJSON, err = json.Marshal(&shared); err != nil {
+		return nil, fmt.Errorf("encoding the spec: %w", err)
+	}
+	// The coordinator must not refuse what was accepted here.
+	if _, err := workflow.Compile(&shared); err != nil {
+		return nil, errorf(CodeInvalid, "%v", err)
+	}
+	if len(doc) <= maxAdmissionDoc {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if len(s.admissions) >= maxAdmissions {
+			clear(s.admissions)
+		}
+		s.admissions[digest] = a
+	}
+	return a, nil
+}
+
+// read parses and checks a workflow.
+func read(doc []byte, lint bool) (*spec.Workflow, error) {
 	docs, err := spec.Parse("", withKind(doc))
 	if err != nil {
 		return nil, invalid(err)
@@ -93,6 +147,12 @@ func (s *Service) admit(namespace string, doc []byte, lint bool) (*spec.Workflow
 	if _, err := Check(&docs[0], lint); err != nil {
 		return nil, invalid(err)
 	}
+	return wf, nil
+}
+
+// in returns a copy of the workflow in its namespace.
+func (a *admission) in(namespace string) (*spec.Workflow, error) {
+	wf := *a.wf
 	if namespace == "" {
 		namespace = wf.Namespace
 	}
@@ -100,7 +160,7 @@ func (s *Service) admit(namespace string, doc []byte, lint bool) (*spec.Workflow
 		return nil, errorf(CodeInvalid, "the namespace of the provided object does not match the namespace sent on the request")
 	}
 	wf.Namespace = namespace
-	return wf, checkNames(wf)
+	return &wf, checkNames(&wf)
 }
 
 // withKind completes a JSON object that says neither what it is nor of which version:
@@ -150,9 +210,9 @@ func checkNames(wf *spec.Workflow) error {
 		add("generateName", wf.GenerateName, validation.IsDNS1123Subdomain(strings.TrimRight(wf.GenerateName, "-.")+"-x"))
 	}
 	add("namespace", wf.Namespace, validation.IsDNS1123Label(wf.Namespace))
-	for k, v := range wf.Labels {
+	for _, k := range slices.Sorted(maps.Keys(wf.Labels)) {
 		add("labels", k, validation.IsQualifiedName(k))
-		add("labels", v, validation.IsValidLabelValue(v))
+		add("labels", wf.Labels[k], validation.IsValidLabelValue(wf.Labels[k]))
 	}
 	if len(problems) > 0 {
 		return &Error{Code: CodeInvalid, Message: strings.Join(problems, "\n")}
@@ -160,18 +220,8 @@ func checkNames(wf *spec.Workflow) error {
 	return nil
 }
 
-// split makes the two parts that a run is stored as: its own, and the spec that every run
-// of the same text shares.
-func (s *Service) split(wf *spec.Workflow) (*workflow.Run, []byte, error) {
-	shared := spec.Workflow{TypeMeta: wf.TypeMeta, Spec: wf.Spec}
-	shared.Spec.Arguments = spec.Arguments{}
-	specJSON, err := json.Marshal(&shared)
-	if err != nil {
-		return nil, nil, fmt.Errorf("encoding the spec: %w", err)
-	}
-	if err := s.compiles(specJSON, &shared); err != nil {
-		return nil, nil, err
-	}
+// newRun makes the part of a run that it shares with no other.
+func (s *Service) newRun(wf *spec.Workflow) *workflow.Run {
 	name := wf.Name
 	if name == "" {
 		name = generateName(wf.GenerateName)
@@ -179,29 +229,7 @@ func (s *Service) split(wf *spec.Workflow) (*workflow.Run, []byte, error) {
 	return &workflow.Run{
 		ID: uuid.NewString(), Name: name, Namespace: wf.Namespace, Created: workflow.At(s.now()),
 		Labels: wf.Labels, Annotations: wf.Annotations, Arguments: wf.Spec.Arguments,
-	}, specJSON, nil
-}
-
-// compiles makes sure that the coordinator will not refuse what was accepted. What passed
-// once is remembered by content: many runs share a spec.
-func (s *Service) compiles(specJSON []byte, wf *spec.Workflow) error {
-	digest := sha256.Sum256(specJSON)
-	s.mu.Lock()
-	known := s.compiled[digest]
-	s.mu.Unlock()
-	if known {
-		return nil
 	}
-	if _, err := workflow.Compile(wf); err != nil {
-		return errorf(CodeInvalid, "%v", err)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.compiled) >= maxPlans {
-		clear(s.compiled)
-	}
-	s.compiled[digest] = true
-	return nil
 }
 
 // create stores the run; a generated name that is taken is generated anew.
