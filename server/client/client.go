@@ -23,7 +23,7 @@ var ErrUnreachable = errors.New("cannot reach the server")
 
 // Error is a server's refusal.
 type Error struct {
-	Status  int    `json:"-"` // of HTTP
+	Status  int    `json:"-"`    // of HTTP
 	Code    int    `json:"code"` // of gRPC
 	Message string `json:"message"`
 }
