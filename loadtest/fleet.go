@@ -1,0 +1,224 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"argosy/server/client"
+)
+
+// fleet is a Redis of its own and processes that work with it.
+type fleet struct {
+	dir       string
+	redis     string // address
+	client    *client.Client
+	processes []*process
+}
+
+type process struct {
+	name string
+	cmd  *exec.Cmd
+	log  string
+	done chan struct{}
+}
+
+// patience bounds how long a process may take to start or to end.
+const patience = 20 * time.Second
+
+// startRedis starts a redis-server as rows want it: every second is on disk.
+func startRedis(ctx context.Context) (*fleet, error) {
+	dir, err := os.MkdirTemp("", "argosy-loadtest-")
+	if err != nil {
+		return nil, fmt.Errorf("making a folder: %w", err)
+	}
+	f := &fleet{dir: dir}
+	port, err := freePort()
+	if err != nil {
+		return nil, errors.Join(err, f.stop())
+	}
+	f.redis = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	err = f.start("redis", "redis-server", "--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--dir", dir,
+		"--save", "", "--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction")
+	if err == nil {
+		err = f.await(ctx, "redis", func() error {
+			c, err := net.DialTimeout("tcp", f.redis, time.Second)
+			if err != nil {
+				return err
+			}
+			return c.Close()
+		})
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.stop())
+	}
+	return f, nil
+}
+
+// startFleet starts a Redis, a server, a coordinator and a worker with one slot per core.
+func startFleet(ctx context.Context, b bench, executor string) (*fleet, error) {
+	binary, err := filepath.Abs(b.binary)
+	if err != nil {
+		return nil, fmt.Errorf("finding argosy: %w", err)
+	}
+	f, err := startRedis(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.startRoles(ctx, binary, executor); err != nil {
+		return nil, errors.Join(err, f.stop())
+	}
+	return f, nil
+}
+
+func (f *fleet) startRoles(ctx context.Context, binary, executor string) error {
+	api, err := freePort()
+	if err != nil {
+		return err
+	}
+	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(api))
+	if f.client, err = client.New(address, ""); err != nil {
+		return err
+	}
+	for _, role := range [][]string{
+		{"server", "--addr", address},
+		{"coordinator"},
+		{"worker", "--executor", executor, "--artifacts", filepath.Join(f.dir, "artifacts")},
+	} {
+		port, err := freePort()
+		if err != nil {
+			return err
+		}
+		monitor := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+		args := append(role, "--redis-url", "redis://"+f.redis, "--metrics-addr", monitor, "--log-level", "warn")
+		if err := f.start(role[0], binary, args...); err != nil {
+			return err
+		}
+		if err := f.await(ctx, role[0], func() error { return ready("http://" + monitor + "/readyz") }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func ready(url string) error {
+	res, err := http.Get(url)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if _, err := io.Copy(io.Discard, res.Body); err != nil {
+		return err
+	}
+	if res.StatusCode != http.StatusOK {
+		return errors.New(res.Status)
+	}
+	return nil
+}
+
+// freePort gives a port that was free a moment ago.
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, fmt.Errorf("finding a free port: %w", err)
+	}
+	return l.Addr().(*net.TCPAddr).Port, l.Close()
+}
+
+// start starts a process that writes to a log in the fleet's folder.
+func (f *fleet) start(name, path string, args ...string) error {
+	p := &process{name: name, cmd: exec.Command(path, args...), log: filepath.Join(f.dir, name+".log"), done: make(chan struct{})}
+	log, err := os.Create(p.log)
+	if err != nil {
+		return fmt.Errorf("starting %s: %w", name, err)
+	}
+	defer log.Close()
+	p.cmd.Stdout, p.cmd.Stderr = log, log
+	p.cmd.Env = cleanEnvironment()
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt of ours ends them in order
+	if err := p.cmd.Start(); err != nil {
+		return fmt.Errorf("starting %s: %w", name, err)
+	}
+	f.processes = append(f.processes, p)
+	go func() {
+		defer close(p.done)
+		_ = p.cmd.Wait() // how it ended is in its log
+	}()
+	return nil
+}
+
+// cleanEnvironment is ours without settings of Argosy's.
+func cleanEnvironment() []string {
+	var env []string
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, "ARGOSY_") && !strings.HasPrefix(v, "ARGO_") && !strings.HasPrefix(v, "KUBECONFIG=") {
+			env = append(env, v)
+		}
+	}
+	return env
+}
+
+// await waits until a process answers.
+func (f *fleet) await(ctx context.Context, name string, answers func() error) error {
+	p := f.processes[len(f.processes)-1]
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := answers()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-p.done:
+			return fmt.Errorf("starting %s: it ended: %s", name, tail(p.log))
+		case <-ctx.Done():
+			return fmt.Errorf("starting %s: %w: %s", name, err, tail(p.log))
+		}
+	}
+}
+
+// tail is the end of a log.
+func tail(path string) string {
+	body, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	return string(body[max(0, len(body)-2000):])
+}
+
+// logs is the end of what all processes wrote, for a report of what went wrong.
+func (f *fleet) logs() string {
+	var all strings.Builder
+	for _, p := range f.processes {
+		fmt.Fprintf(&all, "--- %s\n%s\n", p.name, tail(p.log))
+	}
+	return all.String()
+}
+
+// stop ends the processes, the last one first, and removes what they left.
+func (f *fleet) stop() error {
+	for i := len(f.processes) - 1; i >= 0; i-- {
+		p := f.processes[i]
+		_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended already
+		select {
+		case <-p.done:
+		case <-time.After(patience):
+			_ = p.cmd.Process.Kill()
+			<-p.done
+		}
+	}
+	return os.RemoveAll(f.dir)
+}
