@@ -159,4 +159,3 @@ func DecodeNode(k Key, data []byte) (*Node, error) {
 	}
 	return n, nil
 }
-

@@ -1,0 +1,186 @@
+package workflow
+
+import (
+	"encoding/json"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"argosy/workflow/expr"
+	"argosy/workflow/spec"
+)
+
+// childScope names the children of a Steps or DAG node: steps.X... or tasks.X...
+type childScope struct {
+	t     *turn
+	scope *Node
+	tmpl  *template
+}
+
+func (s *childScope) Lookup(name string) (any, expr.State) {
+	kind, rest, _ := strings.Cut(name, ".")
+	if (kind != "steps" || s.tmpl.Steps == nil) && (kind != "tasks" || s.tmpl.DAG == nil) {
+		return nil, expr.Unknown
+	}
+	child, property, ok := strings.Cut(rest, ".")
+	if !ok || !s.tmpl.hasChild(child) {
+		return nil, expr.Unknown
+	}
+	n := s.t.child(s.scope, kind, child)
+	if !n.Fulfilled() {
+		return nil, expr.Pending
+	}
+	if output, ok := strings.CutPrefix(property, "outputs."); ok {
+		return s.t.childOutput(n, output)
+	}
+	run := s.t.v.Run.Name
+	switch property {
+	case "id":
+		return n.Key.ID(run), expr.Known
+	case "status":
+		return string(n.Phase), expr.Known
+	case "startedAt":
+		return n.Started.Time().Format(time.RFC3339), expr.Known
+	case "finishedAt":
+		return n.Finished.Time().Format(time.RFC3339), expr.Known
+	case "hostNodeName":
+		return n.Host, expr.Known
+	case "exitCode":
+		if n.Outputs != nil && n.Outputs.ExitCode != nil {
+			return strconv.Itoa(*n.Outputs.ExitCode), expr.Known
+		}
+	}
+	return nil, expr.Unknown
+}
+
+func (t *template) hasChild(name string) bool {
+	if t.dag != nil {
+		_, ok := t.dag.index[name]
+		return ok
+	}
+	_, ok := t.stepGroup(name)
+	return ok
+}
+
+func (t *template) stepGroup(name string) (int, bool) {
+	for g := range t.Steps {
+		for i := range t.Steps[g].Steps {
+			if t.Steps[g].Steps[i].Name == name {
+				return g, true
+			}
+		}
+	}
+	return 0, false
+}
+
+// child finds a Steps or DAG node's child by its name in the spec, nil if it has not started.
+func (t *turn) child(scope *Node, kind, name string) *Node {
+	if kind == "tasks" {
+		return t.node(scope.Key.Task(name))
+	}
+	g, ok := t.v.Plan.templates[scope.Template].stepGroup(name)
+	if !ok {
+		return nil
+	}
+	return t.node(scope.Key.Step(g, name))
+}
+
+// childOutput answers outputs.<name> of a child that has ended.
+func (t *turn) childOutput(n *Node, name string) (any, expr.State) {
+	if n.Type == spec.NodeTypeTaskGroup && n.Loop != nil {
+		return t.aggregate(n, name)
+	}
+	parameter, isParameter := strings.CutPrefix(name, "parameters.")
+	switch {
+	case isParameter:
+		if v, ok := n.Outputs.Parameter(parameter); ok {
+			return v, expr.Known
+		}
+	case name == "result" && n.Outputs != nil && n.Outputs.Result != nil:
+		return *n.Outputs.Result, expr.Known
+	case name == "exitCode" && n.Outputs != nil && n.Outputs.ExitCode != nil:
+		return strconv.Itoa(*n.Outputs.ExitCode), expr.Known
+	case name == "parameters" && n.Outputs != nil:
+		return paramsJSON(n.Outputs.Parameters), expr.Known
+	}
+	if n.Phase == spec.NodeSkipped || n.Phase == spec.NodeOmitted {
+		if v, ok := t.v.Plan.outputDefault(n.Template, parameter); ok && isParameter {
+			return v, expr.Known
+		}
+		return nil, expr.Absent
+	}
+	return nil, expr.Unknown
+}
+
+// outputDefault is what an output of a template that did not run is worth.
+func (p *Plan) outputDefault(template, parameter string) (string, bool) {
+	tmpl := p.templates[template]
+	if tmpl == nil {
+		return "", false
+	}
+	for i := range tmpl.Outputs.Parameters {
+		q := &tmpl.Outputs.Parameters[i]
+		if q.Name == parameter && q.ValueFrom != nil && q.ValueFrom.Default != nil {
+			return q.ValueFrom.Default.String(), true
+		}
+	}
+	return "", false
+}
+
+// aggregate answers for a loop: the values of its items as a JSON list. Items that were
+// skipped give none.
+func (t *turn) aggregate(n *Node, name string) (any, expr.State) {
+	list, err := t.loopItems(t.site(n.Key))
+	if err != nil {
+		return nil, expr.Unknown
+	}
+	keys := make([]Key, list.n)
+	for i := range keys {
+		keys[i] = itemKey(n.Key, i, list.at(i))
+	}
+	t.need(keys...)
+	parameter, isParameter := strings.CutPrefix(name, "parameters.")
+	values := []any{}
+	for _, k := range keys {
+		item := t.node(k)
+		if item == nil || item.Outputs == nil {
+			continue
+		}
+		switch {
+		case isParameter:
+			if v, ok := item.Outputs.Parameter(parameter); ok {
+				values = append(values, v)
+			}
+		case name == "parameters" && len(item.Outputs.Parameters) > 0:
+			m := make(map[string]string, len(item.Outputs.Parameters))
+			for _, p := range item.Outputs.Parameters {
+				m[p.Name] = p.Value
+			}
+			values = append(values, m)
+		case name == "result" && item.Outputs.Result != nil:
+			values = append(values, asJSON(*item.Outputs.Result))
+		}
+	}
+	if len(values) == 0 && isParameter && !t.v.Plan.declaresOutput(n.Template, parameter) {
+		return nil, expr.Unknown
+	}
+	data, err := json.Marshal(values)
+	if err != nil {
+		return nil, expr.Unknown
+	}
+	return string(data), expr.Known
+}
+
+func (p *Plan) declaresOutput(template, parameter string) bool {
+	tmpl := p.templates[template]
+	return tmpl != nil && slices.ContainsFunc(tmpl.Outputs.Parameters, func(q spec.Parameter) bool { return q.Name == parameter })
+}
+
+// asJSON takes a result for the JSON that it may be.
+func asJSON(text string) any {
+	if json.Valid([]byte(text)) {
+		return json.RawMessage(text)
+	}
+	return text
+}
