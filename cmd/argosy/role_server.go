@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"runtime"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -84,7 +83,7 @@ func (f *serverFlags) parts(r *role, s service) (parts []part, addr string, err 
 		return nil, "", usagef("--addr: %w", err)
 	}
 	h := &server.HTTP{
-		Service: s.Service, Auth: auth, Log: r.log, Metrics: s.metrics, Gatherer: r.registry, Version: apiVersion(),
+		Service: s.Service, Auth: auth, Log: r.log, Metrics: s.metrics, Gatherer: r.registry, Version: buildInfo(),
 	}
 	l, err := net.Listen("tcp", f.addr)
 	if err != nil {
@@ -94,11 +93,4 @@ func (f *serverFlags) parts(r *role, s service) (parts []part, addr string, err 
 		r.log.Info("serving", "address", l.Addr().String())
 		return server.Serve(take, work, l, h.Handler())
 	}}}, l.Addr().String(), nil
-}
-
-func apiVersion() server.Version {
-	return server.Version{
-		Version: version, GoVersion: runtime.Version(), Compiler: runtime.Compiler,
-		Platform: runtime.GOOS + "/" + runtime.GOARCH, GitTreeState: "clean",
-	}
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/url"
 	"os"
 	"runtime"
 	"time"
@@ -51,6 +50,7 @@ type kubeFlags struct {
 	runnerImage string
 	pullPolicy  string
 	install     string
+	alone       bool // no other worker will take over the Jobs of this one
 }
 
 // clusterFlags say which Kubernetes to use, and which namespace of it.
@@ -116,11 +116,11 @@ func (a *app) worker() *cobra.Command {
 				return err
 			}
 			defer r.close()
-			parts, end, err := f.parts(cmd.Context(), r)
+			groups, end, err := f.parts(cmd.Context(), r)
 			if err != nil {
 				return err
 			}
-			err = runParts(cmd.Context(), r.monitor(), parts)
+			err = runParts(cmd.Context(), append([][]part{r.monitor()}, groups...)...)
 			return errors.Join(err, end())
 		},
 	}
@@ -130,8 +130,9 @@ func (a *app) worker() *cobra.Command {
 	return cmd
 }
 
-// parts prepares a worker. end releases what it holds, after the parts have ended.
-func (f *workerFlags) parts(ctx context.Context, r *role) (parts []part, end func() error, err error) {
+// parts prepares a worker, in groups as runParts wants them. end releases what it holds,
+// after the parts have ended.
+func (f *workerFlags) parts(ctx context.Context, r *role) (groups [][]part, end func() error, err error) {
 	if err := checkChoice("executor", f.executor, executorProcess, executorKube, executorNoop); err != nil {
 		return nil, nil, err
 	}
@@ -157,12 +158,14 @@ func (f *workerFlags) parts(ctx context.Context, r *role) (parts []part, end fun
 		}
 		base, end = e, e.Close
 	case executorKube:
-		e, gateway, err := f.kubeExecutor(r, store)
+		e, gateway, err := f.kubeExecutor(ctx, r, store)
 		if err != nil {
 			return nil, nil, err
 		}
 		base, start = e, e.Start
-		parts = append(parts, gateway)
+		// Kubernetes keeps the time, from the pod's start. The gateway outlives the worker.
+		decoration.Deadlines = false
+		groups = append(groups, []part{gateway})
 	case executorNoop:
 		base = noop.Executor{}
 	}
@@ -178,14 +181,14 @@ func (f *workerFlags) parts(ctx context.Context, r *role) (parts []part, end fun
 	if err != nil {
 		return nil, nil, errors.Join(err, broker.Close(), end())
 	}
-	parts = append(parts, part{"worker", func(take, work context.Context) error {
+	groups = append(groups, []part{{"worker", func(take, work context.Context) error {
 		if err := start(work); err != nil {
 			return err
 		}
 		return w.Run(take)
-	}})
+	}}})
 	closeAll := end
-	return parts, func() error { return errors.Join(broker.Close(), closeAll()) }, nil
+	return groups, func() error { return errors.Join(broker.Close(), closeAll()) }, nil
 }
 
 // workerName names a worker process. No other may ever have the name: leases are held by it.
@@ -198,7 +201,7 @@ func workerName() string {
 }
 
 // kubeExecutor prepares Jobs as executor, and the gateway that their pods talk to.
-func (f *workerFlags) kubeExecutor(r *role, store worker.ArtifactStore) (*kube.Executor, part, error) {
+func (f *workerFlags) kubeExecutor(ctx context.Context, r *role, store worker.ArtifactStore) (*kube.Executor, part, error) {
 	if err := checkChoice("image-pull-policy", f.kube.pullPolicy,
 		string(corev1.PullIfNotPresent), string(corev1.PullAlways), string(corev1.PullNever)); err != nil {
 		return nil, part{}, err
@@ -217,45 +220,26 @@ func (f *workerFlags) kubeExecutor(r *role, store worker.ArtifactStore) (*kube.E
 	}
 	address := f.kube.gatewayURL
 	if address == "" {
-		if address, err = reachableURL(config.Host, listener.Addr()); err != nil {
+		// Without a Service over all workers a pod talks to the one that made it.
+		host, err := kube.LocalAddress(ctx, config.Host)
+		_, port, portErr := net.SplitHostPort(listener.Addr().String())
+		if err := errors.Join(err, portErr); err != nil {
 			return nil, part{}, errors.Join(usagef("--gateway-url: %w", err), listener.Close())
 		}
+		address = "http://" + net.JoinHostPort(host, port)
 	}
-	gateway := worker.NewGateway(worker.GatewayConfig{URL: address, Store: store, Tokens: tokens}, r.log)
-	e, err := kube.New(kube.Config{
+	var e *kube.Executor
+	specs := queue.NewRuns(r.conn)
+	gateway := worker.NewGateway(worker.GatewayConfig{
+		URL: address, Store: store, Tokens: tokens,
+		Resolve: worker.Resolver(leafFinder{specs}, specs, func(ctx context.Context, s *worker.Step) error { return e.Current(ctx, s) }),
+	}, r.log)
+	e, err = kube.New(kube.Config{
 		Install: f.kube.install, Namespace: f.kube.cluster.namespace, RunnerImage: f.kube.runnerImage, Grace: f.process.grace,
-		PullPolicy: corev1.PullPolicy(f.kube.pullPolicy),
+		PullPolicy: corev1.PullPolicy(f.kube.pullPolicy), EndOnShutdown: f.kube.alone,
 	}, client, gateway, r.log)
 	if err != nil {
 		return nil, part{}, errors.Join(err, listener.Close())
 	}
 	return e, part{"gateway", func(take, _ context.Context) error { return gateway.Serve(take, listener) }}, nil
-}
-
-// reachableURL is how a pod reaches a listener of this machine: at the address from which
-// the machine itself reaches the cluster.
-func reachableURL(apiServer string, listener net.Addr) (string, error) {
-	u, err := url.Parse(apiServer)
-	if err != nil {
-		return "", fmt.Errorf("reading the cluster's address: %w", err)
-	}
-	port := u.Port()
-	if port == "" {
-		port = "443"
-	}
-	// Nothing is sent: connecting a UDP socket only asks for the route.
-	conn, err := net.Dial("udp", net.JoinHostPort(u.Hostname(), port))
-	if err != nil {
-		return "", fmt.Errorf("finding this machine's address towards the cluster: %w", err)
-	}
-	defer conn.Close()
-	host, _, err := net.SplitHostPort(conn.LocalAddr().String())
-	if err != nil {
-		return "", fmt.Errorf("finding this machine's address towards the cluster: %w", err)
-	}
-	_, listening, err := net.SplitHostPort(listener.String())
-	if err != nil {
-		return "", fmt.Errorf("reading the gateway's port: %w", err)
-	}
-	return "http://" + net.JoinHostPort(host, listening), nil
 }

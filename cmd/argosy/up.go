@@ -59,6 +59,7 @@ func (f *fleetFlags) open(ctx context.Context, a *app) (*fleet, error) {
 			return nil, fmt.Errorf("starting a private Redis: %w", err)
 		}
 		f.redis.url, end = e.URL, e.Stop
+		f.worker.kube.alone = true
 	}
 	r, err := f.roleFlags.open(ctx, a, "fleet")
 	if err != nil {
@@ -88,7 +89,7 @@ func (fl *fleet) assemble(ctx context.Context, f *fleetFlags, r *role) error {
 		return err
 	}
 	fl.addr = addr
-	fl.groups = [][]part{r.monitor(), f.coordinator.parts(r), workers, server}
+	fl.groups = append(append([][]part{r.monitor(), f.coordinator.parts(r)}, workers...), server)
 	return nil
 }
 
