@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -52,7 +53,7 @@ func startRedis(ctx context.Context) (*fleet, error) {
 		"--save", "", "--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction")
 	if err == nil {
 		err = f.await(ctx, "redis", func() error {
-			c, err := net.DialTimeout("tcp", f.redis, time.Second)
+			c, err := (&net.Dialer{}).DialContext(ctx, "tcp", f.redis)
 			if err != nil {
 				return err
 			}
@@ -100,19 +101,23 @@ func (f *fleet) startRoles(ctx context.Context, binary, executor string) error {
 			return err
 		}
 		monitor := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-		args := append(role, "--redis-url", "redis://"+f.redis, "--metrics-addr", monitor, "--log-level", "warn")
+		args := append(slices.Clone(role), "--redis-url", "redis://"+f.redis, "--metrics-addr", monitor, "--log-level", "warn")
 		if err := f.start(role[0], binary, args...); err != nil {
 			return err
 		}
-		if err := f.await(ctx, role[0], func() error { return ready("http://" + monitor + "/readyz") }); err != nil {
+		if err := f.await(ctx, role[0], func() error { return ready(ctx, "http://"+monitor+"/readyz") }); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func ready(url string) error {
-	res, err := http.Get(url)
+func ready(ctx context.Context, url string) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	res, err := http.DefaultClient.Do(r)
 	if err != nil {
 		return err
 	}

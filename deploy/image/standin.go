@@ -81,11 +81,11 @@ func (r recipe) addProgram(at, program string) error {
 	if err := r.addLibraries(program); err != nil {
 		return err
 	}
-	real, err := filepath.EvalSymlinks(program)
+	target, err := filepath.EvalSymlinks(program)
 	if err != nil {
 		return err
 	}
-	r.entries[at] = entry{source: real, mode: 0o755}
+	r.entries[at] = entry{source: target, mode: 0o755}
 	return nil
 }
 
@@ -119,12 +119,12 @@ func (r recipe) addLibraries(file string) error {
 		if _, done := r.entries[library[1:]]; done {
 			continue
 		}
-		real, err := filepath.EvalSymlinks(library)
+		target, err := filepath.EvalSymlinks(library)
 		if err != nil {
 			return fmt.Errorf("packing %s: %w", file, err)
 		}
-		r.entries[library[1:]] = entry{source: real, mode: 0o755}
-		if err := r.addLibraries(real); err != nil {
+		r.entries[library[1:]] = entry{source: target, mode: 0o755}
+		if err := r.addLibraries(target); err != nil {
 			return err
 		}
 	}
