@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -42,9 +44,15 @@ func (l *Logs) Append(ctx context.Context, run string, k workflow.Key, data []by
 	return nil
 }
 
+// LogEntry is what one Append added, as far as it was kept.
+type LogEntry struct {
+	At   time.Time // by Redis's clock
+	Data []byte
+}
+
 // Read returns what follows a position ("": the start) and the position after it. Where
 // there is nothing yet it waits for it, at most for wait and 5 s, and returns nothing then.
-func (l *Logs) Read(ctx context.Context, run string, k workflow.Key, from string, wait time.Duration) ([]byte, string, error) {
+func (l *Logs) Read(ctx context.Context, run string, k workflow.Key, from string, wait time.Duration) ([]LogEntry, string, error) {
 	if from == "" {
 		from = "0"
 	}
@@ -72,12 +80,26 @@ func (l *Logs) Read(ctx context.Context, run string, k workflow.Key, from string
 	} else if err != nil {
 		return nil, from, fmt.Errorf("reading the log of node %q of run %s: %w", k, run, err)
 	}
-	var data []byte
+	var entries []LogEntry
 	for _, s := range streams {
 		for _, m := range s.Messages {
-			data = append(data, asString(m.Values["d"])...)
+			at, err := idTime(m.ID)
+			if err != nil {
+				return nil, from, fmt.Errorf("reading the log of node %q of run %s: %w", k, run, err)
+			}
+			entries = append(entries, LogEntry{At: at, Data: []byte(asString(m.Values["d"]))})
 			from = m.ID
 		}
 	}
-	return data, from, nil
+	return entries, from, nil
+}
+
+// idTime is the time in the id of a stream's entry, millis-sequence.
+func idTime(id string) (time.Time, error) {
+	millis, _, _ := strings.Cut(id, "-")
+	n, err := strconv.ParseInt(millis, 10, 64)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("reading the time of entry %s: %w", id, err)
+	}
+	return time.UnixMilli(n).UTC(), nil
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"argosy/queue"
 	"argosy/server"
@@ -100,19 +99,13 @@ func serverError(err error) error {
 type runLogs struct{ *queue.Logs }
 
 func (l runLogs) Read(ctx context.Context, run *workflow.Run, key workflow.Key, after string) ([]server.Chunk, string, error) {
-	data, next, err := l.Logs.Read(ctx, run.ID, key, after, 0)
-	if err != nil || len(data) == 0 {
+	entries, next, err := l.Logs.Read(ctx, run.ID, key, after, 0)
+	if err != nil {
 		return nil, next, err
 	}
-	return []server.Chunk{{At: positionTime(next), Data: data}}, next, nil
-}
-
-// positionTime is the time in a position, which starts with Redis's milliseconds of the last piece.
-func positionTime(position string) time.Time {
-	millis, _, _ := strings.Cut(position, "-")
-	n, err := strconv.ParseInt(millis, 10, 64)
-	if err != nil {
-		return time.Time{}
+	chunks := make([]server.Chunk, len(entries))
+	for i, e := range entries {
+		chunks[i] = server.Chunk(e)
 	}
-	return time.UnixMilli(n).UTC()
+	return chunks, next, nil
 }
