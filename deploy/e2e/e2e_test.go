@@ -23,13 +23,14 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-func TestAFleetAtZeroScalesUpFinishesTheRunAndReturnsToZero(t *testing.T) {
+func TestAFleetAtZeroScalesUpLosesAWorkerFinishesTheRunAndReturnsToZero(t *testing.T) {
 	d := deploy(t)
 	fleet := d.watchFleet(t)
 	require.Zero(t, fleet.now.Load(), "the fleet starts at zero")
 
 	name := d.submit(t, "testdata/fleet.yaml")
 	started := time.Now()
+	d.killAWorkerAtWork(t)
 	var wf workflow
 	require.Eventually(t, func() bool {
 		err := d.call(t.Context(), http.MethodGet, "/api/v1/workflows/"+runs+"/"+name, nil, &wf)
@@ -50,6 +51,23 @@ func TestAFleetAtZeroScalesUpFinishesTheRunAndReturnsToZero(t *testing.T) {
 	}, time.Minute, 200*time.Millisecond, "workers stay")
 
 	t.Run("rights", func(t *testing.T) { d.checkRights(t) })
+}
+
+// killAWorkerAtWork waits until six steps run at once and takes one of their workers away
+// without a word. Its steps go on, and another worker takes them over: see checkSteps.
+func (d *deployment) killAWorkerAtWork(t *testing.T) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		pods, err := d.kube.CoreV1().Pods(runs).List(t.Context(), metav1.ListOptions{FieldSelector: "status.phase=Running"})
+		return err == nil && len(pods.Items) == 6
+	}, time.Minute, 100*time.Millisecond, "six steps do not run at the same time")
+	workers, err := d.kube.CoreV1().Pods(product).List(t.Context(), metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=argosy-worker"})
+	require.NoError(t, err)
+	require.Len(t, workers.Items, 3, "six steps of two slots a worker")
+	victim := workers.Items[0].Name
+	t.Logf("killing %s", victim)
+	now := int64(0)
+	require.NoError(t, d.kube.CoreV1().Pods(product).Delete(t.Context(), victim, metav1.DeleteOptions{GracePeriodSeconds: &now}))
 }
 
 // fleet is what a watch of the workers' Deployment has seen.
@@ -158,8 +176,8 @@ func (d *deployment) call(ctx context.Context, method, path string, body, into a
 	return json.Unmarshal(said, into)
 }
 
-// checkSteps looks at the pods of the run's steps: one each, none of them with a credential
-// of ours.
+// checkSteps looks at the Jobs of the run's steps: one each and one pod each, although a
+// worker died, and none of them with a credential of ours.
 func (d *deployment) checkSteps(t *testing.T, name string) {
 	t.Helper()
 	s, err := d.kube.CoreV1().Secrets(product).Get(t.Context(), "argosy", metav1.GetOptions{})
@@ -167,6 +185,9 @@ func (d *deployment) checkSteps(t *testing.T, name string) {
 	jobs, err := d.kube.BatchV1().Jobs(runs).List(t.Context(), metav1.ListOptions{})
 	require.NoError(t, err)
 	require.Len(t, jobs.Items, 8, "one Job for each step of %s", name)
+	pods, err := d.kube.CoreV1().Pods(runs).List(t.Context(), metav1.ListOptions{})
+	require.NoError(t, err)
+	require.Len(t, pods.Items, 8, "no step of %s was started twice", name)
 	for _, job := range jobs.Items {
 		spec := job.Spec.Template.Spec
 		require.NotNil(t, spec.AutomountServiceAccountToken, job.Name)
