@@ -77,10 +77,10 @@ func TestAResultFileTellsHowToTakeItAgain(t *testing.T) {
 	t.Parallel()
 	m, err := describeMachine(t.Context())
 	require.NoError(t, err)
-	r := newResult(scenario{row: "hello", unit: "ms", target: 1}, measurement{value: 2}, m, 7, 30)
+	r := newResult(scenario{row: "hello", n: 10, unit: "ms", target: 1}, measurement{value: 2}, m, 7, 30)
 	path, err := r.write(t.TempDir())
 	require.NoError(t, err)
-	require.Equal(t, "hello-"+r.Date.Format(time.DateOnly)+"-"+m.commit+".json", filepath.Base(path))
+	require.Equal(t, "hello-n30-"+r.Date.Format(time.DateOnly)+"-"+m.commit+".json", filepath.Base(path))
 	body, err := os.ReadFile(path)
 	require.NoError(t, err)
 	var back map[string]any

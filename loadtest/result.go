@@ -27,6 +27,8 @@ type result struct {
 	Samples      quantiles          `json:"samples"`
 	Peers        []peer             `json:"peers"`
 	Notes        map[string]float64 `json:"notes,omitempty"`
+
+	usual int // the row's own n
 }
 
 func newResult(s scenario, m measurement, on machine, seed uint64, n int) result {
@@ -37,7 +39,7 @@ func newResult(s scenario, m measurement, on machine, seed uint64, n int) result
 	r := result{
 		Row: s.row, About: s.about, Date: time.Now().UTC().Truncate(time.Second), Commit: on.commit, Seed: seed, N: n,
 		Machine: on, Value: round(m.value), Unit: s.unit, Target: round(target), LessIsBetter: s.lessIsBetter,
-		Samples: m.samples, Peers: m.peers, Notes: m.notes,
+		Samples: m.samples, Peers: m.peers, Notes: m.notes, usual: s.n,
 	}
 	r.Reached = m.value >= target
 	if s.lessIsBetter {
@@ -58,7 +60,7 @@ func (r result) line() string {
 	return fmt.Sprintf("%s value=%g%s target=%g%s ratio=%g %s", r.Row, r.Value, r.Unit, r.Target, r.Unit, r.Ratio, verdict)
 }
 
-// write writes the file, named after row, date and commit.
+// write writes the file, named after row, size if it is not the row's own, date and commit.
 func (r result) write(dir string) (path string, err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
@@ -67,6 +69,10 @@ func (r result) write(dir string) (path string, err error) {
 	if err != nil {
 		return "", err
 	}
-	path = filepath.Join(dir, fmt.Sprintf("%s-%s-%s.json", r.Row, r.Date.Format(time.DateOnly), r.Commit))
+	name := r.Row
+	if r.N != r.usual {
+		name += fmt.Sprintf("-n%d", r.N)
+	}
+	path = filepath.Join(dir, fmt.Sprintf("%s-%s-%s.json", name, r.Date.Format(time.DateOnly), r.Commit))
 	return path, os.WriteFile(path, append(body, '\n'), 0o644)
 }
