@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"argosy/cmd/argosy/internal/join"
 	"argosy/coordinator"
 	"argosy/queue"
 	"argosy/workflow"
@@ -58,7 +59,7 @@ func (f *coordinatorFlags) parts(r *role) []part {
 		defer broker.Close()
 		turns := queue.NewTurns(r.conn, broker, queue.TurnOptions{})
 		defer turns.Close()
-		c := coordinator.New(turnStore{turns}, coordinator.Config{
+		c := coordinator.New(join.Turns{Turns: turns}, coordinator.Config{
 			Parallel: f.parallel, Pool: f.pool, Limits: workflow.Limits{InFlight: f.inFlight},
 		}, coordinator.NewMetrics(r.registry), r.log)
 		return c.Run(take, work)

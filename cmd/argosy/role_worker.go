@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"argosy/cmd/argosy/internal/join"
 	"argosy/queue"
 	"argosy/worker"
 	"argosy/worker/kube"
@@ -176,7 +177,7 @@ func (f *workerFlags) parts(ctx context.Context, r *role) (groups [][]part, end 
 	}
 	tasks := queue.NewTasks(r.conn, name, 0)
 	broker := queue.NewAsynq(r.conn)
-	q := &workQueue{broker: broker, tasks: tasks, pool: f.pool, slots: f.slots}
+	q := &join.Work{Broker: broker, Tasks: tasks, Pool: f.pool, Slots: f.slots}
 	w, err := worker.New(worker.Config{Name: name, Lease: tasks.Lease(), Drain: f.drain}, q, tasks, worker.Decorate(base, decoration, r.log), r.log)
 	if err != nil {
 		return nil, nil, errors.Join(err, broker.Close(), end())

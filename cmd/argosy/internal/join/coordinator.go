@@ -1,4 +1,4 @@
-package main
+package join
 
 import (
 	"context"
@@ -11,10 +11,11 @@ import (
 	"argosy/workflow"
 )
 
-// turnStore lets the coordinator take its turns in the queue.
-type turnStore struct{ *queue.Turns }
+// Turns lets a coordinator take its turns in the queue.
+type Turns struct{ *queue.Turns }
 
-func (s turnStore) Claim(ctx context.Context, wait time.Duration) (coordinator.Turn, error) {
+// Claim is part of coordinator.Store.
+func (s Turns) Claim(ctx context.Context, wait time.Duration) (coordinator.Turn, error) {
 	ticket, err := s.Turns.Claim(ctx, wait)
 	if ticket == nil || err != nil {
 		return nil, err

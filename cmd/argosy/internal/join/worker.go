@@ -1,0 +1,82 @@
+package join
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"argosy/queue"
+	"argosy/worker"
+	"argosy/workflow"
+)
+
+// Work lets a worker take its work from the queue.
+type Work struct {
+	Broker queue.Broker
+	Tasks  *queue.Tasks
+	Pool   string
+	Slots  int
+}
+
+// Serve is part of worker.Queue.
+func (q *Work) Serve(ctx context.Context, handle func(worker.Delivery)) error {
+	return q.Broker.Serve(ctx, queue.ServeConfig{Pool: q.Pool, Slots: q.Slots}, func(_ context.Context, d queue.Delivery) {
+		handle(worker.Delivery{Run: d.Run, Key: d.Key, N: d.Number})
+	})
+}
+
+func (q *Work) delivery(d worker.Delivery) queue.Delivery {
+	return queue.Delivery{Run: d.Run, Key: d.Key, Number: d.N, Pool: q.Pool}
+}
+
+// Claim is part of worker.Queue.
+func (q *Work) Claim(ctx context.Context, d worker.Delivery, _ string, _ time.Duration) (*worker.Claimed, error) {
+	c, err := q.Tasks.Claim(ctx, q.delivery(d))
+	var refused *queue.Refused
+	if errors.As(err, &refused) {
+		return nil, fmt.Errorf("%w: %w", worker.ErrRefused, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &worker.Claimed{Run: c.Run, Digest: c.Digest, Node: c.Node}, nil
+}
+
+// Renew is part of worker.Queue.
+func (q *Work) Renew(ctx context.Context, _ string, ds []worker.Delivery, _ time.Duration) ([]worker.Lease, error) {
+	deliveries := make([]queue.Delivery, len(ds))
+	for i, d := range ds {
+		deliveries[i] = q.delivery(d)
+	}
+	renewals, err := q.Tasks.Renew(ctx, deliveries)
+	if err != nil {
+		return nil, err
+	}
+	leases := make([]worker.Lease, len(renewals))
+	for i, r := range renewals {
+		switch r {
+		case queue.RenewalOK:
+			leases[i] = worker.LeaseHeld
+		case queue.RenewalCancel:
+			leases[i] = worker.LeaseCancelled
+		default:
+			leases[i] = worker.LeaseLost
+		}
+	}
+	return leases, nil
+}
+
+// Report is part of worker.Queue.
+func (q *Work) Report(ctx context.Context, d worker.Delivery, r workflow.Result) error {
+	err := q.Tasks.Report(ctx, q.delivery(d), r)
+	if errors.Is(err, queue.ErrFenced) {
+		return fmt.Errorf("%w: %w", worker.ErrLeaseLost, err)
+	}
+	return err
+}
+
+// Release is part of worker.Queue.
+func (q *Work) Release(ctx context.Context, d worker.Delivery, _ string) error {
+	return q.Tasks.Release(ctx, q.delivery(d))
+}
