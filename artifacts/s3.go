@@ -136,12 +136,23 @@ func (s *S3) put(ctx context.Context, key string, r io.Reader, size int64) error
 			}
 		}
 	}
-	_, err = s.client.Client.PutObject(ctx, s.bucket, key, body, size, minio.PutObjectOptions{
-		ContentType: "application/octet-stream",
-		PartSize:    partSize,
-	})
-	return err
+	for try := 1; ; try++ {
+		_, err = s.client.Client.PutObject(ctx, s.bucket, key, body, size, minio.PutObjectOptions{
+			ContentType: "application/octet-stream",
+			PartSize:    partSize,
+		})
+		// MinIO on a plain directory says AccessDenied when the last neighbour of the object
+		// is deleted at the same moment, and their common folder with it. A true denial is
+		// one the next time, too.
+		if !whole || try == maxDenials || minio.ToErrorResponse(err).Code != minio.AccessDenied {
+			return err
+		}
+		body = bytes.NewReader(ahead)
+	}
 }
+
+// maxDenials is how many denials of a small object are believed.
+const maxDenials = 4
 
 // readAhead reads up to smallObject bytes, growing with what comes.
 func readAhead(r io.Reader) ([]byte, error) {
