@@ -10,8 +10,9 @@ import (
 	"argosy/workflow"
 )
 
-// handle works on one delivery until it is reported, dropped or handed back.
-func (w *Worker) handle(work context.Context, d Delivery) {
+// Handle works on one delivery until it is reported, dropped or handed back. Run calls it for
+// each one that it takes from the queue.
+func (w *Worker) Handle(work context.Context, d Delivery) {
 	log := w.log.With("run", d.Run, "node", string(d.Key), "delivery", d.N)
 
 	var c *Claimed
@@ -51,18 +52,18 @@ func (w *Worker) execute(ctx context.Context, log *slog.Logger, d Delivery, c *C
 	if err != nil {
 		return workflow.Result{}, err
 	}
-	step, err := newStep(plan, c, d, time.Now())
+	step, err := newStep(plan, c, d, w.cfg.Now())
 	if err != nil {
 		return workflow.Result{}, &Fault{Class: ClassInvalid, Err: err}
 	}
 	log.Debug("step starts", "hop", "execute", "template", step.Template.Name)
-	started := time.Now()
+	started := w.cfg.Now()
 	r, err := w.exec.Execute(ctx, step)
 	if r.Started == 0 {
 		r.Started = workflow.At(started)
 	}
 	if r.Finished == 0 {
-		r.Finished = workflow.At(time.Now())
+		r.Finished = workflow.At(w.cfg.Now())
 	}
 	return r, err
 }
@@ -116,11 +117,15 @@ func (w *Worker) persist(ctx context.Context, log *slog.Logger, doing string, f 
 		if try == 3 {
 			log.Warn("the queue does not answer; going on trying", "doing", doing, "err", err)
 		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(wait/2 + rand.N(wait)):
-		}
+		w.cfg.Pause(ctx, wait)
 		wait = min(2*wait, w.cfg.Retry)
+	}
+}
+
+// pause spreads the tries of many workers.
+func pause(ctx context.Context, about time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(about/2 + rand.N(about)):
 	}
 }

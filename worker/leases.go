@@ -39,20 +39,6 @@ func (l *leases) hold(ctx context.Context, d Delivery) (held context.Context, re
 	}
 }
 
-// keep renews until ctx ends.
-func (l *leases) keep(ctx context.Context, every time.Duration) {
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			l.renew(ctx)
-		}
-	}
-}
-
 // renew renews all leases once.
 func (l *leases) renew(ctx context.Context) {
 	ds := l.deliveries()

@@ -20,6 +20,11 @@ type Config struct {
 	Drain time.Duration
 	// Plans is how many compiled specs to keep; default 64.
 	Plans int
+	// Now is the clock; time.Now.
+	Now func() time.Time
+	// Pause waits between two tries for about that long, or until ctx ends; for half of it
+	// to one and a half.
+	Pause func(ctx context.Context, about time.Duration)
 }
 
 func (c Config) withDefaults() (Config, error) {
@@ -40,6 +45,12 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Plans <= 0 {
 		c.Plans = 64
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Pause == nil {
+		c.Pause = pause
 	}
 	return c, nil
 }
@@ -77,13 +88,13 @@ func (w *Worker) Run(ctx context.Context) error {
 	work, stopWork := context.WithCancelCause(context.WithoutCancel(ctx))
 	keep, stopKeeping := context.WithCancel(context.WithoutCancel(ctx))
 	var background sync.WaitGroup
-	background.Go(func() { w.leases.keep(keep, w.cfg.Renew) })
+	background.Go(func() { w.keep(keep) })
 	stopDrain := context.AfterFunc(ctx, func() {
 		drained := time.AfterFunc(w.cfg.Drain, func() { stopWork(ErrShutdown) })
 		context.AfterFunc(keep, func() { drained.Stop() })
 	})
 
-	err := w.queue.Serve(ctx, func(d Delivery) { w.handle(work, d) })
+	err := w.queue.Serve(ctx, func(d Delivery) { w.Handle(work, d) })
 
 	stopDrain()
 	stopWork(ErrShutdown)
@@ -94,3 +105,20 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	return nil
 }
+
+// keep renews the leases until ctx ends.
+func (w *Worker) keep(ctx context.Context) {
+	tick := time.NewTicker(w.cfg.Renew)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			w.Renew(ctx)
+		}
+	}
+}
+
+// Renew renews the leases of all that the worker holds, once. Run does so all the time.
+func (w *Worker) Renew(ctx context.Context) { w.leases.renew(ctx) }
