@@ -58,6 +58,9 @@ func (t *turn) take(events []Event) {
 		t.begin()
 	}
 	for i := range events {
+		if s.Finished != 0 {
+			return // what comes after the end changes nothing
+		}
 		switch e := &events[i]; e.Kind {
 		case EventResult:
 			t.result(e)
@@ -67,15 +70,17 @@ func (t *turn) take(events []Event) {
 			t.timer(e)
 		}
 	}
-	// What waited for room goes first; what finds none again is put back by launch.
-	for i, k := range t.v.State.Ready {
-		if s.Finished != 0 {
-			break
-		}
-		if !t.hasRoom() && !t.closing() {
-			s.Ready = append(s.Ready, t.v.State.Ready[i:]...)
-			break
-		}
+	t.resumeReady()
+}
+
+// resumeReady takes up what waited for room, the longest first, until there is no more. Once
+// the run is ending nothing is left to wait for: all of it is taken back.
+func (t *turn) resumeReady() {
+	s := &t.delta.State
+	s.Ready = slices.Concat(t.v.State.Ready, s.Ready)
+	for len(s.Ready) > 0 && s.Finished == 0 && (t.hasRoom() || t.closing()) {
+		k := s.Ready[0]
+		s.Ready = s.Ready[1:]
 		t.resume(k)
 	}
 }
@@ -152,13 +157,10 @@ func (t *turn) endRun(root *Node) {
 		s.Phase = spec.WorkflowFailed
 	}
 	switch {
-	case s.Shutdown != "":
-		s.Phase = spec.WorkflowFailed
-		if s.Message == "" {
-			s.Message = fmt.Sprintf("Stopped with strategy '%s'", s.Shutdown)
-		}
-	default:
+	case s.Shutdown == "" || !root.Failed(): // all had ended well before it heard of the stop
 		s.Message = root.Message
+	case s.Message == "":
+		s.Message = fmt.Sprintf("Stopped with strategy '%s'", s.Shutdown)
 	}
 }
 
@@ -167,7 +169,9 @@ func (t *turn) finishDelta() *Delta {
 		t.delta.Nodes = append(t.delta.Nodes, t.changed[k])
 	}
 	d := &t.delta
-	d.More = !d.Finished() && len(d.State.Ready) > 0 && t.room <= 0
+	// Without room in flight, the next result brings the next turn.
+	limit := t.v.Limits.InFlight
+	d.More = !d.Finished() && len(d.State.Ready) > 0 && (limit == 0 || d.State.InFlight < limit)
 	return d
 }
 

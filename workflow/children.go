@@ -59,19 +59,8 @@ func (t *template) hasChild(name string) bool {
 		_, ok := t.dag.index[name]
 		return ok
 	}
-	_, ok := t.stepGroup(name)
+	_, ok := t.steps[name]
 	return ok
-}
-
-func (t *template) stepGroup(name string) (int, bool) {
-	for g := range t.Steps {
-		for i := range t.Steps[g].Steps {
-			if t.Steps[g].Steps[i].Name == name {
-				return g, true
-			}
-		}
-	}
-	return 0, false
 }
 
 // child finds a Steps or DAG node's child by its name in the spec, nil if it has not started.
@@ -79,11 +68,11 @@ func (t *turn) child(scope *Node, kind, name string) *Node {
 	if kind == "tasks" {
 		return t.node(scope.Key.Task(name))
 	}
-	g, ok := t.v.Plan.templates[scope.Template].stepGroup(name)
+	p, ok := t.v.Plan.templates[scope.Template].steps[name]
 	if !ok {
 		return nil
 	}
-	return t.node(scope.Key.Step(g, name))
+	return t.node(scope.Key.Step(p.group, name))
 }
 
 // childOutput answers outputs.<name> of a child that has ended.

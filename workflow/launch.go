@@ -2,7 +2,6 @@ package workflow
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 
 	"argosy/workflow/expr"
@@ -49,19 +48,16 @@ func (t *turn) site(k Key) *call {
 }
 
 func (t *turn) stepCall(scope *Node, segment string) *call {
-	g, name, _ := strings.Cut(strings.TrimPrefix(segment, "["), "].")
-	group, _ := strconv.Atoi(g)
-	steps := t.v.Plan.templates[scope.Template].Steps[group].Steps
-	for i := range steps {
-		if s := &steps[i]; s.Name == name {
-			return &call{
-				kind: "steps", name: name, template: s.Template, arguments: s.Arguments, when: s.When,
-				withItems: s.WithItems, withParam: s.WithParam, withSequence: s.WithSequence,
-				continueOn: s.ContinueOn, caller: scope,
-			}
-		}
+	g, i, ok := t.v.Plan.templates[scope.Template].step(segment)
+	if !ok {
+		panic(fmt.Sprintf("node %q is not a step of template %q", segment, scope.Template))
 	}
-	panic(fmt.Sprintf("node %q is not a step of template %q", segment, scope.Template))
+	s := &t.v.Plan.templates[scope.Template].Steps[g].Steps[i]
+	return &call{
+		kind: "steps", name: s.Name, template: s.Template, arguments: s.Arguments, when: s.When,
+		withItems: s.WithItems, withParam: s.WithParam, withSequence: s.WithSequence,
+		continueOn: s.ContinueOn, caller: scope,
+	}
 }
 
 func (t *turn) taskCall(scope *Node, name string) *call {
@@ -126,6 +122,7 @@ func (t *turn) abandon(k Key) {
 	switch p := t.edit(pk); p.Type {
 	case spec.NodeTypeSteps:
 		p.Steps.Running--
+		p.Steps.Cut = true
 		t.settleSteps(p)
 	case spec.NodeTypeDAG:
 		p.DAG.Running--

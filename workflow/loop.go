@@ -19,7 +19,8 @@ type LoopState struct {
 	Running   int            `json:"r,omitempty"` // items launched that have not ended
 	Succeeded int            `json:"s,omitempty"`
 	Bad       int            `json:"b,omitempty"` // items that Failed or were Errors
-	Failed    string         `json:"f,omitempty"` // id of the first of those that is not tolerated
+	Failed    string         `json:"f,omitempty"` // id of the first of those, by index, that is not tolerated
+	First     int            `json:"i,omitempty"` // its index
 	Phase     spec.NodePhase `json:"p,omitempty"` // phase of the failed item with the highest index
 	Last      int            `json:"l,omitempty"` // that index
 }
@@ -230,11 +231,12 @@ func (t *turn) itemEnded(n *Node, child *Node) {
 		l.Succeeded++
 	case child.Failed():
 		l.Bad++
-		if i := itemIndex(child.Key); l.Phase == "" || i > l.Last {
+		i := itemIndex(child.Key)
+		if l.Phase == "" || i > l.Last {
 			l.Phase, l.Last = child.Phase, i
 		}
-		if l.Failed == "" && !t.site(n.Key).tolerates(child.Phase) {
-			l.Failed = child.Key.ID(t.v.Run.Name)
+		if (l.Failed == "" || i < l.First) && !t.site(n.Key).tolerates(child.Phase) {
+			l.Failed, l.First = child.Key.ID(t.v.Run.Name), i
 		}
 	}
 	t.settleLoop(n)

@@ -3,6 +3,7 @@ package workflow
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"argosy/workflow/expr"
 	"argosy/workflow/spec"
@@ -22,6 +23,17 @@ type template struct {
 	refs    map[string]bool // every name that the template's texts mention
 	dynamic []string        // those of refs whose values change during a run
 	dag     *dagPlan
+	steps   map[string]place // where each step is, by its name
+}
+
+// place is a step's position: its group, and there.
+type place struct{ group, index int }
+
+// step finds a step by what its key adds to its scope's: [group].name.
+func (t *template) step(segment string) (group, index int, ok bool) {
+	_, name, _ := strings.Cut(segment, "].")
+	p, ok := t.steps[name]
+	return p.group, p.index, ok
 }
 
 // Compile prepares a validated workflow for running. It refuses what Validate would have.
@@ -54,6 +66,18 @@ func compileTemplate(st *spec.Template) (*template, error) {
 	for name := range t.refs {
 		if dynamicName(name) {
 			t.dynamic = append(t.dynamic, name)
+		}
+	}
+	for g := range st.Steps {
+		for i := range st.Steps[g].Steps {
+			name := st.Steps[g].Steps[i].Name
+			if _, dup := t.steps[name]; dup {
+				return nil, fmt.Errorf("there are two steps %q", name)
+			}
+			if t.steps == nil {
+				t.steps = map[string]place{}
+			}
+			t.steps[name] = place{g, i}
 		}
 	}
 	if st.DAG != nil {

@@ -9,9 +9,14 @@ import (
 // StepsState is what a Steps node keeps of its children: groups run one after another, the
 // members of a group together.
 type StepsState struct {
-	Group   int    `json:"g,omitempty"` // the group that runs
-	Running int    `json:"r,omitempty"` // its members that have not ended
-	Failed  string `json:"f,omitempty"` // id of its first member that failed and is not tolerated
+	Group   int `json:"g,omitempty"` // the group that runs
+	Running int `json:"r,omitempty"` // its members that have not ended
+	// Failed is the id of its first member, in the spec's order, that failed and is not
+	// tolerated; First is that member's position.
+	Failed string `json:"f,omitempty"`
+	First  int    `json:"i,omitempty"`
+	// Cut says that not all of the group was run, as the run is ending.
+	Cut bool `json:"x,omitempty"`
 }
 
 func (t *turn) startSteps(n *Node, tmpl *template) {
@@ -21,6 +26,7 @@ func (t *turn) startSteps(n *Node, tmpl *template) {
 }
 
 // nextGroup starts the first group after the current one that has members, or ends the node.
+// A run that is ending starts none.
 func (t *turn) nextGroup(n *Node, tmpl *template) {
 	for {
 		n.Steps.Group++
@@ -32,6 +38,10 @@ func (t *turn) nextGroup(n *Node, tmpl *template) {
 			break
 		}
 	}
+	if t.closing() {
+		t.finish(n, spec.NodeFailed, t.closingMessage())
+		return
+	}
 	group := tmpl.Steps[n.Steps.Group].Steps
 	n.Steps.Running = len(group) // before the first starts: it may end at once
 	g := n.Steps.Group
@@ -42,10 +52,14 @@ func (t *turn) nextGroup(n *Node, tmpl *template) {
 
 // stepEnded takes note of a member's end.
 func (t *turn) stepEnded(n *Node, child *Node) {
-	n.Steps.Running--
-	if bad := t.badChild(child); bad != "" && n.Steps.Failed == "" {
-		n.Steps.Failed = bad
+	s := n.Steps
+	s.Running--
+	if bad := t.badChild(child); bad != "" {
+		if _, i, _ := t.v.Plan.templates[n.Template].step(child.Key.Segment()); s.Failed == "" || i < s.First {
+			s.Failed, s.First = bad, i
+		}
 	}
+	s.Cut = s.Cut || child.Loop != nil && child.Loop.Next < child.Loop.Count
 	t.settleSteps(n)
 }
 
@@ -69,7 +83,7 @@ func (t *turn) settleSteps(n *Node) {
 	switch {
 	case n.Steps.Failed != "":
 		t.finish(n, spec.NodeFailed, fmt.Sprintf("child '%s' failed", n.Steps.Failed))
-	case t.closing():
+	case n.Steps.Cut:
 		t.finish(n, spec.NodeFailed, t.closingMessage())
 	default:
 		t.nextGroup(n, t.v.Plan.templates[n.Template])
