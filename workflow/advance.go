@@ -77,12 +77,29 @@ func (t *turn) take(events []Event) {
 // the run is ending nothing is left to wait for: all of it is taken back.
 func (t *turn) resumeReady() {
 	s := &t.delta.State
+	if s.Finished != 0 {
+		return
+	}
 	s.Ready = slices.Concat(t.v.State.Ready, s.Ready)
+	// Ask for all at once: each would be a round trip of its own.
+	t.need(withScopes(s.Ready[:t.mayResume()])...)
 	for len(s.Ready) > 0 && s.Finished == 0 && (t.hasRoom() || t.closing()) {
 		k := s.Ready[0]
 		s.Ready = s.Ready[1:]
 		t.resume(k)
 	}
+}
+
+// mayResume bounds how many of the ready are taken up.
+func (t *turn) mayResume() int {
+	ready := len(t.delta.State.Ready)
+	if t.closing() {
+		return ready
+	}
+	if limit := t.v.Limits.InFlight; limit > 0 {
+		ready = min(ready, limit-t.delta.State.InFlight)
+	}
+	return max(0, min(ready, t.room))
 }
 
 // begin starts the entrypoint.
@@ -185,13 +202,22 @@ func (t *turn) need(keys ...Key) {
 		if _, ok := t.changed[k]; ok {
 			continue
 		}
-		if _, ok := t.v.Nodes[k]; !ok && !slices.Contains(missing, k) {
+		if _, ok := t.v.Nodes[k]; !ok {
 			missing = append(missing, k)
 		}
 	}
 	if len(missing) > 0 {
-		panic(&MissingError{Keys: missing}) // recovered in Advance
+		panic(&MissingError{Keys: withoutRepeats(missing)}) // recovered in Advance
 	}
+}
+
+func withoutRepeats(keys []Key) []Key {
+	seen := make(map[Key]bool, len(keys))
+	return slices.DeleteFunc(keys, func(k Key) bool {
+		again := seen[k]
+		seen[k] = true
+		return again
+	})
 }
 
 // node returns a node to read, nil if the run has none of that key.
@@ -214,6 +240,9 @@ func (t *turn) edit(k Key) *Node {
 	}
 	n := *old
 	n.Steps, n.DAG, n.Loop, n.Retry = clone(n.Steps), clone(n.DAG), clone(n.Loop), clone(n.Retry)
+	if n.DAG != nil {
+		n.DAG.Waits = maps.Clone(n.DAG.Waits)
+	}
 	t.put(&n)
 	return &n
 }

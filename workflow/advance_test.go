@@ -1,6 +1,8 @@
 package workflow_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -395,6 +397,35 @@ func TestTheFirstFailedChildInTheSpecIsNamed(t *testing.T) {
 		e.run(func(n int) int { return n - 1 }) // the last one first
 		require.Equal(t, "child '"+workflow.NodeID("wf", child)+"' failed", e.view.State.Message)
 	}
+}
+
+// A wide join must not look at all its tasks whenever one of them ends.
+func TestATaskCostsWhatItReleases(t *testing.T) {
+	t.Parallel()
+	const tasks = 300
+	var b strings.Builder
+	b.WriteString("\n  - name: main\n    dag:\n      tasks:\n")
+	names := make([]string, tasks)
+	for i := range names {
+		names[i] = fmt.Sprintf("t%d", i)
+		fmt.Fprintf(&b, "      - {name: %s, template: echo}\n", names[i])
+	}
+	fmt.Fprintf(&b, "      - {name: join, template: echo, dependencies: [%s]}\n", strings.Join(names, ", "))
+	e := newEngine(t, head+b.String())
+	e.partial = true
+	e.run(inOrder)
+	require.Equal(t, spec.WorkflowSucceeded, e.view.State.Phase)
+	require.Less(t, e.loaded, 5*tasks)
+
+	// Tasks that wait for room are asked for together.
+	e = newEngine(t, head+b.String())
+	e.partial = true
+	e.view.Limits = workflow.Limits{Launch: 100}
+	e.turn()
+	e.rounds = 0
+	e.turn()
+	require.LessOrEqual(t, e.rounds, 2)
+	require.Len(t, e.queue, 199)
 }
 
 func TestLimitsBoundWhatIsInFlight(t *testing.T) {

@@ -2,7 +2,6 @@ package workflow
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"argosy/workflow/depends"
@@ -19,6 +18,9 @@ type DAGState struct {
 	Target int            `json:"t,omitempty"`
 	// Stopped is set by the first failed target under failFast: running tasks drain.
 	Stopped bool `json:"x,omitempty"`
+	// Waits counts, for a task with more than one dependency, those that have ended, from the
+	// first to the last but one.
+	Waits map[int]int `json:"w,omitempty"`
 }
 
 // dagPlan is a DAG template's graph.
@@ -133,9 +135,34 @@ func (t *turn) taskDone(n *Node, tmpl *template, i int, child *Node) {
 	if n.DAG.Stopped || t.closing() {
 		return
 	}
+	var released []int
+	var needs []Key
 	for _, j := range tmpl.dag.dependents[i] {
+		if !n.DAG.lastNeed(j, len(tmpl.dag.needs[j])) {
+			continue
+		}
+		released = append(released, j)
+		for _, d := range tmpl.dag.needs[j] {
+			needs = append(needs, n.Key.Task(tmpl.DAG.Tasks[d].Name))
+		}
+	}
+	t.need(needs...)
+	for _, j := range released {
 		t.release(n, tmpl, j)
 	}
+}
+
+// lastNeed counts the end of one of a task's dependencies and says that it was the last.
+func (d *DAGState) lastNeed(task, needs int) bool {
+	if needs == d.Waits[task]+1 {
+		delete(d.Waits, task)
+		return true
+	}
+	if d.Waits == nil {
+		d.Waits = map[int]int{}
+	}
+	d.Waits[task]++
+	return false
 }
 
 // release starts or omits a task whose dependencies have all ended.
@@ -143,20 +170,7 @@ func (t *turn) release(n *Node, tmpl *template, j int) {
 	if n.DAG.Stopped {
 		return
 	}
-	keys := make([]Key, 0, len(tmpl.dag.needs[j]))
-	for _, d := range tmpl.dag.needs[j] {
-		keys = append(keys, n.Key.Task(tmpl.DAG.Tasks[d].Name))
-	}
-	t.need(keys...)
-	for _, k := range keys {
-		if !t.node(k).Fulfilled() {
-			return
-		}
-	}
 	k := n.Key.Task(tmpl.DAG.Tasks[j].Name)
-	if t.node(k) != nil || slices.Contains(t.delta.State.Ready, k) {
-		return
-	}
 	if tmpl.dag.depends[j].Eval(func(task, result string) bool {
 		return t.taskHas(t.node(n.Key.Task(task)), result)
 	}) {

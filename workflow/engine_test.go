@@ -30,6 +30,7 @@ type engine struct {
 	partial bool
 	turns   int
 	loaded  int // nodes that turns asked for
+	rounds  int // how often they asked
 }
 
 func parse(t *testing.T, text string) *spec.Workflow {
@@ -80,6 +81,7 @@ func (e *engine) turn(events ...workflow.Event) *workflow.Delta {
 		d, err := workflow.Advance(&view, events, e.now)
 		var missing *workflow.MissingError
 		if errors.As(err, &missing) {
+			e.rounds++
 			for _, k := range missing.Keys {
 				require.NotContains(e.t, view.Nodes, k, "asked again for a loaded node")
 				view.Nodes[k] = e.view.Nodes[k]

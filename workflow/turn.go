@@ -137,10 +137,19 @@ func (e *MissingError) Error() string { return fmt.Sprintf("%d nodes are not loa
 // Needs lists the nodes that the events concern and the scopes above them: what a View must
 // hold at least.
 func Needs(events []Event) []Key {
+	keys := make([]Key, len(events))
+	for i := range events {
+		keys[i] = events[i].Key
+	}
+	return withScopes(keys)
+}
+
+// withScopes lists the root, the nodes and the scopes above them, each once.
+func withScopes(nodes []Key) []Key {
 	seen := map[Key]bool{Root: true}
 	keys := []Key{Root}
-	for _, e := range events {
-		for k, ok := e.Key, true; ok && !seen[k]; k, ok = k.Parent() {
+	for _, k := range nodes {
+		for ok := true; ok && !seen[k]; k, ok = k.Parent() {
 			seen[k] = true
 			keys = append(keys, k)
 		}
