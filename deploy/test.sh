@@ -47,9 +47,9 @@ if [[ -z ${KUBECONFIG:-} ]] && ! "$devcluster" status >/dev/null 2>&1; then
 fi
 if step "cluster up" 8m "$devcluster" up && exports=$("$devcluster" env); then
 	eval "$exports"
+	mapfile -t packages < <(git grep -l '^//go:build cluster' -- '*_test.go' ':!deploy/devcluster' | xargs dirname | sort -u)
 	# One package after the other: they share the node.
-	tests cluster 15m . -tags cluster -count 1 -p 1 -timeout 10m \
-		./worker/kube/... ./artifacts/... ./deploy/e2e/...
+	tests cluster 15m . -tags cluster -count 1 -p 1 -timeout 10m "${packages[@]/#/./}"
 fi
 if [[ -n $ours ]]; then
 	trap - EXIT
