@@ -38,11 +38,15 @@ All files are checked first: if one is wrong, nothing is started.`,
 		RunE: func(cmd *cobra.Command, files []string) error { return a.runHere(cmd.Context(), &f, files) },
 	}
 	f.fleetFlags.register(cmd, "", "127.0.0.1:0")
-	for name, value := range map[string]string{"log-level": "warn", "log-format": "text"} {
+	for name, d := range map[string]struct{ env, value string }{
+		"log-level": {"ARGOSY_LOG_LEVEL", "warn"}, "log-format": {"ARGOSY_LOG_FORMAT", "text"},
+		"gateway-addr": {"ARGOSY_GATEWAY_ADDR", ":0"}, // several may run at once
+	} {
 		l := cmd.Flags().Lookup(name)
-		l.DefValue = envOr("ARGOSY_"+map[string]string{"log-level": "LOG_LEVEL", "log-format": "LOG_FORMAT"}[name], value)
-		_ = l.Value.Set(l.DefValue)
+		l.DefValue = envOr(d.env, d.value)
+		_ = l.Value.Set(l.DefValue) // a default of ours
 	}
+	cmd.Flags().Lookup("artifacts").Usage = "directory to keep artifacts in (env ARGOSY_ARTIFACTS; default: a temporary one, removed at the end)"
 	f.overrideFlags.register(cmd.Flags())
 	cmd.Flags().BoolVar(&f.logs, "log", false, "print what steps write instead of the tree")
 	return cmd

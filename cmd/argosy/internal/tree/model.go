@@ -17,6 +17,7 @@ type item struct {
 	loop     bool // children are the items of a loop
 	group    int  // index of the step group, -1 outside of steps
 	index    int  // index of a loop item or attempt, -1 otherwise
+	after    int  // how many nodes it comes after, along the longest way
 }
 
 // build makes the tree from the nodes' names. Argo's children links are a graph (what runs
@@ -44,8 +45,39 @@ func build(wf *spec.Workflow) *item {
 		}
 		parent.children = append(parent.children, it)
 	}
+	order(wf, byName)
 	tidy(root)
 	return root
+}
+
+// order numbers the items by what they hang from: start times have seconds only, too few to
+// tell what came first.
+func order(wf *spec.Workflow, byName map[string]*item) {
+	hangs := make(map[string]int, len(wf.Status.Nodes)) // nodes that a node still has to come after
+	for _, n := range wf.Status.Nodes {
+		for _, id := range n.Children {
+			hangs[id]++
+		}
+	}
+	var ready []string
+	for id := range wf.Status.Nodes {
+		if hangs[id] == 0 {
+			ready = append(ready, id)
+		}
+	}
+	for len(ready) > 0 {
+		n := wf.Status.Nodes[ready[0]]
+		ready = ready[1:]
+		for _, id := range n.Children {
+			child := wf.Status.Nodes[id]
+			if it := byName[child.Name]; it != nil {
+				it.after = max(it.after, byName[n.Name].after+1)
+			}
+			if hangs[id]--; hangs[id] == 0 {
+				ready = append(ready, id)
+			}
+		}
+	}
 }
 
 // cutIndex takes the end off the name of a loop item, (3:value), or of an attempt, (0).
@@ -103,7 +135,7 @@ func tidy(it *item) {
 	}
 	slices.SortFunc(it.children, func(a, b *item) int {
 		return cmp.Or(cmp.Compare(a.group, b.group), cmp.Compare(a.index, b.index),
-			cmp.Compare(a.started(), b.started()), cmp.Compare(a.label, b.label))
+			cmp.Compare(a.started(), b.started()), cmp.Compare(a.after, b.after), cmp.Compare(a.label, b.label))
 	})
 }
 
