@@ -17,6 +17,7 @@ packages=(
 	/bin/busybox:busybox-static
 	/usr/sbin/ip:iproute2
 	/usr/bin/python3:python3
+	/usr/bin/ps:procps
 	/usr/bin/git:git
 	/etc/ssl/certs/ca-certificates.crt:ca-certificates
 )
