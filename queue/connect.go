@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
-	"sync"
-	"time"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
@@ -21,7 +19,7 @@ type Options struct {
 
 // Conn is a process's connection to Redis. The types of this package share it.
 type Conn struct {
-	opts    *redis.Options
+	opts    *redis.UniversalOptions
 	client  redis.UniversalClient
 	cluster bool // keys of different slots may live on different servers
 	scripts *scripts
@@ -30,10 +28,11 @@ type Conn struct {
 	log     *slog.Logger
 }
 
-// Connect opens a connection to redis://, rediss:// or unix:// and makes sure that somebody
-// answers there.
+// Connect opens a connection and makes sure that somebody answers there: one server
+// (redis://, rediss://, unix://), a cluster (redis+cluster://host:port,..) or what Sentinels
+// watch (redis+sentinel://host:port,../master); see parseAddress.
 func Connect(ctx context.Context, url string, o Options) (*Conn, error) {
-	opts, err := redis.ParseURL(url)
+	opts, err := parseAddress(url)
 	if err != nil {
 		return nil, fmt.Errorf("reading the Redis URL: %w", err)
 	}
@@ -48,7 +47,7 @@ func Connect(ctx context.Context, url string, o Options) (*Conn, error) {
 	}
 	// go-redis can only log for the whole process; what it would log it also returns.
 	redis.SetLogger(&logging.VoidLogger{})
-	c := &Conn{opts: opts, counter: o.Counter, log: o.Log}
+	c := &Conn{opts: opts, cluster: opts.IsClusterMode, counter: o.Counter, log: o.Log}
 	c.client = c.newClient(opts)
 	c.scripts, err = loadScripts()
 	if err != nil {
@@ -57,7 +56,7 @@ func Connect(ctx context.Context, url string, o Options) (*Conn, error) {
 	c.specs = newSpecs(c.client)
 	if err := c.scripts.load(ctx, c.client); err != nil {
 		c.client.Close()
-		return nil, fmt.Errorf("connecting to Redis at %s: %w", opts.Addr, err)
+		return nil, fmt.Errorf("connecting to Redis at %s: %w", strings.Join(opts.Addrs, ","), err)
 	}
 	return c, nil
 }
@@ -67,66 +66,28 @@ func (c *Conn) Close() error { return c.client.Close() }
 
 // Ping says whether Redis answers.
 func (c *Conn) Ping(ctx context.Context) error {
-	if err := c.client.Ping(ctx).Err(); err != nil {
+	err := each(ctx, c.client, func(ctx context.Context, client redis.UniversalClient) error {
+		return client.Ping(ctx).Err()
+	})
+	if err != nil {
 		return fmt.Errorf("pinging Redis: %w", err)
 	}
 	return nil
 }
 
-func (c *Conn) newClient(opts *redis.Options) *redis.Client {
-	client := redis.NewClient(opts)
+// each calls f for every server that has keys.
+func each(ctx context.Context, client redis.UniversalClient, f func(context.Context, redis.UniversalClient) error) error {
+	cluster, ok := client.(*redis.ClusterClient)
+	if !ok {
+		return f(ctx, client)
+	}
+	return cluster.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error { return f(ctx, c) })
+}
+
+func (c *Conn) newClient(opts *redis.UniversalOptions) redis.UniversalClient {
+	client := open(opts)
 	if c.counter != nil {
 		client.AddHook(c.counter)
 	}
 	return client
-}
-
-// blocker is a connection of its own for one blocking command at a time, which go-redis
-// cannot interrupt: a cancelled context closes the socket under it.
-type blocker struct {
-	*redis.Client
-	mu   sync.Mutex
-	conn net.Conn
-}
-
-// maxBlock bounds how long a command of a blocker may block.
-const maxBlock = 5 * time.Second
-
-func (c *Conn) newBlocker() *blocker {
-	b := &blocker{}
-	opts := *c.opts
-	opts.PoolSize = 1
-	opts.MinIdleConns = 0
-	opts.ReadTimeout = maxBlock + 5*time.Second
-	opts.ContextTimeoutEnabled = false
-	dial := redis.NewDialer(&opts)
-	opts.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		conn, err := dial(ctx, network, addr)
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		b.conn = conn
-		return conn, err
-	}
-	b.Client = c.newClient(&opts)
-	return b
-}
-
-// during runs f, which may block, and cuts its connection when ctx ends.
-func (b *blocker) during(ctx context.Context, f func() error) error {
-	stop := context.AfterFunc(ctx, func() {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		if b.conn != nil {
-			b.conn.Close()
-		}
-	})
-	defer stop()
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	err := f()
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	return err
 }

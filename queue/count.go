@@ -36,6 +36,13 @@ func (c *Counter) Commands() int {
 	return n
 }
 
+// Sent returns the number of commands of one name, in lower case, that were sent.
+func (c *Counter) Sent(name string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.commands[name]
+}
+
 // Reset sets the Counter to zero.
 func (c *Counter) Reset() {
 	c.mu.Lock()

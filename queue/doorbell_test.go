@@ -27,7 +27,7 @@ func TestIdleLoopCostsThreeCommandsInFiveSeconds(t *testing.T) {
 	require.NoError(t, conn.client.LPush(t.Context(), poolBellKey("default"), 1).Err())
 	client := conn.newClient(conn.opts)
 	defer client.Close()
-	client.AddHook(&doorbell{pool: "default", stop: t.Context(), bell: bell})
+	client.AddHook(newDoorbell(t.Context(), conn, "default", bell))
 	count.Reset()
 
 	dequeue := redis.NewScript(`return redis.call('RPOP', KEYS[1])`)
@@ -42,7 +42,7 @@ func TestDoorbellTakesNothingAfterTheEnd(t *testing.T) {
 	t.Parallel()
 	ended, end := context.WithCancel(t.Context())
 	end()
-	b := &doorbell{pool: "default", stop: ended}
+	b := newDoorbell(ended, nil, "default", nil)
 	sent := false
 	hook := b.ProcessHook(func(context.Context, redis.Cmder) error {
 		sent = true

@@ -38,7 +38,12 @@ func shardOf(id string) int {
 
 func dueKey(shard int) string   { return fmt.Sprintf("due:{%d}", shard) }   // zset: run by the millis of its next turn
 func takenKey(shard int) string { return fmt.Sprintf("taken:{%d}", shard) } // hash: run -> 0 | 1, see ring.lua
-func bellKey(shard int) string  { return fmt.Sprintf("bell:{%d}", shard) }  // list: one entry a ring
+
+// turnsBell is a list with the shard of each run that came due, for coordinators to wait at.
+const turnsBell = "turns:bell"
+
+// maxTurnRings bounds the rings that nobody has heard yet.
+const maxTurnRings = 512
 
 // A namespace's slots, and keys of their own.
 
@@ -58,6 +63,7 @@ func poolBellKey(pool string) string { return "bell:{" + pool + "}" } // list: o
 func pendingKey(pool string) string { return "asynq:{" + pool + "}:pending" } // list of task ids
 func pausedKey(pool string) string  { return "asynq:{" + pool + "}:paused" }
 func activeKey(pool string) string  { return "asynq:{" + pool + "}:active" } // list of task ids
+func leaseKey(pool string) string   { return "asynq:{" + pool + "}:lease" }  // zset: task id by seconds
 func taskPrefix(pool string) string { return "asynq:{" + pool + "}:t:" }     // hash: msg, state, pending_since
 func retryKey(pool string) string   { return "asynq:{" + pool + "}:retry" }  // zset of task ids
 

@@ -220,7 +220,7 @@ func (r *Runs) Delete(ctx context.Context, id string) error {
 		return fmt.Errorf("deleting run %s: %w", id, err)
 	}
 	k := shardOf(id)
-	del := []any{"del", metaKey(id), nodesKey(id), inKey(id), outKey(id), flyKey(id), timersKey(id), logsKey(id)}
+	del := []any{nodesKey(id), inKey(id), outKey(id), flyKey(id), timersKey(id), logsKey(id)}
 	for _, l := range logs {
 		del = append(del, l)
 	}
@@ -231,7 +231,7 @@ func (r *Runs) Delete(ctx context.Context, id string) error {
 		command("zrem", indexKey(s.Run.Namespace), id),
 		command("zrem", dueKey(k), id),
 		command("hdel", takenKey(k), id),
-		command(del...),
+		command("del", metaKey(id), del...),
 		command("publish", changedChannel(id), "deleted"))
 	if err != nil {
 		return fmt.Errorf("deleting run %s: %w", id, err)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -38,30 +39,34 @@ func NewAsynq(c *Conn) *Asynq {
 // Close releases the Broker.
 func (a *Asynq) Close() error { return a.recorder.Close() }
 
-// Send is part of Broker: one round trip, however many deliveries.
+// Send is part of Broker: one round trip, however many deliveries; on a cluster one more for
+// each pool.
 //
 // asynq enqueues one task per round trip and has no call to only encode one. So its client
 // gets a Redis client that records the commands and sends nothing, and what it recorded goes
 // out in one pipeline.
 func (a *Asynq) Send(ctx context.Context, deliveries []Delivery) error {
-	var steps []step
-	rings := map[string]int{}
+	var pools []any
+	enqueue := map[string][]step{}
 	for _, d := range deliveries {
-		if rings[d.Pool]++; rings[d.Pool] == 1 {
-			steps = append(steps, command("sadd", poolsKey, d.Pool))
+		if enqueue[d.Pool] == nil {
+			pools = append(pools, d.Pool)
 		}
 		s, err := a.enqueue(ctx, d)
 		if err != nil {
 			return fmt.Errorf("encoding delivery %s: %w", d.ID(), err)
 		}
-		steps = append(steps, s)
+		enqueue[d.Pool] = append(enqueue[d.Pool], s)
 	}
-	for pool, n := range rings {
-		ring := []any{"lpush", poolBellKey(pool)}
-		for range min(n, maxRings) {
-			ring = append(ring, 1)
-		}
-		steps = append(steps, command(ring...), command("ltrim", poolBellKey(pool), 0, maxRings-1))
+	if len(pools) == 0 {
+		return nil
+	}
+	steps := []step{command("sadd", poolsKey, pools...)}
+	for _, p := range pools {
+		pool, _ := p.(string)
+		ring := slices.Repeat([]any{1}, min(len(enqueue[pool]), maxRings))
+		steps = append(steps, enqueue[pool]...)
+		steps = append(steps, command("lpush", poolBellKey(pool), ring...), command("ltrim", poolBellKey(pool), 0, maxRings-1))
 	}
 	if _, err := a.conn.inOrder(ctx, steps...); err != nil {
 		return fmt.Errorf("sending %d deliveries: %w", len(deliveries), err)
@@ -78,22 +83,22 @@ const maxRings = 64
 func (a *Asynq) enqueue(ctx context.Context, d Delivery) (step, error) {
 	payload, err := json.Marshal(d)
 	if err != nil {
-		return nil, err
+		return step{}, err
 	}
 	var recorded []any
 	_, err = a.encoder.EnqueueContext(context.WithValue(ctx, recordKey{}, &recorded), asynq.NewTask(taskType, payload),
 		asynq.TaskID(d.ID()), asynq.Queue(d.Pool), asynq.MaxRetry(math.MaxInt32), asynq.Deadline(farFuture))
 	if err != nil {
-		return nil, err
+		return step{}, err
 	}
 	// eval SOURCE number-of-keys KEYS ARGV
 	if len(recorded) < 3 {
-		return nil, errors.New("asynq sent nothing")
+		return step{}, errors.New("asynq sent nothing")
 	}
 	source, _ := recorded[1].(string)
 	n, _ := recorded[2].(int)
 	if len(recorded) < 3+n {
-		return nil, fmt.Errorf("asynq sent %d arguments and %d keys", len(recorded), n)
+		return step{}, fmt.Errorf("asynq sent %d arguments and %d keys", len(recorded), n)
 	}
 	keys := make([]string, n)
 	for i := range keys {

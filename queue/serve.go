@@ -3,14 +3,11 @@ package queue
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"time"
 
 	"github.com/hibiken/asynq"
-	"github.com/redis/go-redis/v9"
 )
 
 // Serve is part of Broker. It runs one asynq Server.
@@ -24,7 +21,7 @@ func (a *Asynq) Serve(ctx context.Context, c ServeConfig, handle Handler) error 
 	defer client.Close()
 	bell := a.conn.newBlocker()
 	defer bell.Close()
-	client.AddHook(&doorbell{pool: c.Pool, stop: ctx, bell: bell})
+	client.AddHook(newDoorbell(ctx, a.conn, c.Pool, bell))
 
 	server := asynq.NewServerFromRedisClient(client, asynq.Config{
 		Concurrency: c.Slots,
@@ -65,86 +62,6 @@ func (a *Asynq) Serve(ctx context.Context, c ServeConfig, handle Handler) error 
 		slots <- struct{}{}
 	}
 	return nil
-}
-
-// doorbell turns asynq's polling into waiting: after an empty answer to asynq's dequeue
-// script it waits for a ring, and asks once more.
-type doorbell struct {
-	pool string
-	stop context.Context
-	bell *blocker
-}
-
-// retryPause is how long asynq's loop, which does not pause by itself, waits after an error.
-const retryPause = 500 * time.Millisecond
-
-func (b *doorbell) DialHook(next redis.DialHook) redis.DialHook {
-	return func(ctx context.Context, network, addr string) (net.Conn, error) { return next(ctx, network, addr) }
-}
-
-func (b *doorbell) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return next
-}
-
-func (b *doorbell) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
-	return func(ctx context.Context, cmd redis.Cmder) error {
-		dequeue, ok := b.dequeue(cmd)
-		if !ok {
-			return next(ctx, cmd)
-		}
-		if b.stop.Err() != nil {
-			cmd.SetErr(redis.Nil) // take nothing more
-			return redis.Nil
-		}
-		err := next(ctx, cmd)
-		if errors.Is(err, redis.Nil) {
-			if err = b.wait(ctx, dequeue); err == nil {
-				dequeue.SetErr(nil)
-				return nil
-			}
-			cmd.SetErr(err)
-		}
-		if err != nil && !errors.Is(err, redis.Nil) && !redis.HasErrorPrefix(err, "NOSCRIPT") {
-			select {
-			case <-time.After(retryPause):
-			case <-b.stop.Done():
-			}
-		}
-		return err
-	}
-}
-
-// dequeue recognises asynq's dequeue script by its keys.
-func (b *doorbell) dequeue(cmd redis.Cmder) (*redis.Cmd, bool) {
-	args := cmd.Args()
-	if len(args) < 5 || (cmd.Name() != "evalsha" && cmd.Name() != "eval") {
-		return nil, false
-	}
-	c, ok := cmd.(*redis.Cmd)
-	return c, ok && args[3] == pendingKey(b.pool) && args[4] == pausedKey(b.pool)
-}
-
-// wait waits for a ring and dequeues, in one round trip: Redis takes up the second command
-// when the first one ends.
-func (b *doorbell) wait(ctx context.Context, dequeue *redis.Cmd) error {
-	again := redis.NewCmd(ctx, dequeue.Args()...)
-	err := b.bell.during(b.stop, func() error {
-		pipe := b.bell.Pipeline()
-		rung := pipe.Do(ctx, brpop(maxBlock, poolBellKey(b.pool))...)
-		if err := pipe.Process(ctx, again); err != nil {
-			return err
-		}
-		_, _ = pipe.Exec(ctx)
-		if err := rung.Err(); err != nil && !errors.Is(err, redis.Nil) {
-			return err
-		}
-		return again.Err()
-	})
-	if b.stop.Err() != nil {
-		return redis.Nil
-	}
-	dequeue.SetVal(again.Val())
-	return err
 }
 
 // asynqLog gives asynq our logger. What it calls an error it tries again.

@@ -93,7 +93,7 @@ func (t *Tasks) Renew(ctx context.Context, deliveries []Delivery) ([]Renewal, er
 		}
 		steps = append(steps, call(t.conn.scripts.renew, []string{flyKey(run)}, args...))
 	}
-	cmds, err := t.conn.inOrder(ctx, steps...)
+	cmds, err := t.conn.together(ctx, steps...)
 	if err != nil {
 		return nil, fmt.Errorf("renewing %d leases: %w", len(deliveries), err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -33,10 +34,11 @@ type Turns struct {
 	opts   TurnOptions
 	bell   *blocker
 
-	// listening is held by the one caller of Claim that talks to Redis; hot and wake are its.
+	// listening is held by the one caller of Claim that talks to Redis; the rest is its.
 	listening chan struct{}
 	hot       [shards]bool      // may have another run due
 	wake      [shards]time.Time // when its next run is due, as far as was seen
+	unsure    [shards]bool      // whether Redis did what it was last asked
 	swept     time.Time         // when every shard was last looked at
 	first     int               // the shard to look at first
 }
@@ -140,8 +142,18 @@ func (t *Turns) claimSeen(ctx context.Context) (*Ticket, error) {
 }
 
 func (t *Turns) claimFrom(ctx context.Context, k int) (*Ticket, error) {
+	if t.unsure[k] {
+		// What is sent while Redis stalls it does when it goes on, and a run would be claimed
+		// for nobody, at every attempt. So ask something first that changes nothing.
+		if err := t.conn.client.Exists(ctx, dueKey(k)).Err(); err != nil {
+			t.putOff(k)
+			return nil, fmt.Errorf("claiming a run: %w", err)
+		}
+		t.unsure[k] = false
+	}
 	v, err := t.conn.run(ctx, t.conn.scripts.claim, []string{dueKey(k), takenKey(k)}, t.opts.Lease.Milliseconds())
 	if err != nil {
+		t.putOff(k)
 		return nil, fmt.Errorf("claiming a run: %w", err)
 	}
 	answer := asList(v)
@@ -160,6 +172,12 @@ func (t *Turns) claimFrom(ctx context.Context, k int) (*Ticket, error) {
 	return nil, nil
 }
 
+// putOff has a shard that cannot be asked left alone for a while, so that the others' turns
+// go on.
+func (t *Turns) putOff(k int) {
+	t.unsure[k], t.hot[k], t.wake[k] = true, false, time.Now().Add(sweepEvery)
+}
+
 // listen waits for a ring, or until a run that was seen comes due.
 func (t *Turns) listen(ctx context.Context, wait time.Duration) error {
 	now := time.Now()
@@ -169,23 +187,23 @@ func (t *Turns) listen(ctx context.Context, wait time.Duration) error {
 			wait = min(wait, max(0, at.Sub(now)))
 		}
 	}
-	bells := make([]string, shards)
-	for k := range bells {
-		bells[k] = bellKey(k)
-	}
 	// 0 would be forever, and Redis's clock has a tick of 1 ms.
 	wait = max(wait, time.Millisecond)
 	err := t.bell.during(ctx, func() error {
-		rung, err := t.bell.Do(ctx, brpop(wait, bells...)...).StringSlice()
+		rung, err := t.bell.Do(ctx, brpop(wait, turnsBell)...).StringSlice()
 		if err != nil {
 			return err
 		}
-		for k, bell := range bells {
-			t.hot[k] = t.hot[k] || bell == rung[0]
+		if k, err := strconv.Atoi(rung[1]); err == nil && k >= 0 && k < shards {
+			t.hot[k] = true
 		}
 		return nil
 	})
 	if err != nil && !errors.Is(err, redis.Nil) {
+		select {
+		case <-time.After(min(wait, retryPause)): // whoever calls us in a loop need not
+		case <-ctx.Done():
+		}
 		return fmt.Errorf("waiting for a run to be due: %w", err)
 	}
 	return nil
@@ -220,8 +238,7 @@ func (t *Turns) Settle(ctx context.Context, ticket *Ticket, s Settlement) error 
 	if s.Sent > 0 {
 		steps = append(steps, call(c.scripts.clear, []string{metaKey(ticket.Run), outKey(ticket.Run)}, s.Token, s.Sent))
 	}
-	steps = append(steps, call(c.scripts.settle, []string{dueKey(k), takenKey(k), bellKey(k)},
-		ticket.Run, ticket.until, int64(s.Next), sweepEvery.Milliseconds()))
+	steps = append(steps, c.onShard(c.scripts.settle, k, ticket.Run, ticket.until, int64(s.Next), sweepEvery.Milliseconds()))
 	if _, err := c.inOrder(ctx, steps...); err != nil {
 		return fmt.Errorf("settling run %s: %w", ticket.Run, err)
 	}

@@ -2,7 +2,12 @@ package queue_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,7 +21,21 @@ import (
 	"argosy/workflow/spec"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// cluster is shared by the tests of this package.
+var cluster = queuetest.NewCluster()
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	err := cluster.Stop()
+	if code == 0 {
+		err = errors.Join(err, goleak.Find())
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
 
 const (
 	pool = "default"
@@ -27,7 +46,7 @@ const (
 type world struct {
 	t      testing.TB
 	ctx    context.Context
-	raw    *redis.Client // looks and meddles behind the roles' backs
+	raw    redis.UniversalClient // looks and meddles behind the roles' backs
 	conn   *queue.Conn
 	count  *queue.Counter
 	broker *queue.Asynq
@@ -38,9 +57,14 @@ type world struct {
 
 func newWorld(t testing.TB, url string) *world {
 	t.Helper()
-	opts, err := redis.ParseURL(url)
-	require.NoError(t, err)
-	raw := redis.NewClient(opts)
+	var raw redis.UniversalClient
+	if addrs, ok := strings.CutPrefix(url, "redis+cluster://"); ok {
+		raw = redis.NewClusterClient(&redis.ClusterOptions{Addrs: strings.Split(addrs, ",")})
+	} else {
+		opts, err := redis.ParseURL(url)
+		require.NoError(t, err)
+		raw = redis.NewClient(opts)
+	}
 	t.Cleanup(func() { raw.Close() })
 	count := queue.NewCounter()
 	conn := queuetest.ConnectWith(t, url, queue.Options{Counter: count})
@@ -54,10 +78,50 @@ func newWorld(t testing.TB, url string) *world {
 	}
 }
 
+// onCluster picks what a test expects of a cluster.
+func (w *world) onCluster(there, elsewhere int) int {
+	if _, ok := w.raw.(*redis.ClusterClient); ok {
+		return there
+	}
+	return elsewhere
+}
+
+// sent returns when so many commands of a name were sent.
+func (w *world) sent(command string, n int) {
+	w.t.Helper()
+	for w.count.Sent(command) < n {
+		require.NoError(w.t, w.ctx.Err())
+		runtime.Gosched()
+	}
+}
+
+// keys returns every key that matches.
+func (w *world) keys(pattern string) []string {
+	w.t.Helper()
+	cluster, ok := w.raw.(*redis.ClusterClient)
+	if !ok {
+		return w.raw.Keys(w.ctx, pattern).Val()
+	}
+	var mu sync.Mutex
+	var all []string
+	require.NoError(w.t, cluster.ForEachMaster(w.ctx, func(ctx context.Context, c *redis.Client) error {
+		found, err := c.Keys(ctx, pattern).Result()
+		mu.Lock()
+		defer mu.Unlock()
+		all = append(all, found...)
+		return err
+	}))
+	return all
+}
+
 // each runs a test in a world over each kind of Redis.
 func each(t *testing.T, test func(w *world)) {
 	t.Parallel()
 	queuetest.Each(t, func(t *testing.T, url string) { test(newWorld(t, url)) })
+	t.Run("cluster", func(t *testing.T) {
+		t.Parallel()
+		test(newWorld(t, cluster.Use(t)))
+	})
 }
 
 func newRun(id string) *workflow.Run {
@@ -145,10 +209,10 @@ func (w *world) overdue(id string) {
 func (w *world) overdueRun(id string) {
 	w.t.Helper()
 	for k := range 8 {
-		due, bell := fmt.Sprintf("due:{%d}", k), fmt.Sprintf("bell:{%d}", k)
+		due := fmt.Sprintf("due:{%d}", k)
 		if w.raw.ZScore(w.ctx, due, id).Err() == nil {
 			require.NoError(w.t, w.raw.ZAdd(w.ctx, due, redis.Z{Score: 1, Member: id}).Err())
-			require.NoError(w.t, w.raw.LPush(w.ctx, bell, 1).Err())
+			require.NoError(w.t, w.raw.LPush(w.ctx, "turns:bell", k).Err())
 		}
 	}
 }

@@ -73,7 +73,7 @@ type redisFlags struct {
 }
 
 func (r *redisFlags) register(f *pflag.FlagSet) {
-	f.StringVar(&r.url, "redis-url", envOr("ARGOSY_REDIS_URL", defaultRedis), "Redis that holds the runs: redis://, rediss:// or unix:// (env ARGOSY_REDIS_URL)")
+	f.StringVar(&r.url, "redis-url", envOr("ARGOSY_REDIS_URL", defaultRedis), "Redis that holds the runs: redis://[user:password@]host:port[/db], unix:///path, redis+cluster://host:port,host:port or redis+sentinel://host:port,host:port/master[/db]; rediss for TLS (env ARGOSY_REDIS_URL)")
 }
 
 // s3Flags say where artifacts live. Keys come from the environment only: a command line
