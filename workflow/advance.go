@@ -47,6 +47,8 @@ type turn struct {
 	changed map[Key]*Node
 	order   []Key // of changed, as they came to be
 	room    int   // nodes that may still be launched
+
+	aggregates map[string]aggregate // of loops, once asked for
 }
 
 func (t *turn) take(events []Event) {
@@ -82,24 +84,16 @@ func (t *turn) resumeReady() {
 	}
 	s.Ready = slices.Concat(t.v.State.Ready, s.Ready)
 	// Ask for all at once: each would be a round trip of its own.
-	t.need(withScopes(s.Ready[:t.mayResume()])...)
+	first := len(s.Ready)
+	if !t.closing() {
+		first = t.roomFor(first)
+	}
+	t.need(withScopes(s.Ready[:first])...)
 	for len(s.Ready) > 0 && s.Finished == 0 && (t.hasRoom() || t.closing()) {
 		k := s.Ready[0]
 		s.Ready = s.Ready[1:]
 		t.resume(k)
 	}
-}
-
-// mayResume bounds how many of the ready are taken up.
-func (t *turn) mayResume() int {
-	ready := len(t.delta.State.Ready)
-	if t.closing() {
-		return ready
-	}
-	if limit := t.v.Limits.InFlight; limit > 0 {
-		ready = min(ready, limit-t.delta.State.InFlight)
-	}
-	return max(0, min(ready, t.room))
 }
 
 // begin starts the entrypoint.
@@ -156,9 +150,14 @@ func (t *turn) closingMessage() string {
 }
 
 // hasRoom says that another node may be launched in this turn.
-func (t *turn) hasRoom() bool {
-	limit := t.v.Limits.InFlight
-	return t.room > 0 && (limit == 0 || t.delta.State.InFlight < limit)
+func (t *turn) hasRoom() bool { return t.roomFor(1) > 0 }
+
+// roomFor is how many of so many nodes may be launched, if none of them ends at once.
+func (t *turn) roomFor(nodes int) int {
+	if limit := t.v.Limits.InFlight; limit > 0 {
+		nodes = min(nodes, limit-t.delta.State.InFlight)
+	}
+	return max(0, min(nodes, t.room))
 }
 
 // endRun ends the run as its root node ended.

@@ -117,16 +117,34 @@ func (p *Plan) outputDefault(template, parameter string) (string, bool) {
 	return "", false
 }
 
-// aggregate answers for a loop: the values of its items as a JSON list. Items that were
-// skipped give none.
+// aggregate is what a name of a loop's outputs stands for.
+type aggregate struct {
+	value any
+	state expr.State
+}
+
+// aggregate answers for a loop. Many items may ask for the same in one turn.
 func (t *turn) aggregate(n *Node, name string) (any, expr.State) {
-	list, err := t.loopItems(t.site(n.Key))
-	if err != nil {
-		return nil, expr.Unknown
+	id := string(n.Key) + "." + name
+	a, ok := t.aggregates[id]
+	if !ok {
+		if t.aggregates == nil {
+			t.aggregates = map[string]aggregate{}
+		}
+		a.value, a.state = t.collect(n, name)
+		t.aggregates[id] = a
 	}
-	keys := make([]Key, list.n)
+	return a.value, a.state
+}
+
+// collect gathers the values of a loop's items as a JSON list. Items that were skipped give
+// none.
+func (t *turn) collect(n *Node, name string) (any, expr.State) {
+	t.needItems(n, 0, n.Loop.Count)
+	c := t.site(n.Key)
+	keys := make([]Key, n.Loop.Count)
 	for i := range keys {
-		keys[i] = itemKey(n.Key, i, list.at(i))
+		keys[i] = itemKey(n.Key, i, t.item(n, c, i))
 	}
 	t.need(keys...)
 	parameter, isParameter := strings.CutPrefix(name, "parameters.")
@@ -154,11 +172,27 @@ func (t *turn) aggregate(n *Node, name string) (any, expr.State) {
 	if len(values) == 0 && isParameter && !t.v.Plan.declaresOutput(n.Template, parameter) {
 		return nil, expr.Unknown
 	}
+	if isParameter {
+		structured(values)
+	}
 	data, err := json.Marshal(values)
 	if err != nil {
 		return nil, expr.Unknown
 	}
 	return string(data), expr.Known
+}
+
+// structured takes texts for the JSON that they are if every one is a list or a map.
+func structured(texts []any) {
+	for _, v := range texts {
+		text := strings.TrimSpace(v.(string))
+		if text == "" || text[0] != '[' && text[0] != '{' || !json.Valid([]byte(text)) {
+			return
+		}
+	}
+	for i, v := range texts {
+		texts[i] = json.RawMessage(v.(string))
+	}
 }
 
 func (p *Plan) declaresOutput(template, parameter string) bool {

@@ -153,7 +153,9 @@ func shuffled(seed uint64) func(int) int {
 func (e *engine) phases() map[string]string {
 	out := map[string]string{}
 	for _, n := range e.view.Nodes {
-		out[n.Key.Name("wf")] = string(n.Phase)
+		if n.Type != "" {
+			out[n.Key.Name("wf")] = string(n.Phase)
+		}
 	}
 	return out
 }

@@ -34,6 +34,10 @@ type Node struct {
 	// Branch is the phase that a Skipped or Omitted DAG task inherits from its ancestors.
 	Branch spec.NodePhase `json:"b,omitempty"`
 
+	// Items are some of the items of the loop above, and then this is a record of its own
+	// which is no node: it has no Type, see items.go.
+	Items []json.RawMessage `json:"is,omitempty"`
+
 	Steps *StepsState `json:"st,omitempty"`
 	DAG   *DAGState   `json:"d,omitempty"`
 	Loop  *LoopState  `json:"l,omitempty"`

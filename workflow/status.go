@@ -30,7 +30,7 @@ func Status(v *View, held map[Key]bool) spec.WorkflowStatus {
 	status.Progress = tally{s.Done, s.Total}.progress()
 	r := &renderer{v: v, held: held, children: map[Key][]*Node{}, tallies: map[Key]tally{}, status: &status}
 	for _, n := range v.Nodes {
-		if n == nil {
+		if n == nil || n.Type == "" {
 			continue
 		}
 		if pk, ok := n.Key.Parent(); ok {
