@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"argosy/workflow/depends"
@@ -40,6 +41,9 @@ func compileDAG(d *spec.DAGTemplate) (*dagPlan, error) {
 		dependents: make([][]int, n), failFast: d.FailFast == nil || *d.FailFast,
 	}
 	for i := range d.Tasks {
+		if _, dup := p.index[d.Tasks[i].Name]; dup {
+			return nil, fmt.Errorf("there are two tasks %q", d.Tasks[i].Name)
+		}
 		p.index[d.Tasks[i].Name] = i
 	}
 	for i := range d.Tasks {
@@ -70,10 +74,29 @@ func compileDAG(d *spec.DAGTemplate) (*dagPlan, error) {
 			p.targets = append(p.targets, i)
 		}
 	}
-	if n > 0 && len(p.targets) == 0 {
-		return nil, fmt.Errorf("the dag has a cycle")
+	if i := p.unreachable(); i >= 0 {
+		return nil, fmt.Errorf("task %q waits for itself, directly or through others", d.Tasks[i].Name)
 	}
 	return p, nil
+}
+
+// unreachable finds a task that would never start; -1 is none.
+func (p *dagPlan) unreachable() int {
+	waits := make([]int, len(p.needs))
+	var free []int
+	for i := range p.needs {
+		if waits[i] = len(p.needs[i]); waits[i] == 0 {
+			free = append(free, i)
+		}
+	}
+	for ; len(free) > 0; free = free[1:] {
+		for _, j := range p.dependents[free[0]] {
+			if waits[j]--; waits[j] == 0 {
+				free = append(free, j)
+			}
+		}
+	}
+	return slices.IndexFunc(waits, func(n int) bool { return n > 0 })
 }
 
 // dependsText writes a dependencies list in the terms of depends: each one must have

@@ -63,7 +63,7 @@ func compileTemplate(st *spec.Template) (*template, error) {
 		return nil, fmt.Errorf("decoding: %w", err)
 	}
 	collectRefs(tree, t.refs)
-	for name := range t.refs {
+	for _, name := range sortedNames(t.refs) {
 		if dynamicName(name) {
 			t.dynamic = append(t.dynamic, name)
 		}

@@ -78,7 +78,10 @@ func (r *renderer) render(n *Node, boundary string) []string {
 		Message: n.Message, StartedAt: metaTime(n.Started), FinishedAt: metaTime(n.Finished),
 		HostNodeName: n.Host, Inputs: renderInputs(n.Inputs), Outputs: renderOutputs(n.Outputs),
 	}
-	if r.held[n.Key] && ns.Phase == spec.NodePending {
+	switch {
+	case r.v.State.Finished != 0 && !n.Fulfilled(): // the run was given up
+		ns.Phase, ns.Message, ns.FinishedAt = spec.NodeError, r.v.State.Message, metaTime(r.v.State.Finished)
+	case r.held[n.Key] && ns.Phase == spec.NodePending:
 		ns.Phase = spec.NodeRunning
 	}
 	if _, attempt := attemptIndex(n.Key); attempt {
@@ -99,6 +102,9 @@ func (r *renderer) render(n *Node, boundary string) []string {
 			out = r.render(child, boundary)
 		}
 	}
+	if len(out) == 0 { // nothing ran in it
+		out = []string{id}
+	}
 	ns.Progress = r.tally(n).progress()
 	r.status.Nodes[id] = ns
 	return out
@@ -116,67 +122,87 @@ func (r *renderer) items(n *Node, boundary string) (ids, out []string) {
 // groups renders a Steps node's groups. Each is a StepGroup node that hangs from the
 // outbound nodes of the one before it; the loops of a group do not show, their items do.
 func (r *renderer) groups(n *Node, id string) (children, out []string) {
-	run := r.v.Run.Name
+	tmpl := r.v.Plan.templates[n.Template]
 	groups := map[int][]*Node{}
 	last := -1
 	for _, child := range r.children[n.Key] {
-		g, _, _ := strings.Cut(strings.TrimPrefix(child.Key.Segment(), "["), "]")
-		i, err := strconv.Atoi(g)
-		if err != nil {
-			continue
+		if g, _, ok := tmpl.step(child.Key.Segment()); ok {
+			groups[g] = append(groups[g], child)
+			last = max(last, g)
 		}
-		groups[i] = append(groups[i], child)
-		last = max(last, i)
 	}
 	var previous []string
+	began := n.Started
 	for i := 0; i <= last; i++ {
-		name := fmt.Sprintf("%s[%d]", n.Key.Name(run), i)
-		g := spec.NodeStatus{
-			ID: NodeID(run, name), Name: name, DisplayName: fmt.Sprintf("[%d]", i), Type: spec.NodeTypeStepGroup,
-			TemplateScope: "local/" + run, BoundaryID: id, Phase: spec.NodeSucceeded,
-		}
-		out = nil
-		started, finished := Millis(0), Millis(0)
-		var count tally
-		for _, child := range groups[i] {
-			if child.Loop != nil {
-				ids, tails := r.items(child, id)
-				g.Children = append(g.Children, ids...)
-				out = append(out, tails...)
-			} else {
-				g.Children = append(g.Children, child.Key.ID(run))
-				out = append(out, r.render(child, id)...)
-			}
-			below := r.tally(child)
-			count.done, count.total = count.done+below.done, count.total+below.total
-			if started == 0 || child.Started < started {
-				started = child.Started
-			}
-			finished = max(finished, child.Finished)
-			if !child.Fulfilled() {
-				g.Phase = spec.NodeRunning
+		slices.SortFunc(groups[i], func(a, b *Node) int {
+			_, x, _ := tmpl.step(a.Key.Segment())
+			_, y, _ := tmpl.step(b.Key.Segment())
+			return cmp.Compare(x, y)
+		})
+		g, tails := r.group(n, i, groups[i], began)
+		if i == last && Fulfilled(g.Phase) {
+			switch {
+			case n.Steps.Running > 0 && !n.Fulfilled() && r.v.State.Finished == 0: // a member waits for room
+				g.Phase, g.FinishedAt = spec.NodeRunning, metav1.Time{}
+			case n.Steps.Failed != "":
+				g.Phase, g.Message = spec.NodeFailed, fmt.Sprintf("child '%s' failed", n.Steps.Failed)
 			}
 		}
-		if g.Phase == spec.NodeSucceeded && i == last && n.Steps.Failed != "" {
-			g.Phase, g.Message = spec.NodeFailed, fmt.Sprintf("child '%s' failed", n.Steps.Failed)
-		}
-		if len(out) == 0 {
-			out = []string{g.ID}
-		}
-		g.StartedAt = metaTime(started)
-		if Fulfilled(g.Phase) {
-			g.FinishedAt = metaTime(finished)
-		}
-		g.Progress = count.progress()
+		g.BoundaryID = id
 		r.status.Nodes[g.ID] = g
 		if i == 0 {
 			children = []string{g.ID}
 		} else {
 			r.hang(g.ID, previous)
 		}
-		previous = out
+		previous, out = tails, tails
+		if !g.FinishedAt.IsZero() {
+			began = At(g.FinishedAt.Time)
+		}
 	}
 	return children, out
+}
+
+// group renders the members of a step group, which began at the latest at a time, and makes
+// the group's own node.
+func (r *renderer) group(n *Node, i int, members []*Node, began Millis) (g spec.NodeStatus, out []string) {
+	run, finished := r.v.Run.Name, began
+	name := fmt.Sprintf("%s[%d]", n.Key.Name(run), i)
+	g = spec.NodeStatus{
+		ID: NodeID(run, name), Name: name, DisplayName: fmt.Sprintf("[%d]", i), Type: spec.NodeTypeStepGroup,
+		TemplateScope: "local/" + run, Phase: spec.NodeSucceeded,
+	}
+	var count tally
+	for k, child := range members {
+		if child.Loop != nil {
+			ids, tails := r.items(child, n.Key.ID(run))
+			g.Children = append(g.Children, ids...)
+			out = append(out, tails...)
+		} else {
+			g.Children = append(g.Children, child.Key.ID(run))
+			out = append(out, r.render(child, n.Key.ID(run))...)
+		}
+		below := r.tally(child)
+		count.done, count.total = count.done+below.done, count.total+below.total
+		if k == 0 || child.Started < began {
+			began = child.Started
+		}
+		finished = max(finished, child.Finished)
+		if !child.Fulfilled() {
+			g.Phase = spec.NodeRunning
+		}
+	}
+	if g.Phase == spec.NodeRunning && r.v.State.Finished != 0 { // the run was given up
+		g.Phase, finished = spec.NodeError, r.v.State.Finished
+	}
+	if len(out) == 0 {
+		out = []string{g.ID}
+	}
+	g.StartedAt, g.Progress = metaTime(began), count.progress()
+	if Fulfilled(g.Phase) {
+		g.FinishedAt = metaTime(finished)
+	}
+	return g, out
 }
 
 // tasks renders a DAG's tasks. A task hangs from the outbound nodes of those it depends on.
@@ -200,9 +226,12 @@ func (r *renderer) tasks(n *Node, id string) (children, out []string) {
 		if plan.depends[i] == nil {
 			children = append(children, child.Key.ID(r.v.Run.Name))
 		}
+		var after []string
 		for _, d := range plan.needs[i] {
-			r.hang(child.Key.ID(r.v.Run.Name), tails[d])
+			after = append(after, tails[d]...)
 		}
+		slices.Sort(after)
+		r.hang(child.Key.ID(r.v.Run.Name), slices.Compact(after))
 		if len(plan.dependents[i]) == 0 {
 			out = append(out, tails[i]...)
 		}
@@ -210,11 +239,11 @@ func (r *renderer) tasks(n *Node, id string) (children, out []string) {
 	return children, out
 }
 
-// hang makes a node a child of others.
+// hang makes a node a child of others, each of which is given once.
 func (r *renderer) hang(id string, parents []string) {
 	for _, p := range parents {
 		ns, ok := r.status.Nodes[p]
-		if ok && !slices.Contains(ns.Children, id) {
+		if ok {
 			ns.Children = append(ns.Children, id)
 			r.status.Nodes[p] = ns
 		}
