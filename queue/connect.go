@@ -15,6 +15,11 @@ type Options struct {
 	Log *slog.Logger // required
 	// Counter counts what is sent to Redis; nil counts nothing.
 	Counter *Counter
+	// Hook sees everything that is sent to Redis, after Counter; nil is none. A simulation
+	// answers in Redis's place with it.
+	Hook redis.Hook
+	// BySlot has one server be treated as if it were a cluster.
+	BySlot bool
 }
 
 // Conn is a process's connection to Redis. The types of this package share it.
@@ -25,6 +30,7 @@ type Conn struct {
 	scripts *scripts
 	specs   *Specs
 	counter *Counter
+	hook    redis.Hook
 	log     *slog.Logger
 }
 
@@ -47,7 +53,7 @@ func Connect(ctx context.Context, url string, o Options) (*Conn, error) {
 	}
 	// go-redis can only log for the whole process; what it would log it also returns.
 	redis.SetLogger(&logging.VoidLogger{})
-	c := &Conn{opts: opts, cluster: opts.IsClusterMode, counter: o.Counter, log: o.Log}
+	c := &Conn{opts: opts, cluster: opts.IsClusterMode || o.BySlot, counter: o.Counter, hook: o.Hook, log: o.Log}
 	c.client = c.newClient(opts)
 	c.scripts, err = loadScripts()
 	if err != nil {
@@ -88,6 +94,9 @@ func (c *Conn) newClient(opts *redis.UniversalOptions) redis.UniversalClient {
 	client := open(opts)
 	if c.counter != nil {
 		client.AddHook(c.counter)
+	}
+	if c.hook != nil {
+		client.AddHook(c.hook)
 	}
 	return client
 }

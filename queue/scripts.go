@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/redis/go-redis/v9"
@@ -36,6 +37,23 @@ func (s *scripts) learn(src string) *redis.Script {
 		s.sources = append(s.sources, src)
 	}
 	return s.learned[src]
+}
+
+// Scripts returns the Lua scripts by their names, for whoever runs them outside of Redis.
+func Scripts() (map[string]string, error) {
+	files, err := luaFiles.ReadDir("lua")
+	if err != nil {
+		return nil, fmt.Errorf("listing the Lua scripts: %w", err)
+	}
+	sources := make(map[string]string, len(files))
+	for _, f := range files {
+		src, err := luaFiles.ReadFile(path.Join("lua", f.Name()))
+		if err != nil {
+			return nil, fmt.Errorf("reading a Lua script: %w", err)
+		}
+		sources[strings.TrimSuffix(f.Name(), ".lua")] = string(src)
+	}
+	return sources, nil
 }
 
 func loadScripts() (*scripts, error) {

@@ -23,6 +23,10 @@ type TurnOptions struct {
 	WholeNodes int
 	// Events bounds the events of one turn: 1,000.
 	Events int
+	// Now is this process's clock, which decides only when to look again: time.Now.
+	Now func() time.Time
+	// Pause waits for a time, or until ctx ends.
+	Pause func(ctx context.Context, d time.Duration)
 }
 
 // Turns is the coordinator's side: claim, begin, commit, dispatch, settle. Any number of
@@ -60,6 +64,12 @@ func NewTurns(c *Conn, b Broker, o TurnOptions) *Turns {
 	if o.Events == 0 {
 		o.Events = 1000
 	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Pause == nil {
+		o.Pause = pause
+	}
 	return &Turns{
 		Specs: c.specs, conn: c, broker: b, opts: o, bell: c.newBlocker(),
 		listening: make(chan struct{}, 1),
@@ -79,7 +89,7 @@ type Ticket struct {
 // Claim takes a run that is due, or waits for one at most for wait (0: does not wait). No
 // ticket and no error means that none was due.
 func (t *Turns) Claim(ctx context.Context, wait time.Duration) (*Ticket, error) {
-	deadline := time.Now().Add(wait)
+	deadline := t.opts.Now().Add(wait)
 	if wait == 0 {
 		select {
 		case t.listening <- struct{}{}:
@@ -103,7 +113,7 @@ func (t *Turns) Claim(ctx context.Context, wait time.Duration) (*Ticket, error) 
 		if ticket != nil || err != nil {
 			return ticket, err
 		}
-		left := time.Until(deadline)
+		left := deadline.Sub(t.opts.Now())
 		if left <= 0 {
 			return nil, nil
 		}
@@ -115,7 +125,7 @@ func (t *Turns) Claim(ctx context.Context, wait time.Duration) (*Ticket, error) 
 
 // claimSeen tries the shards that are known or may be suspected to have a run due.
 func (t *Turns) claimSeen(ctx context.Context) (*Ticket, error) {
-	now := time.Now()
+	now := t.opts.Now()
 	sweep := now.Sub(t.swept) >= sweepEvery
 	if sweep {
 		t.swept = now
@@ -164,7 +174,7 @@ func (t *Turns) claimFrom(ctx context.Context, k int) (*Ticket, error) {
 	t.hot[k] = wait == 0
 	t.wake[k] = time.Time{}
 	if wait > 0 {
-		t.wake[k] = time.Now().Add(time.Duration(wait) * time.Millisecond)
+		t.wake[k] = t.opts.Now().Add(time.Duration(wait) * time.Millisecond)
 	}
 	if run := asString(answer[0]); run != "" {
 		return &Ticket{Run: run, shard: k, until: asInt(answer[1])}, nil
@@ -175,12 +185,12 @@ func (t *Turns) claimFrom(ctx context.Context, k int) (*Ticket, error) {
 // putOff has a shard that cannot be asked left alone for a while, so that the others' turns
 // go on.
 func (t *Turns) putOff(k int) {
-	t.unsure[k], t.hot[k], t.wake[k] = true, false, time.Now().Add(sweepEvery)
+	t.unsure[k], t.hot[k], t.wake[k] = true, false, t.opts.Now().Add(sweepEvery)
 }
 
 // listen waits for a ring, or until a run that was seen comes due.
 func (t *Turns) listen(ctx context.Context, wait time.Duration) error {
-	now := time.Now()
+	now := t.opts.Now()
 	wait = min(wait, max(0, sweepEvery-now.Sub(t.swept)))
 	for _, at := range t.wake {
 		if !at.IsZero() {
@@ -200,13 +210,17 @@ func (t *Turns) listen(ctx context.Context, wait time.Duration) error {
 		return nil
 	})
 	if err != nil && !errors.Is(err, redis.Nil) {
-		select {
-		case <-time.After(min(wait, retryPause)): // whoever calls us in a loop need not
-		case <-ctx.Done():
-		}
+		t.opts.Pause(ctx, min(wait, retryPause)) // whoever calls us in a loop need not
 		return fmt.Errorf("waiting for a run to be due: %w", err)
 	}
 	return nil
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
 }
 
 // brpop is the command that pops a ring. go-redis's own rounds timeouts up to seconds.
