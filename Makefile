@@ -17,6 +17,7 @@ LDFLAGS := -X main.version=$(VERSION)
 GOBUILD := CGO_ENABLED=0 go build -trimpath
 ROW ?=
 SEEDS ?= 1000
+ROUNDS ?= 3
 
 .PHONY: help
 help: ## list the targets
@@ -74,6 +75,11 @@ image: $(BIN)/argosy-step ## write the product's image to dist/argosy.tar, witho
 .PHONY: loadtest
 loadtest: $(BIN)/argosy ## run the load scenarios (ROW=hello for one) and write loadtest/results
 	go run ./loadtest $(if $(ROW),-row $(ROW))
+
+.PHONY: chaos
+chaos: $(BIN)/argosy $(DEVCLUSTER) ## ROUNDS=3 runs of 10,000 items while every process is killed at random, Redis and MinIO too
+	$(DEVCLUSTER) minio-binary >/dev/null
+	go run ./loadtest -row R2 -n $(ROUNDS)
 
 .PHONY: fuzz
 fuzz: ## fuzz the parser and the expressions for a minute each

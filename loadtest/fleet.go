@@ -142,24 +142,53 @@ func freePort() (int, error) {
 
 // start starts a process that writes to a log in the fleet's folder.
 func (f *fleet) start(name, path string, args ...string) error {
-	p := &process{name: name, cmd: exec.Command(path, args...), log: filepath.Join(f.dir, name+".log"), done: make(chan struct{})}
-	log, err := os.Create(p.log)
+	return f.startWith(name, nil, path, args...)
+}
+
+// startWith starts a process with settings in its environment.
+func (f *fleet) startWith(name string, env []string, path string, args ...string) error {
+	p, err := launch(name, filepath.Join(f.dir, name+".log"), append(cleanEnvironment(), env...), path, args)
 	if err != nil {
-		return fmt.Errorf("starting %s: %w", name, err)
-	}
-	defer log.Close()
-	p.cmd.Stdout, p.cmd.Stderr = log, log
-	p.cmd.Env = cleanEnvironment()
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt of ours ends them in order
-	if err := p.cmd.Start(); err != nil {
-		return fmt.Errorf("starting %s: %w", name, err)
+		return err
 	}
 	f.processes = append(f.processes, p)
+	return nil
+}
+
+func launch(name, log string, env []string, path string, args []string) (*process, error) {
+	p := &process{name: name, cmd: exec.Command(path, args...), log: log, done: make(chan struct{})}
+	out, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("starting %s: %w", name, err)
+	}
+	defer out.Close()
+	p.cmd.Stdout, p.cmd.Stderr = out, out
+	p.cmd.Env = env
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt of ours ends them in order
+	if err := p.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("starting %s: %w", name, err)
+	}
 	go func() {
 		defer close(p.done)
 		_ = p.cmd.Wait() // how it ended is in its log
 	}()
-	return nil
+	return p, nil
+}
+
+// again starts the process anew, after its end.
+func (p *process) again() (*process, error) {
+	return launch(p.name, p.log, p.cmd.Env, p.cmd.Path, p.cmd.Args[1:])
+}
+
+// end ends the process: politely, and if that takes too long for sure.
+func (p *process) end(s syscall.Signal) {
+	_ = p.cmd.Process.Signal(s) // it may have ended already
+	select {
+	case <-p.done:
+	case <-time.After(patience):
+		_ = p.cmd.Process.Kill()
+		<-p.done
+	}
 }
 
 // cleanEnvironment is ours without settings of Argosy's.
@@ -216,14 +245,7 @@ func (f *fleet) logs() string {
 // stop ends the processes, the last one first, and removes what they left.
 func (f *fleet) stop() error {
 	for i := len(f.processes) - 1; i >= 0; i-- {
-		p := f.processes[i]
-		_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended already
-		select {
-		case <-p.done:
-		case <-time.After(patience):
-			_ = p.cmd.Process.Kill()
-			<-p.done
-		}
+		f.processes[i].end(syscall.SIGTERM)
 	}
 	return os.RemoveAll(f.dir)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -17,7 +18,9 @@ type scenario struct {
 	// the measurement brings it along.
 	target       float64
 	lessIsBetter bool
-	measure      func(context.Context, bench) (measurement, error)
+	// long rows are only measured when they are named.
+	long    bool
+	measure func(context.Context, bench) (measurement, error)
 }
 
 // bench is what a scenario gets to work with.
@@ -64,13 +67,17 @@ func scenarios() []scenario {
 			row: "loop-process", about: "one run with a loop of n items that run true, process executor", n: 500,
 			unit: "/s", measure: loopProcess, // at least half of what xargs does
 		},
+		{
+			row: "R2", about: "n runs of 10,000 items while any process is killed with -9 at random", n: 3,
+			unit: " rounds", long: true, measure: chaos, // all of them end right
+		},
 	}
 }
 
 func choose(row string) ([]scenario, error) {
 	all := scenarios()
 	if row == "" {
-		return all, nil
+		return slices.DeleteFunc(all, func(s scenario) bool { return s.long }), nil
 	}
 	var known []string
 	for _, s := range all {
