@@ -14,6 +14,9 @@ import (
 
 // decide works out what a turn commits; nil when nothing happened to the run.
 func (c *Coordinator) decide(ctx context.Context, t Turn, l *Loaded) (*Commit, error) {
+	if l.Nodes == nil {
+		l.Nodes = map[workflow.Key]*workflow.Node{}
+	}
 	found, err := c.recover(ctx, t, l)
 	if err != nil {
 		return nil, err
@@ -72,7 +75,8 @@ func (c *Coordinator) recover(ctx context.Context, t Turn, l *Loaded) (*recovery
 	if err := load(ctx, t, l, l.Lost); err != nil {
 		return nil, fmt.Errorf("loading lost nodes: %w", err)
 	}
-	closing := l.State.Shutdown != "" || l.State.Expired
+	// Also what this turn's events end: a step that is sent now would run on unheard.
+	closing := l.State.Closing() || slices.ContainsFunc(l.Events, func(e workflow.Event) bool { return e.Closes() })
 	for _, lost := range l.Lost {
 		n := l.Nodes[lost.Key]
 		if n == nil || n.Fulfilled() {
@@ -139,9 +143,6 @@ func load(ctx context.Context, t Turn, l *Loaded, lost []Lost) error {
 func (c *Coordinator) advance(ctx context.Context, t Turn, l *Loaded, plan *workflow.Plan, events []workflow.Event) (*workflow.Delta, error) {
 	view := &workflow.View{
 		Run: l.Run, Plan: plan, State: l.State, Nodes: l.Nodes, Complete: l.Complete, Limits: c.config.Limits,
-	}
-	if view.Nodes == nil {
-		view.Nodes = map[workflow.Key]*workflow.Node{}
 	}
 	for {
 		delta, err := advance(view, events, l.Now)

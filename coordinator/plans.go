@@ -51,11 +51,7 @@ func (p *plans) get(ctx context.Context, digest string) (*workflow.Plan, error) 
 		return nil, fmt.Errorf("reading spec %s: %w", digest, err)
 	}
 	compiled := &plan{digest: digest}
-	wf, err := spec.DecodeWorkflow(data)
-	if err == nil {
-		compiled.plan, err = workflow.Compile(wf)
-	}
-	if err != nil {
+	if compiled.plan, err = compile(data); err != nil {
 		compiled.err = &badSpecError{err}
 	}
 	p.mu.Lock()
@@ -69,6 +65,21 @@ func (p *plans) get(ctx context.Context, digest string) (*workflow.Plan, error) 
 		}
 	}
 	return compiled.plan, compiled.err
+}
+
+// compile takes a panic for an error: a spec that trips the compiler must not end the process,
+// and the next one that takes the run.
+func compile(data []byte) (p *workflow.Plan, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("internal error: %v", r)
+		}
+	}()
+	wf, err := spec.DecodeWorkflow(data)
+	if err != nil {
+		return nil, err
+	}
+	return workflow.Compile(wf)
 }
 
 // badSpecError says that a stored spec cannot be run: the run must end, not wait.

@@ -110,7 +110,7 @@ func (t *turn) begin() {
 func (t *turn) signal(e *Event) {
 	s := &t.delta.State
 	// Terminate overrides Stop; nothing overrides Terminate.
-	if (e.Signal != SignalStop && e.Signal != SignalTerminate) || s.Shutdown == SignalTerminate || s.Shutdown == e.Signal {
+	if !e.Closes() || s.Shutdown == SignalTerminate || s.Shutdown == e.Signal {
 		return
 	}
 	s.Shutdown = e.Signal
@@ -122,7 +122,7 @@ func (t *turn) signal(e *Event) {
 
 func (t *turn) timer(e *Event) {
 	s := &t.delta.State
-	if e.Timer == timerDeadline && e.Key == Root && !s.Expired {
+	if e.Closes() && !s.Expired {
 		s.Expired = true
 		t.cancelAll("Step exceeded its deadline")
 	}
@@ -139,7 +139,7 @@ func (t *turn) cancelAll(message string) {
 }
 
 // closing says that nothing more may start.
-func (t *turn) closing() bool { return t.delta.State.Shutdown != "" || t.delta.State.Expired }
+func (t *turn) closing() bool { return t.delta.State.Closing() }
 
 // closingMessage is what a node that was ended by a shutdown or deadline reports.
 func (t *turn) closingMessage() string {

@@ -42,6 +42,9 @@ type State struct {
 	Outputs *Values `json:"o,omitempty"`
 }
 
+// Closing says that the run is ending before its time: nothing more starts.
+func (s *State) Closing() bool { return s.Shutdown != "" || s.Expired }
+
 // View is what a turn sees of a run.
 type View struct {
 	Run   *Run
@@ -85,6 +88,17 @@ type Event struct {
 	Signal  string    `json:"sig,omitempty"`
 	Message string    `json:"m,omitempty"`
 	Timer   string    `json:"tm,omitempty"`
+}
+
+// Closes says that the event ends a run before its time.
+func (e *Event) Closes() bool {
+	switch e.Kind {
+	case EventSignal:
+		return e.Signal == SignalStop || e.Signal == SignalTerminate
+	case EventTimer:
+		return e.Timer == timerDeadline && e.Key == Root
+	}
+	return false
 }
 
 // Result is how a leaf ended.
