@@ -43,30 +43,46 @@ func (f *following) followLogs(pod *corev1.Pod) {
 // copyLog copies the log to its end. A stream that breaks is taken up where it broke.
 func (f *following) copyLog(ctx context.Context, pod string) error {
 	out := &counter{to: f.step.Log}
+	follow := true
 	for try := 1; ; try++ {
-		err := f.streamLog(ctx, pod, out)
-		if err == nil || ctx.Err() != nil || errors.Is(err, errLogSink) || try == 5 {
+		before := out.n
+		err := f.streamLog(ctx, pod, out, follow)
+		switch {
+		case ctx.Err() != nil, errors.Is(err, errLogSink), err != nil && try >= logTries:
 			return err
+		case err == nil && follow:
+			// The kubelet stops following when the container ends, even with lines of it
+			// still unread: what is left is read without following.
+			follow = false
+			continue
+		case err == nil && out.n == before:
+			return nil
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(time.Duration(try) * 200 * time.Millisecond):
+		case <-time.After(time.Duration(min(try, logTries)) * 100 * time.Millisecond):
 		}
 	}
 }
 
-func (f *following) streamLog(ctx context.Context, pod string, out *counter) error {
+// logTries is how often a log is opened that breaks each time.
+const logTries = 5
+
+func (f *following) streamLog(ctx context.Context, pod string, out *counter, follow bool) error {
 	stream, err := f.client.CoreV1().Pods(f.name.Namespace).GetLogs(pod, &corev1.PodLogOptions{
 		Container: mainContainer,
-		Follow:    true,
+		Follow:    follow,
 	}).Stream(ctx)
 	if err != nil {
 		return fmt.Errorf("opening the log: %w", err)
 	}
 	defer stream.Close()
 	// The API can go on from a second, not from a byte: start over and skip.
-	if _, err := io.CopyN(io.Discard, stream, out.n); err != nil {
+	switch _, err := io.CopyN(io.Discard, stream, out.n); {
+	case errors.Is(err, io.EOF) && !follow:
+		return nil // rotated away: we have more than the node has
+	case err != nil:
 		return fmt.Errorf("finding the place in the log: %w", err)
 	}
 	if _, err := io.Copy(out, stream); err != nil {
