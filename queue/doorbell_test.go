@@ -2,8 +2,11 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
@@ -53,4 +56,26 @@ func TestDoorbellTakesNothingAfterTheEnd(t *testing.T) {
 	require.False(t, sent)
 	require.NoError(t, hook(t.Context(), redis.NewCmd(t.Context(), "evalsha", "sha", 1, pendingKey("other"))))
 	require.True(t, sent)
+}
+
+// What is sent to a Redis that stalls is done when it goes on. So nothing is dequeued once
+// more, for nobody, before Redis has answered something.
+func TestDoorbellAsksBeforeItTakesAfterAnError(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newDoorbell(t.Context(), nil, "default", nil)
+		down := errors.New("down")
+		answers := []error{down, down, down, nil, nil, nil}
+		var sent []string
+		hook := b.ProcessHook(func(_ context.Context, cmd redis.Cmder) error {
+			sent = append(sent, cmd.Name())
+			return answers[len(sent)-1]
+		})
+		began := time.Now()
+		for range 5 {
+			_ = hook(t.Context(), redis.NewCmd(t.Context(), "evalsha", "sha", 4, pendingKey("default"), pausedKey("default")))
+		}
+		require.Equal(t, []string{"evalsha", "exists", "exists", "exists", "evalsha", "evalsha"}, sent)
+		require.Equal(t, 3*retryPause, time.Since(began), "asynq's loop does not pause by itself")
+	})
 }

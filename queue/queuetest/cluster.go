@@ -184,6 +184,14 @@ func StartSentinels(t testing.TB) *Sentinels {
 	return s
 }
 
+// Replicated returns when the replica has what the master has.
+func (s *Sentinels) Replicated(t testing.TB) {
+	t.Helper()
+	if err := s.Master.do("wait", 1, 10_000); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func await(t testing.TB, done func() bool) {
 	t.Helper()
 	for !done() {

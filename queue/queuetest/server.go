@@ -1,6 +1,7 @@
 package queuetest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -9,9 +10,12 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // Server is a redis-server that a test may treat badly. It listens on loopback and keeps
@@ -159,9 +163,15 @@ func (s *Server) remove() error {
 // AOF is the options of a server that keeps its writes as production's do.
 func AOF() []string { return []string{"--appendonly", "yes", "--appendfsync", "everysec"} }
 
-// Written returns the size of a server's append-only file.
+// Written returns the size of a server's append-only file once it holds every write.
 func (s *Server) Written(t testing.TB) int64 {
 	t.Helper()
+	await(t, func() bool {
+		client := redis.NewClient(&redis.Options{Addr: s.Addr})
+		defer client.Close()
+		// While it syncs, it may put off to write.
+		return strings.Contains(client.Info(context.Background(), "persistence").Val(), "aof_buffer_length:0\r")
+	})
 	info, err := os.Stat(s.aof(t))
 	if err != nil {
 		t.Fatal(err)
