@@ -3,6 +3,7 @@ package queue_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"runtime"
@@ -25,8 +26,14 @@ import (
 var cluster = queuetest.NewCluster()
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	// These tests wait more than they compute.
+	err := flag.Set("test.parallel", "12")
+	if err != nil {
+		panic(err)
+	}
 	code := m.Run()
-	err := cluster.Stop()
+	err = cluster.Stop()
 	if code == 0 {
 		// After failed dials a pool of go-redis tries once a second, even if it was closed meanwhile.
 		err = errors.Join(err, goleak.Find(goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial")))
