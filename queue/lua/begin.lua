@@ -14,8 +14,11 @@ if redis.call('HEXISTS', KEYS[1], 'fin') == 1 then
 end
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
-local token = redis.call('HINCRBY', KEYS[1], 'tok', 1)
-local meta = redis.call('HMGET', KEYS[1], 'ver', 'run', 'digest', 'state', 'chk')
+local meta = redis.call('HMGET', KEYS[1], 'ver', 'run', 'digest', 'state', 'chk', 'tok')
+-- By the clock, and not the next number: a crash of Redis may take the last tokens back, and
+-- must not give one of them to a second turn.
+local token = math.max(tonumber(meta[6]) + 1, t[1] * 1000000 + t[2])
+redis.call('HSET', KEYS[1], 'tok', string.format('%.0f', token))
 local limit = tonumber(ARGV[2])
 local events = redis.call('LRANGE', KEYS[3], 0, limit - 1)
 local fired = redis.call('ZRANGEBYSCORE', KEYS[6], '-inf', now, 'LIMIT', 0, limit)
