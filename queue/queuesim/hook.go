@@ -73,6 +73,7 @@ func (h *hook) pipeline(cmds []redis.Cmder) {
 			cmd.SetErr(err)
 			continue
 		}
+		c.First = i == 0
 		if lost == nil && !atomic {
 			if err := h.gate.Before(c); err != nil {
 				for _, rest := range cmds[i:] {

@@ -238,6 +238,7 @@ func (s *Server) Scores(key string) map[string]float64 {
 type Command struct {
 	Name   string   // in lower case
 	Script string   // the name of the script that it runs
+	First  bool     // of its pipeline: it is sent, and the others with it
 	Keys   []string // of a script
 	Args   []string // of a script, what follows its keys
 	Answer any      // once it was applied: int64, string, nil or a list of them
