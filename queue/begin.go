@@ -84,25 +84,26 @@ func (t *Turns) Begin(ctx context.Context, ticket *Ticket, hint ...workflow.Key)
 
 // runKeys are the keys that begin.lua and commit.lua take.
 func runKeys(id string) []string {
-	return []string{metaKey(id), nodesKey(id), inKey(id), outKey(id), flyKey(id), timersKey(id)}
+	return []string{metaKey(id), nodesKey(id), inKey(id), outKey(id), flyKey(id), timersKey(id), runKey(id), stateKey(id)}
 }
 
 func (t *Turns) decode(id string, answer []any, hint []workflow.Key) (*Loaded, []entry, error) {
-	if len(answer) != 14 {
+	if len(answer) != 13 {
 		return nil, nil, fmt.Errorf("unexpected answer of %d parts", len(answer))
 	}
 	l := &Loaded{
 		Now: workflow.Millis(asInt(answer[0])), Token: asInt(answer[1]), Version: asInt(answer[2]),
-		Next: workflow.Millis(asInt(answer[3])), Digest: asString(answer[5]), Complete: asInt(answer[11]) == 1,
+		Next: workflow.Millis(asInt(answer[3])), Complete: asInt(answer[10]) == 1,
 		Nodes: map[workflow.Key]*workflow.Node{},
 	}
-	if err := json.Unmarshal([]byte(asString(answer[4])), &l.Run); err != nil {
-		return nil, nil, fmt.Errorf("decoding the run: %w", err)
+	var err error
+	if l.Run, l.Digest, err = decodeRun(id, answer[4]); err != nil {
+		return nil, nil, err
 	}
-	if err := json.Unmarshal([]byte(asString(answer[6])), &l.State); err != nil {
-		return nil, nil, fmt.Errorf("decoding the state: %w", err)
+	if l.State, _, err = decodeState(answer[5]); err != nil {
+		return nil, nil, err
 	}
-	events := asList(answer[7])
+	events := asList(answer[6])
 	l.read = len(events)
 	for _, e := range events {
 		var event workflow.Event
@@ -113,30 +114,29 @@ func (t *Turns) decode(id string, answer []any, hint []workflow.Key) (*Loaded, [
 		}
 		l.Events = append(l.Events, event)
 	}
-	for _, m := range asList(answer[8]) {
+	for _, m := range asList(answer[7]) {
 		member := asString(m)
 		l.fired = append(l.fired, member)
 		name, key, _ := strings.Cut(member, "|")
 		l.Events = append(l.Events, workflow.Event{Kind: workflow.EventTimer, Key: workflow.Key(key), Timer: name})
 	}
-	var err error
-	if l.Out, err = parseOuts(id, asList(answer[9])); err != nil {
+	if l.Out, err = parseOuts(id, asList(answer[8])); err != nil {
 		return nil, nil, err
 	}
 	var overdue []entry
-	for fly := asList(answer[10]); len(fly) >= 2; fly = fly[2:] {
+	for fly := asList(answer[9]); len(fly) >= 2; fly = fly[2:] {
 		f, err := parseFlight(id, asString(fly[0]), asString(fly[1]))
 		if err != nil {
 			return nil, nil, err
 		}
 		overdue = append(overdue, entry{Flight: f, text: asString(fly[1])})
 	}
-	for nodes := asList(answer[12]); len(nodes) >= 2; nodes = nodes[2:] {
+	for nodes := asList(answer[11]); len(nodes) >= 2; nodes = nodes[2:] {
 		if err := addNode(l.Nodes, workflow.Key(asString(nodes[0])), nodes[1]); err != nil {
 			return nil, nil, err
 		}
 	}
-	for i, node := range asList(answer[13]) {
+	for i, node := range asList(answer[12]) {
 		if err := addNode(l.Nodes, hint[i], node); err != nil {
 			return nil, nil, err
 		}

@@ -16,7 +16,9 @@ const shards = 8
 // A run's slot.
 
 func runTag(id string) string    { return "{r:" + id + "}:" }
-func metaKey(id string) string   { return runTag(id) + "meta" }   // hash: see create.lua
+func runKey(id string) string    { return runTag(id) + "run" }    // string: digest and Run JSON; never changes
+func stateKey(id string) string  { return runTag(id) + "state" }  // string: version and State JSON, from the first commit on
+func metaKey(id string) string   { return runTag(id) + "meta" }   // hash, from the first turn on: see begin.lua, commit.lua
 func nodesKey(id string) string  { return runTag(id) + "nodes" }  // hash: key -> Node JSON
 func inKey(id string) string     { return runTag(id) + "in" }     // list: Event JSON, not yet applied
 func outKey(id string) string    { return runTag(id) + "out" }    // list: number|pool|key, committed and not yet sent

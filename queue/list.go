@@ -135,14 +135,14 @@ func (r *Runs) heads(ctx context.Context, at []cursor) ([]*Snapshot, error) {
 	pipe := r.conn.client.Pipeline()
 	cmds := make([]*redis.SliceCmd, len(at))
 	for i, c := range at {
-		cmds[i] = pipe.HMGet(ctx, metaKey(c.id), metaFields...)
+		cmds[i] = pipe.MGet(ctx, headKeys(c.id)...)
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, err
 	}
 	runs := make([]*Snapshot, len(at))
 	for i, cmd := range cmds {
-		s, err := decodeMeta(at[i].id, cmd.Val())
+		s, err := decodeHead(at[i].id, cmd.Val())
 		if errors.Is(err, ErrNotFound) {
 			continue
 		} else if err != nil {

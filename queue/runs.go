@@ -27,17 +27,17 @@ const submitGuardMillis = 5000
 // Submit creates a run and has it started. To repeat it with the same run is safe.
 // ErrExists: another run has the name.
 func (r *Runs) Submit(ctx context.Context, run *workflow.Run, specJSON []byte) error {
-	header, err := json.Marshal(run)
+	digest := Digest(specJSON)
+	record, err := encodeRun(run, digest)
 	if err != nil {
-		return fmt.Errorf("encoding run %s: %w", run.ID, err)
+		return err
 	}
 	if err := r.reserve(ctx, run); err != nil {
 		return fmt.Errorf("reserving the name %s/%s: %w", run.Namespace, run.Name, err)
 	}
-	digest := Digest(specJSON)
 	_, err = r.conn.inOrder(ctx,
 		command("set", specKey(digest), specJSON, "nx"),
-		call(r.conn.scripts.create, []string{metaKey(run.ID)}, header, digest, "{}", run.Name, run.Namespace),
+		command("set", runKey(run.ID), record, "nx"),
 		command("zadd", indexKey(run.Namespace), int64(run.Created), run.ID),
 		command("sadd", namespacesKey, run.Namespace),
 		r.conn.ring(run.ID))
@@ -87,7 +87,7 @@ func (r *Runs) reserve(ctx context.Context, run *workflow.Run) error {
 func (r *Runs) abandoned(ctx context.Context, id string) (bool, error) {
 	cmds, err := r.conn.inOrder(ctx,
 		command("zscore", dueKey(shardOf(id)), id),
-		command("exists", metaKey(id)))
+		command("exists", runKey(id)))
 	if err != nil {
 		return false, err
 	}
@@ -119,13 +119,13 @@ type Snapshot struct {
 // Load reads a whole run.
 func (r *Runs) Load(ctx context.Context, id string) (*Snapshot, error) {
 	pipe := r.conn.client.TxPipeline()
-	meta := pipe.HMGet(ctx, metaKey(id), metaFields...)
+	head := pipe.MGet(ctx, headKeys(id)...)
 	nodes := pipe.HGetAll(ctx, nodesKey(id))
 	fly := pipe.HGetAll(ctx, flyKey(id))
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, fmt.Errorf("loading run %s: %w", id, err)
 	}
-	s, err := decodeMeta(id, meta.Val())
+	s, err := decodeHead(id, head.Val())
 	if err != nil {
 		return nil, fmt.Errorf("loading run %s: %w", id, err)
 	}
@@ -151,11 +151,11 @@ func (r *Runs) Load(ctx context.Context, id string) (*Snapshot, error) {
 
 // Head reads a run without its nodes and flights.
 func (r *Runs) Head(ctx context.Context, id string) (*Snapshot, error) {
-	values, err := r.conn.client.HMGet(ctx, metaKey(id), metaFields...).Result()
+	values, err := r.conn.client.MGet(ctx, headKeys(id)...).Result()
 	if err != nil {
 		return nil, fmt.Errorf("loading run %s: %w", id, err)
 	}
-	s, err := decodeMeta(id, values)
+	s, err := decodeHead(id, values)
 	if err != nil {
 		return nil, fmt.Errorf("loading run %s: %w", id, err)
 	}
@@ -167,25 +167,6 @@ func (r *Runs) Nodes(ctx context.Context, id string, keys []workflow.Key) (map[w
 	return r.conn.nodes(ctx, id, keys)
 }
 
-var metaFields = []string{"run", "digest", "state", "ver"}
-
-func decodeMeta(id string, values []any) (*Snapshot, error) {
-	if len(values) != len(metaFields) || values[0] == nil {
-		return nil, ErrNotFound
-	}
-	s := &Snapshot{Digest: asString(values[1])}
-	if err := json.Unmarshal([]byte(asString(values[0])), &s.Run); err != nil {
-		return nil, fmt.Errorf("decoding the header of run %s: %w", id, err)
-	}
-	if err := json.Unmarshal([]byte(asString(values[2])), &s.State); err != nil {
-		return nil, fmt.Errorf("decoding the state of run %s: %w", id, err)
-	}
-	if _, err := fmt.Sscan(asString(values[3]), &s.Version); err != nil {
-		return nil, fmt.Errorf("decoding the version of run %s: %w", id, err)
-	}
-	return s, nil
-}
-
 // Signal hands an event from outside to a run: ErrNotFound, ErrFinished.
 func (r *Runs) Signal(ctx context.Context, id string, event workflow.Event) error {
 	data, err := json.Marshal(event)
@@ -193,7 +174,7 @@ func (r *Runs) Signal(ctx context.Context, id string, event workflow.Event) erro
 		return fmt.Errorf("encoding a signal to run %s: %w", id, err)
 	}
 	cmds, err := r.conn.inOrder(ctx,
-		call(r.conn.scripts.signal, []string{metaKey(id), inKey(id)}, data),
+		call(r.conn.scripts.signal, []string{runKey(id), inKey(id), metaKey(id)}, data),
 		r.conn.ring(id))
 	if err != nil {
 		return fmt.Errorf("signalling run %s: %w", id, err)
@@ -220,7 +201,7 @@ func (r *Runs) Delete(ctx context.Context, id string) error {
 		return fmt.Errorf("deleting run %s: %w", id, err)
 	}
 	k := shardOf(id)
-	del := []any{nodesKey(id), inKey(id), outKey(id), flyKey(id), timersKey(id), logsKey(id)}
+	del := []any{stateKey(id), metaKey(id), nodesKey(id), inKey(id), outKey(id), flyKey(id), timersKey(id), logsKey(id)}
 	for _, l := range logs {
 		del = append(del, l)
 	}
@@ -231,7 +212,7 @@ func (r *Runs) Delete(ctx context.Context, id string) error {
 		command("zrem", indexKey(s.Run.Namespace), id),
 		command("zrem", dueKey(k), id),
 		command("hdel", takenKey(k), id),
-		command("del", metaKey(id), del...),
+		command("del", runKey(id), del...),
 		command("publish", changedChannel(id), "deleted"))
 	if err != nil {
 		return fmt.Errorf("deleting run %s: %w", id, err)

@@ -18,7 +18,7 @@ var luaFiles embed.FS
 // scripts holds the Lua scripts by the names of their files.
 type scripts struct {
 	ring, claim, settle          *redis.Script
-	create, takename, signal     *redis.Script
+	takename, signal             *redis.Script
 	begin, commit, clear, touch  *redis.Script
 	hold, renew, report, release *redis.Script
 	log, poolDemand, handback    *redis.Script
@@ -60,7 +60,7 @@ func loadScripts() (*scripts, error) {
 	s := &scripts{learned: map[string]*redis.Script{}}
 	for name, script := range map[string]**redis.Script{
 		"ring": &s.ring, "claim": &s.claim, "settle": &s.settle,
-		"create": &s.create, "takename": &s.takename, "signal": &s.signal,
+		"takename": &s.takename, "signal": &s.signal,
 		"begin": &s.begin, "commit": &s.commit, "clear": &s.clear, "touch": &s.touch,
 		"hold": &s.hold, "renew": &s.renew, "report": &s.report, "release": &s.release,
 		"log": &s.log, "demand": &s.poolDemand, "handback": &s.handback,

@@ -42,7 +42,7 @@ type Claimed struct {
 
 // Claim takes a delivery for this worker. A *Refused error says to drop it.
 func (t *Tasks) Claim(ctx context.Context, d Delivery) (*Claimed, error) {
-	keys := []string{metaKey(d.Run), nodesKey(d.Run), flyKey(d.Run)}
+	keys := []string{runKey(d.Run), nodesKey(d.Run), flyKey(d.Run)}
 	v, err := t.conn.run(ctx, t.conn.scripts.hold, keys, string(d.Key), d.Number, t.worker, t.lease.Milliseconds())
 	if err != nil {
 		return nil, fmt.Errorf("claiming delivery %s: %w", d.ID(), err)
@@ -51,14 +51,14 @@ func (t *Tasks) Claim(ctx context.Context, d Delivery) (*Claimed, error) {
 		return nil, &Refused{Delivery: d, Reason: Refusal(reason)}
 	}
 	answer := asList(v)
-	if len(answer) != 4 {
+	if len(answer) != 3 {
 		return nil, fmt.Errorf("claiming delivery %s: unexpected answer of %d parts", d.ID(), len(answer))
 	}
-	c := &Claimed{Digest: asString(answer[1]), Now: workflow.Millis(asInt(answer[3]))}
-	if err := json.Unmarshal([]byte(asString(answer[0])), &c.Run); err != nil {
-		return nil, fmt.Errorf("claiming delivery %s: decoding the run: %w", d.ID(), err)
+	c := &Claimed{Now: workflow.Millis(asInt(answer[2]))}
+	if c.Run, c.Digest, err = decodeRun(d.Run, answer[0]); err != nil {
+		return nil, fmt.Errorf("claiming delivery %s: %w", d.ID(), err)
 	}
-	if c.Node, err = workflow.DecodeNode(d.Key, []byte(asString(answer[2]))); err != nil {
+	if c.Node, err = workflow.DecodeNode(d.Key, []byte(asString(answer[1]))); err != nil {
 		return nil, fmt.Errorf("claiming delivery %s: %w", d.ID(), err)
 	}
 	return c, nil

@@ -407,7 +407,7 @@ func TestFinishedAndDeletedRunsTakeNoTurns(t *testing.T) {
 		require.ErrorIs(w.t, err, queue.ErrFinished)
 		w.submit("2")
 		ticket := w.claim()
-		require.NoError(w.t, w.raw.Del(w.ctx, "{r:2}:meta").Err())
+		require.NoError(w.t, w.raw.Del(w.ctx, "{r:2}:run").Err())
 		_, err = w.turns.Begin(w.ctx, ticket)
 		require.ErrorIs(w.t, err, queue.ErrNotFound)
 		w.idle()

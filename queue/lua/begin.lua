@@ -1,11 +1,12 @@
 -- Takes a run's fencing token and reads what a turn needs.
--- KEYS: 1 meta  2 nodes  3 in  4 out  5 fly  6 timers
+-- KEYS: 1 meta  2 nodes  3 in  4 out  5 fly  6 timers  7 run  8 state
 -- ARGV: 1 nodes to read whole at most  2 events to read at most
 --       3 ms between two looks at what is in flight  4.. keys of nodes to read anyway
 -- Returns 0 when there is no such run, 1 when it has finished (what was left is removed), else
--- {now, token, version, next, run, digest, state, events, timers due, out, fly entries overdue
---  (key, entry, ..), complete, nodes (key, JSON, ..), the nodes asked for (JSON or nil)}
-if redis.call('EXISTS', KEYS[1]) == 0 then
+-- {now, token, version, next, run record, state record (or nil), events, timers due, out, fly entries
+--  overdue (key, entry, ..), complete, nodes (key, JSON, ..), the nodes asked for (JSON or nil)}
+local record = redis.call('GET', KEYS[7])
+if not record then
   return 0
 end
 if redis.call('HEXISTS', KEYS[1], 'fin') == 1 then
@@ -14,10 +15,10 @@ if redis.call('HEXISTS', KEYS[1], 'fin') == 1 then
 end
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
-local meta = redis.call('HMGET', KEYS[1], 'ver', 'run', 'digest', 'state', 'chk', 'tok')
+local meta = redis.call('HMGET', KEYS[1], 'ver', 'chk', 'tok')
 -- By the clock, and not the next number: a crash of Redis may take the last tokens back, and
 -- must not give one of them to a second turn.
-local token = math.max(tonumber(meta[6]) + 1, t[1] * 1000000 + t[2])
+local token = math.max(tonumber(meta[3] or 0) + 1, t[1] * 1000000 + t[2])
 redis.call('HSET', KEYS[1], 'tok', string.format('%.0f', token))
 local limit = tonumber(ARGV[2])
 local events = redis.call('LRANGE', KEYS[3], 0, limit - 1)
@@ -25,7 +26,7 @@ local fired = redis.call('ZRANGEBYSCORE', KEYS[6], '-inf', now, 'LIMIT', 0, limi
 local out = redis.call('LRANGE', KEYS[4], 0, -1)
 
 -- Looking through all that is in flight costs the size of the run, hence not at every turn.
-local every, overdue, looked = tonumber(ARGV[3]), {}, tonumber(meta[5])
+local every, overdue, looked = tonumber(ARGV[3]), {}, tonumber(meta[2] or 0)
 if now - looked >= every then
   looked = now
   local fly = redis.call('HGETALL', KEYS[5])
@@ -61,5 +62,5 @@ elseif #ARGV > 3 then
     end
   end
 end
-return {now, token, tonumber(meta[1]), following, meta[2], meta[3], meta[4], events, fired, out,
-  overdue, complete, nodes, asked}
+return {now, token, tonumber(meta[1] or 0), following, record, redis.call('GET', KEYS[8]), events, fired,
+  out, overdue, complete, nodes, asked}

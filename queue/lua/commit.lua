@@ -1,5 +1,5 @@
 -- Commits a turn, all or nothing.
--- KEYS: 1 meta  2 nodes  3 in  4 out  5 fly  6 timers
+-- KEYS: 1 meta  2 nodes  3 in  4 out  5 fly  6 timers  7 run  8 state
 -- ARGV: 1 orders, JSON {tok, ver, events, check, finished, more, run,
 --          fired: [member], timers: [[member, millis; 0 removes]],
 --          drop: [key], send: [[number, pool, key]], cancel: {p, m} or none}
@@ -11,11 +11,12 @@ local meta = redis.call('HMGET', KEYS[1], 'tok', 'ver', 'next', 'chk')
 if tonumber(meta[1]) ~= o.tok then
   return 0
 end
-if tonumber(meta[2]) == o.ver + 1 then
+local version = tonumber(meta[2] or 0)
+if version == o.ver + 1 then
   -- One token commits a version once: this is our own commit, whose answer was lost.
   return {o.ver + 1, tonumber(meta[3]), redis.call('LRANGE', KEYS[4], 0, -1)}
 end
-if tonumber(meta[2]) ~= o.ver then
+if version ~= o.ver then
   return 0
 end
 local t = redis.call('TIME')
@@ -24,7 +25,8 @@ local now = t[1] * 1000 + math.floor(t[2] / 1000)
 for first = 3, #ARGV, 1000 do
   redis.call('HSET', KEYS[2], unpack(ARGV, first, math.min(first + 999, #ARGV)))
 end
-redis.call('HSET', KEYS[1], 'state', ARGV[2], 'ver', o.ver + 1)
+redis.call('SET', KEYS[8], string.format('%.0f ', o.ver + 1) .. ARGV[2])
+redis.call('HSET', KEYS[1], 'ver', o.ver + 1)
 redis.call('PUBLISH', 'run:' .. o.run, o.ver + 1)
 
 if o.finished then

@@ -1,7 +1,7 @@
 -- Claims a delivery for a worker.
--- KEYS: 1 meta  2 nodes  3 fly
+-- KEYS: 1 run  2 nodes  3 fly
 -- ARGV: 1 key  2 number  3 worker  4 lease in ms
--- Returns the reason of the refusal, or {run, digest, node JSON, now}.
+-- Returns the reason of the refusal, or {run record, node JSON, now}.
 local entry = redis.call('HGET', KEYS[3], ARGV[1])
 if not entry then
   if redis.call('EXISTS', KEYS[1]) == 0 then
@@ -23,5 +23,4 @@ if state == 'cancel' then
 end
 redis.call('HSET', KEYS[3], ARGV[1], 'held|' .. number .. '|' ..
   string.format('%.0f', now + tonumber(ARGV[4])) .. '|' .. pool .. '|' .. ARGV[3])
-local meta = redis.call('HMGET', KEYS[1], 'run', 'digest')
-return {meta[1], meta[2], redis.call('HGET', KEYS[2], ARGV[1]), now}
+return {redis.call('GET', KEYS[1]), redis.call('HGET', KEYS[2], ARGV[1]), now}
