@@ -4,9 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"math"
 	"regexp"
-	"strings"
 	"testing"
 	"time"
 
@@ -20,36 +18,6 @@ import (
 
 // expiry finds the expiry in an entry of a fly hash.
 var expiry = regexp.MustCompile(`^(\w+\|\d+\|)\d+\|`)
-
-func TestOneStepRunStaysWithinItsRoundTrips(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, queuetest.Start(t))
-	ctx, stop := context.WithCancel(w.ctx)
-	defer stop()
-	tried := make(chan error, 1)
-	served := make(chan error, 1)
-	go func() { served <- w.broker.Serve(ctx, queue.ServeConfig{Pool: pool, Slots: 1}, w.tryStep(tried)) }()
-	// The first run pays for what is paid once, and another may meet asynq's heartbeat.
-	trips := math.MaxInt
-	for _, id := range []string{"1", "2", "3", "4", "5"} {
-		w.workerIsIdle()
-		w.count.Reset()
-		w.oneStepRun(id, tried)
-		w.workerIsIdle()
-		trips = min(trips, w.count.Trips())
-	}
-	require.LessOrEqual(t, trips, 18)
-	stop()
-	require.NoError(t, <-served)
-}
-
-// workerIsIdle returns when the worker waits at its doorbell.
-func (w *world) workerIsIdle() {
-	w.t.Helper()
-	for !strings.Contains(w.raw.Info(w.ctx, "clients").Val(), "blocked_clients:1\r") {
-		require.NoError(w.t, w.ctx.Err())
-	}
-}
 
 func TestOneStepRun(t *testing.T) {
 	each(t, func(w *world) {

@@ -54,6 +54,7 @@ const (
 type world struct {
 	t      testing.TB
 	ctx    context.Context
+	url    string
 	raw    redis.UniversalClient // looks and meddles behind the roles' backs
 	conn   *queue.Conn
 	count  *queue.Counter
@@ -81,7 +82,7 @@ func newWorld(t testing.TB, url string) *world {
 	turns := queue.NewTurns(conn, broker, queue.TurnOptions{WholeNodes: 8, Lease: time.Minute})
 	t.Cleanup(func() { turns.Close() })
 	return &world{
-		t: t, ctx: t.Context(), raw: raw, conn: conn, count: count, broker: broker,
+		t: t, ctx: t.Context(), url: url, raw: raw, conn: conn, count: count, broker: broker,
 		runs: queue.NewRuns(conn), turns: turns, tasks: queue.NewTasks(conn, "worker-1", time.Minute),
 	}
 }
@@ -97,8 +98,13 @@ func (w *world) onCluster(there, elsewhere int) int {
 // sent returns when so many commands of a name were sent.
 func (w *world) sent(command string, n int) {
 	w.t.Helper()
-	for w.count.Sent(command) < n {
-		require.NoError(w.t, w.ctx.Err())
+	awaitSent(w.t, w.count, command, n)
+}
+
+func awaitSent(t testing.TB, count *queue.Counter, command string, n int) {
+	t.Helper()
+	for count.Sent(command) < n {
+		require.NoError(t, t.Context().Err())
 		runtime.Gosched()
 	}
 }
