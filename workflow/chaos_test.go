@@ -1,0 +1,226 @@
+package workflow_test
+
+import (
+	"encoding/json"
+	"errors"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"argosy/workflow"
+	"argosy/workflow/spec"
+)
+
+// chaos takes a run to its end while events come late, twice and in any order, limits change
+// from turn to turn, and somebody may stop it. Every turn is taken on the whole view and on
+// parts of it, and must decide the same without touching what it was given.
+type chaos struct {
+	*engine
+	r        *rand.Rand
+	n        *nested
+	answered []workflow.Event // that may come again
+	sent     map[workflow.Key]bool
+	flying   int // sent and not answered
+	closings []workflow.Event // that may still come
+	last     *workflow.Delta
+}
+
+func newChaos(t *testing.T, n *nested, seed uint64, closings ...workflow.Event) *chaos {
+	c := &chaos{
+		engine: newEngine(t, n.yaml()), r: rand.New(rand.NewPCG(seed, 5)), n: n,
+		sent: map[workflow.Key]bool{}, closings: closings,
+	}
+	c.act = func(node *workflow.Node, _ *spec.Template) *workflow.Result {
+		phase, class := n.fate(node.Key)
+		return &workflow.Result{Phase: phase, Class: class}
+	}
+	return c
+}
+
+// finish takes turns until the run ends.
+func (c *chaos) finish() {
+	c.t.Helper()
+	for c.last == nil || !c.last.Finished() {
+		require.Less(c.t, c.turns, 5000, "the run does not end")
+		c.view.Limits = workflow.Limits{Launch: c.r.IntN(8) * c.r.IntN(8), InFlight: c.r.IntN(6)}
+		events := c.events()
+		c.advance(events)
+		require.True(c.t, c.last.Finished() || c.last.More || len(c.queue) > 0,
+			"the run is wedged: nothing in flight and nothing to do\n%s\n%s", c.n.yaml(), c.dump())
+	}
+	// What comes after the end changes nothing.
+	state := c.view.State
+	c.advance(c.answered)
+	require.Equal(c.t, state, c.view.State)
+}
+
+// events are what came in since the last turn; nothing before the first.
+func (c *chaos) events() []workflow.Event {
+	var events []workflow.Event
+	for c.r.IntN(3) > 0 {
+		switch {
+		case c.r.IntN(6) == 0 && len(c.answered) > 0:
+			events = append(events, c.answered[c.r.IntN(len(c.answered))])
+		case c.r.IntN(8) == 0 && len(c.closings) > 0:
+			events = append(events, c.closings[0])
+			c.closings = c.closings[1:]
+		case len(c.queue) > 0:
+			i := c.r.IntN(len(c.queue))
+			k := c.queue[i]
+			c.queue = append(c.queue[:i], c.queue[i+1:]...)
+			e := c.answer(k)
+			if c.view.State.Closing() && c.r.IntN(2) == 0 {
+				e.Result = &workflow.Result{Phase: spec.NodeFailed, Message: "killed"}
+			}
+			events = append(events, e)
+			c.answered = append(c.answered, e)
+			c.flying--
+			if c.r.IntN(4) == 0 {
+				events = append(events, e)
+			}
+		}
+	}
+	return events
+}
+
+// advance takes a turn on the whole view and on parts of it.
+func (c *chaos) advance(events []workflow.Event) {
+	c.t.Helper()
+	c.turns++
+	c.now = c.now.Add(time.Second)
+	before := c.encode(c.view)
+	whole, err := workflow.Advance(c.view, events, c.now)
+	require.NoError(c.t, err)
+	require.Equal(c.t, before, c.encode(c.view), "the view was changed")
+
+	part := *c.view
+	part.Complete, part.Nodes = false, map[workflow.Key]*workflow.Node{}
+	for {
+		d, err := workflow.Advance(&part, events, c.now)
+		var missing *workflow.MissingError
+		if errors.As(err, &missing) {
+			for _, k := range missing.Keys {
+				require.NotContains(c.t, part.Nodes, k, "asked again for a loaded node")
+				part.Nodes[k] = c.view.Nodes[k]
+			}
+			continue
+		}
+		require.NoError(c.t, err)
+		require.Equal(c.t, c.encode(whole), c.encode(d), "a part of the view decides otherwise")
+		break
+	}
+	c.store(whole)
+	c.last = whole
+	require.False(c.t, whole.State.Closing() && len(whole.Dispatch) > 0, "a run that is ending starts something")
+	for _, k := range whole.Dispatch {
+		require.False(c.t, c.sent[k], "%q is dispatched twice", k)
+		c.sent[k] = true
+		c.flying++
+	}
+	c.queue = append(c.queue, whole.Dispatch...)
+	require.Equal(c.t, c.flying, c.view.State.InFlight, "leaves in flight")
+}
+
+// encode is all that there is of a view or delta.
+func (c *chaos) encode(v any) string {
+	nodes := map[workflow.Key]*workflow.Node{}
+	if d, ok := v.(*workflow.Delta); ok {
+		for _, n := range d.Nodes {
+			nodes[n.Key] = n
+		}
+	} else {
+		w := *v.(*workflow.View)
+		nodes, w.Nodes, w.Plan = w.Nodes, nil, nil
+		v = w
+	}
+	data, err := json.Marshal([]any{v, nodes})
+	require.NoError(c.t, err)
+	return string(data)
+}
+
+// requireSettled checks that nothing is left to do, by any counter.
+func (c *chaos) requireSettled() {
+	c.t.Helper()
+	s := c.view.State
+	require.Zero(c.t, s.InFlight)
+	require.Equal(c.t, s.Total, s.Done)
+	require.Empty(c.t, s.Ready)
+	leaves := 0
+	for k, n := range c.view.Nodes {
+		if n.Type == "" {
+			continue
+		}
+		name, succeeded := k.Name("wf"), n.Phase == spec.NodeSucceeded
+		require.True(c.t, n.Fulfilled(), "%s is %s", name, n.Phase)
+		if n.Type == spec.NodeTypePod {
+			leaves++
+		}
+		if n.Steps != nil {
+			require.Zero(c.t, n.Steps.Running, name)
+			for g, group := range c.view.Plan.Spec.Template(n.Template).Steps {
+				for i := range group.Steps {
+					require.True(c.t, !succeeded || c.view.Nodes[k.Step(g, group.Steps[i].Name)] != nil, "%s succeeded without %s", name, group.Steps[i].Name)
+				}
+			}
+		}
+		if n.DAG != nil {
+			require.Zero(c.t, n.DAG.Running, name)
+			require.True(c.t, !succeeded || n.DAG.Left == 0 && len(n.DAG.Waits) == 0, "%s succeeded too early", name)
+		}
+		if n.Loop != nil {
+			require.Zero(c.t, n.Loop.Running, name)
+			require.True(c.t, !succeeded || n.Loop.Next == n.Loop.Count, "%s succeeded too early", name)
+		}
+	}
+	require.Equal(c.t, s.Total, leaves)
+	requireWholeGraph(c.t, c.view)
+}
+
+const chaosSeeds = 400
+
+func TestNestedRunsEndAsTheReferenceSays(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(chaosSeeds) {
+		n := randomNested(seed, false)
+		f := n.reference()
+		if len(f.phases) > 500 {
+			continue
+		}
+		c := newChaos(t, n, seed)
+		c.finish()
+		got := map[workflow.Key]spec.NodePhase{}
+		for k, n := range c.view.Nodes {
+			if n.Type != "" {
+				got[k] = n.Phase
+			}
+		}
+		require.Equal(t, f.phases, got, "seed %d\n%s", seed, n.yaml())
+		want := map[spec.NodePhase]spec.WorkflowPhase{spec.NodeFailed: spec.WorkflowFailed, spec.NodeError: spec.WorkflowError}[f.phases[workflow.Root]]
+		if want == "" {
+			want = spec.WorkflowSucceeded
+		}
+		require.Equal(t, want, c.view.State.Phase)
+		c.requireSettled()
+	}
+}
+
+func TestNestedRunsEndWheneverTheyAreStopped(t *testing.T) {
+	t.Parallel()
+	deadline := workflow.Event{Kind: workflow.EventTimer, Key: workflow.Root, Timer: "deadline"}
+	terminate := workflow.Event{Kind: workflow.EventSignal, Signal: workflow.SignalTerminate}
+	for seed := range uint64(chaosSeeds) {
+		n := randomNested(seed, true)
+		if len(n.reference().phases) > 500 {
+			continue
+		}
+		closings := [][]workflow.Event{nil, {stop}, {stop, terminate}, {deadline}, {terminate, stop, deadline}}[seed%5]
+		c := newChaos(t, n, seed, closings...)
+		c.finish()
+		c.requireSettled()
+		if c.view.State.Shutdown != "" && c.view.State.Phase != spec.WorkflowSucceeded {
+			require.Equal(t, "Stopped with strategy '"+c.view.State.Shutdown+"'", c.view.State.Message)
+		}
+	}
+}
