@@ -49,11 +49,19 @@ const maxTurnRings = 512
 
 // A namespace's slots, and keys of their own.
 
-func namesKey(ns string) string    { return "names:{" + ns + "}" } // hash: name -> run
-func indexKey(ns string) string    { return "runs:{" + ns + "}" }  // zset: run by millis of creation
-func specKey(digest string) string { return "spec:" + digest }     // string: spec JSON
+func namesKey(ns string) string { return "names:{" + ns + "}" } // hash: name -> run
+func indexKey(ns string) string { return "runs:{" + ns + "}" }  // zset: run by millis of creation
 
-const namespacesKey = "namespaces" // set
+const (
+	namespacesKey = "{all}:namespaces" // set
+	specsKey      = "{all}:specs"      // set: digests
+	sweepingKey   = "{all}:sweeping"   // string, for a while: somebody swept the specs
+)
+
+// A spec's slot.
+
+func specKey(digest string) string   { return "spec:{" + digest + "}" }        // string: spec JSON
+func unusedKey(digest string) string { return "spec:{" + digest + "}:unused" } // string: the millis at which no run had it
 
 // changedChannel carries the version of each commit of the run.
 func changedChannel(id string) string { return "run:" + id }

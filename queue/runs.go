@@ -36,10 +36,12 @@ func (r *Runs) Submit(ctx context.Context, run *workflow.Run, specJSON []byte) e
 		return fmt.Errorf("reserving the name %s/%s: %w", run.Namespace, run.Name, err)
 	}
 	_, err = r.conn.inOrder(ctx,
+		command("del", unusedKey(digest)), // first, or a sweep could take what is set next
 		command("set", specKey(digest), specJSON, "nx"),
 		command("set", runKey(run.ID), record, "nx"),
 		command("zadd", indexKey(run.Namespace), int64(run.Created), run.ID),
 		command("sadd", namespacesKey, run.Namespace),
+		command("sadd", specsKey, digest),
 		r.conn.ring(run.ID))
 	if err != nil {
 		return fmt.Errorf("creating run %s: %w", run.ID, err)

@@ -152,7 +152,7 @@ func TestDeleteLeavesNothing(t *testing.T) {
 		require.ErrorIs(w.t, err, queue.ErrNotFound)
 		require.ErrorIs(w.t, w.runs.Delete(w.ctx, "1"), queue.ErrNotFound)
 		left := slices.DeleteFunc(w.keys("*"), func(k string) bool {
-			return strings.HasPrefix(k, "asynq:") || strings.HasPrefix(k, "bell:") || k == "turns:bell" || strings.HasPrefix(k, "spec:") || k == "namespaces"
+			return strings.HasPrefix(k, "asynq:") || strings.HasPrefix(k, "bell:") || k == "turns:bell" || strings.HasPrefix(k, "spec:") || strings.HasPrefix(k, "{all}:")
 		})
 		require.Empty(w.t, left)
 	})

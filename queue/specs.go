@@ -26,10 +26,13 @@ func newSpecs(client redis.UniversalClient) *Specs {
 	return &Specs{client: client, kept: map[string][]byte{}}
 }
 
+// digestLen is the length of a digest.
+const digestLen = 32
+
 // Digest names a spec by its content.
 func Digest(specJSON []byte) string {
 	sum := sha256.Sum256(specJSON)
-	return hex.EncodeToString(sum[:16])
+	return hex.EncodeToString(sum[:digestLen/2])
 }
 
 // Spec returns the JSON of a spec. The caller must not change it.

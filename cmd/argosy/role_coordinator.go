@@ -63,5 +63,8 @@ func (f *coordinatorFlags) parts(r *role) []part {
 			Parallel: f.parallel, Pool: f.pool, Limits: workflow.Limits{InFlight: f.inFlight},
 		}, coordinator.NewMetrics(r.registry), r.log)
 		return c.Run(take, work)
+	}}, {"sweeper of specs", func(take, _ context.Context) error {
+		queue.NewRuns(r.conn).KeepSwept(take)
+		return nil
 	}}}
 }
