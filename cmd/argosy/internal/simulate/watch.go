@@ -1,0 +1,374 @@
+package simulate
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"strings"
+	"time"
+
+	"argosy/queue"
+	"argosy/queue/queuesim"
+	"argosy/workflow"
+	"argosy/workflow/spec"
+)
+
+// watch sees every command that Redis applied, and holds it against the rules. It goes by
+// what was asked and answered, and keeps books of its own.
+type watch struct {
+	w    *world
+	runs map[string]*runWatch
+}
+
+// runWatch is what is known of a run.
+type runWatch struct {
+	id       string
+	phase    spec.WorkflowPhase
+	finished bool
+	deleted  bool
+	nodes    map[workflow.Key]nodeWatch
+	accepted map[workflow.Key]spec.NodePhase // results that Redis took
+	holder   map[workflow.Key]holder         // who claimed a delivery of a node last
+	claims   map[workflow.Key]int
+	turn     turn      // the last that began
+	waits    time.Time // since when something is in its in-list; zero: nothing is
+	moved    time.Time // when anything happened to it
+}
+
+type nodeWatch struct {
+	leaf  bool
+	phase spec.NodePhase
+	class string
+}
+
+type holder struct {
+	number, worker string
+	until          time.Time // of the lease
+}
+
+// turn is a begun turn.
+type turn struct {
+	token     int64
+	by        *process
+	signalled bool // it was given a signal
+}
+
+func newWatch(w *world) *watch { return &watch{w: w, runs: map[string]*runWatch{}} }
+
+// clone is what is known, to come back to.
+func (v *watch) clone() *watch {
+	c := newWatch(v.w)
+	for id, r := range v.runs {
+		copied := *r
+		copied.nodes, copied.accepted = maps.Clone(r.nodes), maps.Clone(r.accepted)
+		copied.holder, copied.claims = maps.Clone(r.holder), maps.Clone(r.claims)
+		c.runs[id] = &copied
+	}
+	return c
+}
+
+// restore goes back to what was known of the runs in some slots.
+func (v *watch) restore(to *watch, which func(slot string) bool) {
+	for id := range v.runs {
+		if which("r:" + id) {
+			delete(v.runs, id)
+		}
+	}
+	for id, r := range to.runs {
+		if which("r:" + id) {
+			r.moved = v.w.now
+			v.runs[id] = r
+		}
+	}
+}
+
+func (v *watch) violated(rule, format string, args ...any) {
+	v.w.violated(rule, fmt.Sprintf(format, args...))
+}
+
+// applied looks at a command.
+func (v *watch) applied(p *process, c *queuesim.Command) {
+	if c.Err != nil {
+		if !strings.HasPrefix(c.Err.Error(), "NOSCRIPT") {
+			v.violated("commands do not fail", "%s: %v", describe(c), c.Err)
+		}
+		return
+	}
+	switch {
+	case c.Name == "del":
+		v.deletes(c.Args)
+		return
+	case c.Script == "create":
+		if id := runOf(c.Keys[0]); c.Answer == int64(1) {
+			v.runs[id] = &runWatch{
+				id: id, moved: v.w.now, nodes: map[workflow.Key]nodeWatch{}, accepted: map[workflow.Key]spec.NodePhase{},
+				holder: map[workflow.Key]holder{}, claims: map[workflow.Key]int{},
+			}
+		}
+		return
+	case c.Script == "" || len(c.Keys) == 0:
+		return
+	}
+	r := v.runs[runOf(c.Keys[0])]
+	if r == nil {
+		return
+	}
+	list, _ := c.Answer.([]any)
+	switch c.Script {
+	case "begin":
+		if len(list) > 7 {
+			events, _ := list[7].([]any)
+			token, _ := list[1].(int64)
+			r.turn = turn{token: token, by: p, signalled: signals(events)}
+		}
+	case "commit":
+		if len(list) == 3 {
+			v.commits(p, r, c)
+		}
+	case "hold":
+		if len(list) > 0 {
+			v.held(p, r, workflow.Key(c.Args[0]), c.Args[1])
+		}
+	case "renew":
+		for i, a := range list {
+			if k := workflow.Key(c.Args[2+2*i]); a != int64(0) {
+				h := r.holder[k]
+				h.until = v.w.now.Add(queue.DefaultTaskLease)
+				r.holder[k] = h
+			}
+		}
+	case "release":
+		if c.Answer == int64(1) {
+			delete(r.holder, workflow.Key(c.Args[0]))
+		}
+	case "report":
+		if c.Answer == int64(1) {
+			v.reports(p, r, c)
+		}
+	case "signal":
+		if c.Answer == int64(1) {
+			r.gets(v.w.now)
+		}
+	}
+}
+
+// gets notes that something came in.
+func (r *runWatch) gets(now time.Time) {
+	if r.waits.IsZero() {
+		r.waits = now
+	}
+}
+
+func signals(events []any) bool {
+	for _, e := range events {
+		if text, _ := e.(string); strings.Contains(text, `"k":"signal"`) {
+			return true
+		}
+	}
+	return false
+}
+
+func (v *watch) deletes(keys []string) {
+	for _, k := range keys {
+		if r := v.runs[runOf(k)]; r != nil && strings.HasSuffix(k, ":meta") {
+			r.deleted, r.waits = true, time.Time{}
+		}
+	}
+}
+
+// held looks at a claim that was granted.
+func (v *watch) held(p *process, r *runWatch, k workflow.Key, number string) {
+	r.moved = v.w.now
+	if h := r.holder[k]; h.number == number && h.until.After(v.w.now) {
+		v.violated("one worker at a time", "delivery %s of %s went to %s while %s held it", number, nodeName(r.id, k), p.id(), h.worker)
+	}
+	r.holder[k] = holder{number: number, worker: p.id(), until: v.w.now.Add(queue.DefaultTaskLease)}
+	r.claims[k]++
+	switch n := r.nodes[k]; {
+	case r.finished:
+		v.violated("nothing runs after its run's end", "%s was claimed", nodeName(r.id, k))
+	case !n.leaf || workflow.Fulfilled(n.phase):
+		v.violated("only what waits is run", "%s was claimed, which is %q", nodeName(r.id, k), n.phase)
+	}
+}
+
+// reports looks at a result that was accepted.
+func (v *watch) reports(p *process, r *runWatch, c *queuesim.Command) {
+	r.moved = v.w.now
+	r.gets(v.w.now)
+	k := workflow.Key(c.Args[0])
+	if h := r.holder[k]; h.number != c.Args[1] || h.worker != c.Args[2] {
+		v.violated("stale deliveries are fenced", "%s of %s was accepted for %s, which %s holds as delivery %s",
+			"delivery "+c.Args[1], c.Args[2], nodeName(r.id, k), h.worker, h.number)
+	}
+	if phase, twice := r.accepted[k]; twice {
+		v.violated("one result for each node", "%s was reported again, after %s", nodeName(r.id, k), phase)
+	}
+	var e workflow.Event
+	if err := json.Unmarshal([]byte(c.Args[3]), &e); err != nil || e.Result == nil {
+		v.violated("events can be read", "%s: %v", c.Args[3], err)
+		return
+	}
+	r.accepted[k] = e.Result.Phase
+}
+
+// commits looks at a turn that was committed.
+func (v *watch) commits(p *process, r *runWatch, c *queuesim.Command) {
+	r.moved = v.w.now
+	var orders struct {
+		Token int64 `json:"tok"`
+	}
+	var state workflow.State
+	if err := json.Unmarshal([]byte(c.Args[0]), &orders); err != nil {
+		v.violated("commits can be read", "%v", err)
+	}
+	if err := json.Unmarshal([]byte(c.Args[1]), &state); err != nil {
+		v.violated("commits can be read", "%v", err)
+	}
+	if r.turn.by != p || r.turn.token != orders.Token {
+		v.violated("only the last turn begun commits", "%s committed with token %d after %s began with %d",
+			p.id(), orders.Token, r.turn.by.id(), r.turn.token)
+	}
+	if r.turn.signalled && state.Shutdown == "" && state.Finished == 0 {
+		v.violated("signals are obeyed", "run %s was signalled and is not shutting down", r.id)
+	}
+	for i := 2; i+1 < len(c.Args); i += 2 {
+		v.node(r, &state, workflow.Key(c.Args[i]), c.Args[i+1])
+	}
+	r.phase = state.Phase
+	if v.counts(r, &state); state.Finished != 0 {
+		v.finishes(r)
+		return
+	}
+	v.flights(r)
+}
+
+// node looks at a node's record.
+func (v *watch) node(r *runWatch, state *workflow.State, k workflow.Key, data string) {
+	n, err := workflow.DecodeNode(k, []byte(data))
+	if err != nil {
+		v.violated("commits can be read", "%v", err)
+		return
+	}
+	old, existed := r.nodes[k]
+	r.nodes[k] = nodeWatch{leaf: n.Type == spec.NodeTypePod, phase: n.Phase, class: n.Class}
+	switch {
+	case workflow.Fulfilled(old.phase) && n.Phase != old.phase:
+		v.violated("what ended stays so", "%s was %s and is %s", nodeName(r.id, k), old.phase, n.Phase)
+	case !existed || n.Type != spec.NodeTypePod || !n.Fulfilled() || workflow.Fulfilled(old.phase):
+		return
+	}
+	closing := state.Shutdown != "" || state.Expired
+	accepted, reported := r.accepted[k]
+	switch {
+	case reported && (accepted == n.Phase || closing && accepted != spec.NodeSucceeded && n.Phase == spec.NodeFailed):
+	case !reported && n.Class == "poison" && r.claims[k] >= 5:
+	case !reported && closing && n.Phase != spec.NodeSucceeded:
+	default:
+		v.violated("ends are what was reported", "%s ended as %s (class %q), and what was accepted is %q",
+			nodeName(r.id, k), n.Phase, n.Class, accepted)
+	}
+}
+
+// counts holds the counters against the nodes.
+func (v *watch) counts(r *runWatch, s *workflow.State) {
+	open := 0
+	for _, n := range r.nodes {
+		if n.leaf && !workflow.Fulfilled(n.phase) {
+			open++
+		}
+	}
+	if s.InFlight != open || s.Total-s.Done != open {
+		v.violated("counters equal states", "run %s has %d open leaves, InFlight %d, Total %d, Done %d", r.id, open, s.InFlight, s.Total, s.Done)
+	}
+}
+
+// flights holds the deliveries in flight against the nodes.
+func (v *watch) flights(r *runWatch) {
+	prefix := "{r:" + r.id + "}:"
+	flying := map[workflow.Key]bool{}
+	for _, k := range v.w.server.Fields(prefix + "fly") {
+		flying[workflow.Key(k)] = true
+		if n := r.nodes[workflow.Key(k)]; !n.leaf || workflow.Fulfilled(n.phase) {
+			v.violated("what is in flight is open", "%s is in flight and %q", nodeName(r.id, workflow.Key(k)), n.phase)
+		}
+	}
+	in := v.w.server.List(prefix + "in")
+	for _, text := range in {
+		var e workflow.Event
+		if err := json.Unmarshal([]byte(text), &e); err == nil && e.Kind == workflow.EventResult {
+			flying[e.Key] = true
+		}
+	}
+	if r.waits = (time.Time{}); len(in) > 0 {
+		r.waits = v.w.now
+	}
+	for k, n := range r.nodes {
+		if n.leaf && !workflow.Fulfilled(n.phase) && !flying[k] {
+			v.violated("what is open is in flight", "%s is %s, and neither in flight nor reported", nodeName(r.id, k), n.phase)
+		}
+	}
+}
+
+// finishes looks at a run that ended.
+func (v *watch) finishes(r *runWatch) {
+	r.finished, r.waits = true, time.Time{}
+	for k := range r.accepted {
+		if n := r.nodes[k]; !workflow.Fulfilled(n.phase) {
+			v.violated("no accepted result is lost", "%s was reported as %s and is %s at its run's end", nodeName(r.id, k), r.accepted[k], n.phase)
+		}
+	}
+	for _, list := range []string{"in", "out", "fly", "timers"} {
+		if key := "{r:" + r.id + "}:" + list; v.w.server.Has(key) {
+			v.violated("an ended run has nothing left", "%s is not empty", key)
+		}
+	}
+}
+
+// starts looks at an execution.
+func (v *watch) starts(d queue.Delivery) {
+	if r := v.runs[d.Run]; r != nil {
+		r.moved = v.w.now
+	}
+}
+
+// How long things may take once nothing fails any more.
+const (
+	// stuck: a queue that was long is looked at after 30 s, a lease or a step takes its time.
+	stuck = 45 * time.Second
+	// prompt: whoever listens hears of an event at once, or looks for itself.
+	prompt = time.Second
+	// recovered: the lease of a coordinator that died passes, and somebody looks.
+	recovered = 8 * time.Second
+)
+
+// patience looks for runs that do not go on.
+func (v *watch) patience() {
+	w := v.w
+	well := w.calmAt
+	if w.faults > 0 {
+		well = well.Add(recovered)
+	}
+	for _, j := range w.jobs {
+		r := v.runs[j.id]
+		if r == nil || r.finished || r.deleted {
+			continue
+		}
+		if quiet := w.now.Sub(later(r.moved, w.calmAt)); quiet > stuck {
+			v.violated("no run is wedged", "nothing happened to run %s for %.1fs", r.id, quiet.Seconds())
+		}
+		if r.waits.IsZero() {
+			continue
+		}
+		if waited := w.now.Sub(later(r.waits, well)); waited > prompt {
+			v.violated("events are taken up promptly", "run %s has had an event for %.1fs", r.id, waited.Seconds())
+		}
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
