@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -175,7 +174,7 @@ func newBench(t *testing.T, tokens ...string) *bench {
 func newQuietBench(tokens ...string) *bench {
 	registry := prometheus.NewRegistry()
 	metrics := NewMetrics(registry)
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	log := slog.New(slog.DiscardHandler)
 	b := &bench{store: newFakeStore(), logs: fakeLogs{}}
 	clock := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
 	b.service = NewService(Config{Store: b.store, Logs: b.logs, Log: log, Metrics: metrics, Now: func() time.Time {

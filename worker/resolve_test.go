@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -44,6 +43,6 @@ func TestResolverFindsStepsThatStillCount(t *testing.T) {
 		{Run: "run-1", Key: workflow.Root, Delivery: 2},
 	} {
 		_, err := resolve(t.Context(), g)
-		require.True(t, errors.Is(err, ErrSuperseded), "%+v: %v", g, err)
+		require.ErrorIs(t, err, ErrSuperseded, "%+v", g)
 	}
 }

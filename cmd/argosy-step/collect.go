@@ -94,7 +94,7 @@ func keep(ctx context.Context, g *gateway, out *handover.Output) error {
 
 // keepTree sends the files of a directory one by one.
 func keepTree(ctx context.Context, g *gateway, out *handover.Output) error {
-	return filepath.WalkDir(out.Path, func(path string, e fs.DirEntry, err error) error {
+	return filepath.WalkDir(out.Path, func(path string, _ fs.DirEntry, err error) error {
 		if err != nil {
 			return hideAbsence(err)
 		}

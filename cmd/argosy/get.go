@@ -46,7 +46,7 @@ func (a *app) get() *cobra.Command {
 					_, err = fmt.Fprintln(a.out, wf.Name)
 				default:
 					o := tree.Options{Now: a.now(), Columns: true, Hosts: output == "wide", Wide: wide, ASCII: a.ascii(), Colour: a.colour(a.out) && !noColor}
-					err = printRun(a.out, wf, o)
+					printRun(a.out, wf, o)
 				}
 				if err != nil {
 					return err
@@ -62,7 +62,7 @@ func (a *app) get() *cobra.Command {
 }
 
 // printRun shows a run as `argo get` does.
-func printRun(w io.Writer, wf *spec.Workflow, o tree.Options) error {
+func printRun(w io.Writer, wf *spec.Workflow, o tree.Options) {
 	s := &wf.Status
 	phase := s.Phase
 	if phase == "" {

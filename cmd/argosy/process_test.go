@@ -48,7 +48,8 @@ func argosy(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	err := cmd.Run()
 	require.NoError(t, ctx.Err(), "argosy %s does not end\n%s%s", strings.Join(args, " "), &out, &errs)
 	if err != nil {
-		require.IsType(t, &exec.ExitError{}, err)
+		var exit *exec.ExitError
+		require.ErrorAs(t, err, &exit)
 	}
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
 }

@@ -1,7 +1,6 @@
 package process
 
 import (
-	"fmt"
 	"io"
 	"os/exec"
 	"strings"
@@ -65,6 +64,6 @@ func BenchmarkXargs(b *testing.B) {
 	cmd := exec.Command("xargs", "-P2", "-n1", "true")
 	cmd.Stdin = strings.NewReader(strings.Repeat("x\n", b.N))
 	out, err := cmd.CombinedOutput()
-	require.NoError(b, err, fmt.Sprintf("%s", out))
+	require.NoError(b, err, string(out))
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "steps/s")
 }

@@ -11,15 +11,16 @@ import (
 )
 
 func (d *decoder) scalar(n *yaml.Node, t reflect.Type) {
-	kind, text, err := scalarKind(-1), "", error(nil)
+	kind, text := scalarKind(-1), ""
 	if n.Kind == yaml.ScalarNode {
+		var err error
 		if kind, text, err = resolveScalar(n); err != nil {
 			d.fail(n, err.Error(), "")
 			d.null()
 			return
 		}
 	}
-	expected := ""
+	var expected string
 	switch t.Kind() {
 	case reflect.String:
 		// Numbers and booleans are taken as strings, as Argo's command line takes them.

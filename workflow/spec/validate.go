@@ -260,12 +260,12 @@ func (v *validator) collectGlobals() {
 }
 
 // expression checks a field that is an expression as a whole, without braces.
-func (v *validator) expression(path, where, text string) {
+func (v *validator) expression(path, text string) {
 	if text == "" || strings.Contains(text, "{{") {
 		return
 	}
 	if err := expr.CheckExpression(text); err != nil {
-		v.fail(path, "%s%s", where, cause(err))
+		v.fail(path, "%s", cause(err))
 	}
 }
 

@@ -149,7 +149,7 @@ func (v *validator) hooks(hooks LifecycleHooks, path, where string, s *scope) {
 		if name != ExitLifecycleEvent && h.Expression == "" {
 			v.fail(at, "%s expression is required for hooks other than '%s'", label, ExitLifecycleEvent)
 		}
-		v.expression(at+".expression", "", h.Expression)
+		v.expression(at+".expression", h.Expression)
 		t := v.resolve(at, label, h.Template, nil, h.TemplateRef)
 		v.callArguments(&h.Arguments, at+".arguments", label)
 		if t != nil {
@@ -171,7 +171,7 @@ func (v *validator) callArguments(a *Arguments, path, where string) {
 	for i := range a.Artifacts {
 		art := &a.Artifacts[i]
 		at := fmt.Sprintf("%s.artifacts[%d]", path, i)
-		v.expression(at+".fromExpression", "", art.FromExpression)
+		v.expression(at+".fromExpression", art.FromExpression)
 		v.location(art, at, where+".arguments.artifacts."+art.Name)
 		if art.From == "" && art.FromExpression == "" && !art.HasLocation() {
 			v.fail(at, "%s.arguments.artifacts.%s: from, artifact location, or key is required", where, art.Name)

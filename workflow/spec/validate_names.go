@@ -94,9 +94,9 @@ func (v *validator) cron(c *CronWorkflowSpec) {
 	if s := c.StartingDeadlineSeconds; s != nil && *s < 0 {
 		v.fail("spec.startingDeadlineSeconds", "startingDeadlineSeconds must be positive")
 	}
-	v.expression("spec.when", "", c.When)
+	v.expression("spec.when", c.When)
 	if c.StopStrategy != nil {
-		v.expression("spec.stopStrategy.expression", "", c.StopStrategy.Expression)
+		v.expression("spec.stopStrategy.expression", c.StopStrategy.Expression)
 	}
 }
 

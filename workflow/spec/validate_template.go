@@ -116,7 +116,7 @@ func (v *validator) outputs(t *Template, path, where string) {
 		case a.From != "" && a.FromExpression != "":
 			v.fail(at, "%s has both from and fromExpression", name)
 		}
-		v.expression(at+".fromExpression", "", a.FromExpression)
+		v.expression(at+".fromExpression", a.FromExpression)
 		v.location(a, at, name)
 	}
 }
@@ -135,7 +135,7 @@ func (v *validator) valueFrom(f *ValueFrom, path, name string) {
 	case n > 1:
 		v.fail(path, "%s.valueFrom names more than one source", name)
 	}
-	v.expression(path+".expression", "", f.Expression)
+	v.expression(path+".expression", f.Expression)
 }
 
 func (v *validator) location(a *Artifact, path, name string) {
@@ -185,10 +185,10 @@ func (v *validator) leaf(t *Template, path, where string) {
 		if t.HTTP.URL == "" {
 			v.fail(path+".http", "%s.http.url is required", where)
 		}
-		v.expression(path+".http.successCondition", "", t.HTTP.SuccessCondition)
+		v.expression(path+".http.successCondition", t.HTTP.SuccessCondition)
 	case t.Data != nil:
 		for i, step := range t.Data.Transformation {
-			v.expression(fmt.Sprintf("%s.data.transformation[%d].expression", path, i), "", step.Expression)
+			v.expression(fmt.Sprintf("%s.data.transformation[%d].expression", path, i), step.Expression)
 		}
 	}
 }
@@ -270,7 +270,7 @@ func (v *validator) retry(r *RetryStrategy, path string) {
 			}
 		}
 	}
-	v.expression(path+".expression", "", r.Expression)
+	v.expression(path+".expression", r.Expression)
 }
 
 func (v *validator) deadlines(t *Template, path, where string) {

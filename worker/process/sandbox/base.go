@@ -210,7 +210,7 @@ func (b *base) adopt() error {
 	if err := b.openScratch(0); err != nil {
 		return err
 	}
-	defer b.closeScratch(0)
+	defer func() { _ = b.closeScratch(0) }() // trying out leaves nothing that matters
 	var usable []layer
 	var refused []error
 	overlays := 0

@@ -67,5 +67,5 @@ func quarterOfMemory() int64 {
 	if err := unix.Sysinfo(&info); err != nil {
 		return 1 << 30
 	}
-	return int64(uint64(info.Totalram) * uint64(info.Unit) / 4)
+	return int64(info.Totalram * uint64(info.Unit) / 4)
 }

@@ -34,8 +34,8 @@ func (s *Screen) Live(ctx context.Context, states <-chan *spec.Workflow) {
 			last = s.Now()
 		}
 	}
-	io.WriteString(s.W, "\x1b[?25l")       // no cursor while lines move
-	defer io.WriteString(s.W, "\x1b[?25h") //nolint:errcheck // the terminal is gone, then
+	_, _ = io.WriteString(s.W, "\x1b[?25l")                    // no cursor while lines move
+	defer func() { _, _ = io.WriteString(s.W, "\x1b[?25h") }() // when it fails the terminal is gone
 	tick := time.NewTimer(frame)
 	defer tick.Stop()
 	for {

@@ -117,7 +117,7 @@ func startNode(ctx context.Context, opts Options) error {
 		return err
 	}
 	go func() {
-		node.Wait()
+		_ = node.Wait() // its log says how it ended
 		cancel(fmt.Errorf("the node ended: %s", tail(logOf("node"))))
 	}()
 	err = ip(ctx,

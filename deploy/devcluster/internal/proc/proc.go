@@ -58,7 +58,7 @@ func (id Identity) Kill(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("finding process %d: %w", id.PID, err)
 	}
-	defer handle.Release()
+	defer func() { _ = handle.Release() }()
 	if !id.Alive() {
 		return nil
 	}
