@@ -105,7 +105,6 @@ func printRun(w io.Writer, wf *spec.Workflow, o tree.Options) {
 			fmt.Fprintln(w, l)
 		}
 	}
-	return nil
 }
 
 func stamp(t, now time.Time) string {
