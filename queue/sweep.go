@@ -38,14 +38,7 @@ func (r *Runs) KeepSwept(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		err := r.conn.client.Do(ctx, "set", sweepingKey, 1, "nx", "ex", int(sweepSpecsEvery.Seconds())).Err()
-		if errors.Is(err, redis.Nil) {
-			continue // somebody else did
-		}
-		removed := 0
-		if err == nil {
-			removed, err = r.SweepSpecs(ctx, keepUnused)
-		}
+		removed, err := r.sweepInTurn(ctx, keepUnused)
 		switch {
 		case err != nil && ctx.Err() == nil:
 			r.conn.log.Warn("the specs are not swept", "error", err)
@@ -53,6 +46,17 @@ func (r *Runs) KeepSwept(ctx context.Context) {
 			r.conn.log.Info("specs that no run has are gone", "specs", removed)
 		}
 	}
+}
+
+// sweepInTurn sweeps unless somebody did within the hour.
+func (r *Runs) sweepInTurn(ctx context.Context, keep time.Duration) (int, error) {
+	err := r.conn.client.Do(ctx, "set", sweepingKey, 1, "nx", "ex", int(sweepSpecsEvery.Seconds())).Err()
+	if errors.Is(err, redis.Nil) {
+		return 0, nil
+	} else if err != nil {
+		return 0, fmt.Errorf("taking one's turn to sweep: %w", err)
+	}
+	return r.SweepSpecs(ctx, keep)
 }
 
 // SweepSpecs removes the specs that no run had at an earlier sweep, at least keep ago, and
