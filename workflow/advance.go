@@ -276,8 +276,8 @@ func (t *turn) finish(n *Node, phase spec.NodePhase, message string) {
 }
 
 // fail ends a node that never got to run: its place in the spec could not be resolved.
-func (t *turn) fail(k Key, typ spec.NodeType, template string, item []byte, err error) {
-	t.finish(&Node{Key: k, Type: typ, Template: template, Item: item}, spec.NodeError, err.Error())
+func (t *turn) fail(k Key, template string, item []byte, err error) {
+	t.finish(&Node{Key: k, Type: spec.NodeTypeSkipped, Template: template, Item: item}, spec.NodeError, err.Error())
 }
 
 // ended tells the scope above a node that the node has ended.

@@ -22,7 +22,7 @@ type chaos struct {
 	n        *nested
 	answered []workflow.Event // that may come again
 	sent     map[workflow.Key]bool
-	flying   int // sent and not answered
+	flying   int              // sent and not answered
 	closings []workflow.Event // that may still come
 	last     *workflow.Delta
 }

@@ -1,23 +1,38 @@
 package workflow
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 
 	"argosy/workflow/expr"
 	"argosy/workflow/spec"
 )
 
+// arguments are what a call hands over.
+type arguments struct {
+	Values
+	// absent has, by parameter, why it has no value: it is an output that will never be.
+	absent map[string]error
+}
+
 // resolveArguments gives a call's arguments their values, in the scope of the caller.
-func (t *turn) resolveArguments(args *spec.Arguments, scope expr.Scope, c *call) (*Values, error) {
-	out := &Values{}
+func (t *turn) resolveArguments(args *spec.Arguments, scope expr.Scope, c *call) (*arguments, error) {
+	out := &arguments{}
 	for i := range args.Parameters {
 		p := &args.Parameters[i]
-		value, ok, err := t.argument(p, scope)
-		if err != nil {
+		value, err := argument(p, scope)
+		switch {
+		case err != nil && pureTag(p) && errors.Is(err, expr.ErrAbsent):
+			// The input's default applies, if it has one.
+			if out.absent == nil {
+				out.absent = map[string]error{}
+			}
+			out.absent[p.Name] = err
+		case err != nil:
 			return nil, fmt.Errorf("resolving argument %q: %w", p.Name, err)
-		}
-		if ok {
-			out.Parameters = append(out.Parameters, Param{Name: p.Name, Value: value})
+		case value != nil:
+			out.Parameters = append(out.Parameters, Param{Name: p.Name, Value: *value})
 		}
 	}
 	for i := range args.Artifacts {
@@ -32,50 +47,53 @@ func (t *turn) resolveArguments(args *spec.Arguments, scope expr.Scope, c *call)
 	return out, nil
 }
 
-// argument resolves one parameter. It is not ok when its value is an output that is absent
-// for good: the input's default applies then.
-func (t *turn) argument(p *spec.Parameter, scope expr.Scope) (string, bool, error) {
+// argument resolves one parameter; nil: it has no value, and the input's default applies.
+func argument(p *spec.Parameter, scope expr.Scope) (*string, error) {
 	switch {
 	case p.Value != nil:
-		text := p.Value.String()
-		if name, ok := pureTag(text); ok {
-			if _, state := scope.Lookup(name); state == expr.Absent {
-				return "", false, nil
-			}
-		}
-		value, err := expr.Substitute(text, scope, expr.Strict)
-		return value, err == nil, err
+		value, err := substitute(p.Value.String(), scope)
+		return &value, err
 	case p.ValueFrom != nil && p.ValueFrom.Expression != "":
 		value, err := evalText(p.ValueFrom.Expression, scope)
-		if (err != nil || value == nil) && p.ValueFrom.Default != nil {
-			return p.ValueFrom.Default.String(), true, nil
+		if err != nil && p.ValueFrom.Default != nil {
+			return new(p.ValueFrom.Default.String()), nil
 		}
-		if err != nil || value == nil {
-			return "", false, err
-		}
-		return *value, true, nil
+		return value, err
 	case p.Default != nil:
-		return p.Default.String(), true, nil
+		return new(p.Default.String()), nil
 	}
-	return "", false, nil
+	return nil, nil
 }
 
-// pureTag returns the name when the text is one simple tag and nothing else.
-func pureTag(text string) (string, bool) {
-	if len(text) < 5 || text[:2] != "{{" || text[2] == '=' || text[len(text)-2:] != "}}" {
-		return "", false
+// substitute fills the tags of a text. Tags whose names have a root that is none of ours stay
+// as they are.
+func substitute(text string, scope expr.Scope) (string, error) {
+	filled, err := expr.Substitute(text, scope, expr.Strict)
+	if !errors.Is(err, expr.ErrUnresolved) {
+		return filled, err
 	}
-	names := expr.References(text)
-	if len(names) != 1 {
-		return "", false
+	strict := &strictRoots{Scope: scope, unresolved: map[string]bool{}}
+	if filled, lenientErr := expr.Substitute(text, strict, expr.Lenient); lenientErr == nil && len(strict.unresolved) == 0 {
+		return filled, nil
 	}
-	plain, err := expr.Substitute(text, expr.Map{names[0]: ""}, expr.Lenient)
-	return names[0], err == nil && plain == ""
+	return "", err
+}
+
+// pureTag says that a parameter's value is one simple tag and nothing else.
+func pureTag(p *spec.Parameter) bool {
+	if p.Value == nil {
+		return false
+	}
+	text := strings.TrimSpace(p.Value.String())
+	if !strings.HasPrefix(text, "{{") || strings.HasPrefix(text, "{{=") || !strings.HasSuffix(text, "}}") {
+		return false
+	}
+	return strings.Count(text, "{{") == 1
 }
 
 // bindInputs matches arguments with what the template declares, by name. Values already in
 // the template apply where the caller gives none.
-func bindInputs(tmpl *template, args *Values, scope expr.Scope) (*Values, error) {
+func bindInputs(tmpl *template, args *arguments, scope expr.Scope) (*Values, error) {
 	in := &Values{}
 	for i := range tmpl.Inputs.Parameters {
 		p := &tmpl.Inputs.Parameters[i]
@@ -83,17 +101,19 @@ func bindInputs(tmpl *template, args *Values, scope expr.Scope) (*Values, error)
 		switch {
 		case ok:
 		case p.Value != nil:
-			v, err := expr.Substitute(p.Value.String(), scope, expr.Strict)
+			v, err := substitute(p.Value.String(), scope)
 			if err != nil {
 				return nil, fmt.Errorf("resolving inputs.parameters.%s: %w", p.Name, err)
 			}
 			value = v
 		case p.Default != nil:
-			v, err := expr.Substitute(p.Default.String(), scope, expr.Strict)
+			v, err := substitute(p.Default.String(), scope)
 			if err != nil {
 				return nil, fmt.Errorf("resolving the default of inputs.parameters.%s: %w", p.Name, err)
 			}
 			value = v
+		case args.absent[p.Name] != nil:
+			return nil, fmt.Errorf("inputs.parameters.%s was not supplied: %w", p.Name, args.absent[p.Name])
 		default:
 			return nil, fmt.Errorf("inputs.parameters.%s was not supplied", p.Name)
 		}

@@ -134,17 +134,15 @@ func (t *turn) abandon(k Key) {
 func (t *turn) start(k Key, c *call, item []byte) {
 	t.room-- // also what is skipped or fails at once is work of this turn
 	scope := t.callScope(c, item)
-	typ := spec.NodeTypePod
 	tmpl, err := t.v.Plan.template(c.template)
 	if err != nil {
-		t.fail(k, typ, c.template, item, err)
+		t.fail(k, c.template, item, err)
 		return
 	}
-	typ = tmpl.nodeType()
 	if c.when != "" {
 		proceed, text, err := evalWhen(c.when, scope)
 		if err != nil {
-			t.fail(k, typ, c.template, item, err)
+			t.fail(k, c.template, item, err)
 			return
 		}
 		if !proceed {
@@ -155,20 +153,20 @@ func (t *turn) start(k Key, c *call, item []byte) {
 	}
 	args, err := t.resolveArguments(&c.arguments, scope, c)
 	if err != nil {
-		t.fail(k, typ, c.template, item, err)
+		t.fail(k, c.template, item, err)
 		return
 	}
-	n := &Node{Key: k, Type: typ, Template: c.template, Item: item, Started: t.now}
+	n := &Node{Key: k, Type: tmpl.nodeType(), Template: c.template, Item: item, Started: t.now}
 	if n.Inputs, err = bindInputs(tmpl, args, t.inputScope(n)); err == nil && k.Depth() >= maxDepth {
 		err = fmt.Errorf("max recursion depth of %d exceeded: %s", maxDepth, k.Name(t.v.Run.Name))
 	}
 	if err != nil {
-		t.fail(k, typ, c.template, item, err)
+		t.fail(k, c.template, item, err)
 		return
 	}
 	n.WantResult = c.caller != nil && t.v.Plan.templates[c.caller.Template].wantsResult(c.kind, c.name)
 	if err := t.captureVars(n, tmpl); err != nil {
-		t.fail(k, typ, c.template, item, err)
+		t.fail(k, c.template, item, err)
 		return
 	}
 	if tmpl.RetryStrategy != nil {

@@ -25,7 +25,7 @@ type LoopState struct {
 func (t *turn) startLoop(k Key, c *call) {
 	list, err := t.resolveItems(c)
 	if err != nil && !t.neverRuns(c) {
-		t.fail(k, spec.NodeTypeTaskGroup, c.template, nil, err)
+		t.fail(k, c.template, nil, err)
 		return
 	}
 	n := &Node{Key: k, Type: spec.NodeTypeTaskGroup, Template: c.template, Phase: spec.NodeRunning, Started: t.now}

@@ -35,7 +35,9 @@ func (t *turn) scopeOutputs(n *Node, tmpl *template) (*Values, error) {
 			return nil, fmt.Errorf("resolving outputs.artifacts.%s: %w", tmpl.Outputs.Artifacts[i].Name, err)
 		}
 		if ok {
-			a.GlobalName = tmpl.Outputs.Artifacts[i].GlobalName
+			if a.GlobalName, err = expr.Substitute(tmpl.Outputs.Artifacts[i].GlobalName, scope, expr.Strict); err != nil {
+				return nil, fmt.Errorf("resolving the globalName of outputs.artifacts.%s: %w", a.Name, err)
+			}
 			out.Artifacts = append(out.Artifacts, a)
 		}
 	}
@@ -47,7 +49,7 @@ func outputParameter(p *spec.Parameter, scope expr.Scope) (string, error) {
 		if p.Value == nil {
 			return "", fmt.Errorf("it has neither value nor valueFrom")
 		}
-		return expr.Substitute(p.Value.String(), scope, expr.Strict)
+		return substitute(p.Value.String(), scope)
 	}
 	var value *string
 	var err error

@@ -61,7 +61,7 @@ type strictRoots struct {
 
 func (s *strictRoots) Lookup(name string) (any, expr.State) {
 	v, state := s.Scope.Lookup(name)
-	if state != expr.Unknown {
+	if state == expr.Known || state == expr.Absent {
 		// An expression asks for the longest chain first: what reached too far is answered now.
 		for longer := range s.unresolved {
 			if strings.HasPrefix(longer, name+".") {

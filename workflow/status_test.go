@@ -128,6 +128,27 @@ func TestAnEmptyGroupPassesThrough(t *testing.T) {
 	require.Equal(t, empty.StartedAt, empty.FinishedAt)
 }
 
+func TestANodeThatCouldNotBeLaunchedIsNoPod(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t, head+`
+  - name: main
+    dag:
+      tasks:
+      - {name: a, template: echo, when: "1 =="}
+      - {name: b, template: echo, withParam: nonsense}
+      - {name: c, template: echo}
+`)
+	e.run(inOrder)
+	status := requireWholeGraph(t, e.view)
+	require.EqualValues(t, "1/1", status.Progress)
+	require.Equal(t, status.Progress, status.Nodes["wf"].Progress)
+	for _, name := range []string{"wf.a", "wf.b"} {
+		n := status.Nodes[workflow.NodeID("wf", name)]
+		require.Equal(t, spec.NodeTypeSkipped, n.Type)
+		require.Equal(t, spec.NodeError, n.Phase)
+	}
+}
+
 func TestNothingRunsInARunThatWasGivenUp(t *testing.T) {
 	t.Parallel()
 	e := newEngine(t, head+`
