@@ -204,6 +204,15 @@ func (s *Server) Keys() []string { return s.mini.Keys() }
 // Has says that there is a key.
 func (s *Server) Has(key string) bool { return s.mini.Exists(key) }
 
+// Text returns a string, "" if there is none.
+func (s *Server) Text(key string) string {
+	text, err := s.mini.Get(key)
+	if err != nil {
+		return ""
+	}
+	return text
+}
+
 // Fields returns the fields of a hash, sorted; none if there is no such hash.
 func (s *Server) Fields(key string) []string {
 	fields, err := s.mini.HKeys(key)

@@ -83,24 +83,20 @@ func (g *generator) callee(depth int) string {
 	switch {
 	case depth < 2 && g.leaves > 3 && g.one(5):
 		return g.scope(depth + 1)
-	case g.one(3):
-		return leafFlaky
-	case g.one(3):
-		return leafList
 	}
-	return leafWork
+	return []string{leafWork, leafWork, leafFlaky, leafList}[g.rng.IntN(4)]
 }
 
 // loop makes a call loop, by what the earlier calls before it wrote or by a list of its own.
 // It says whether it does.
 func (g *generator) loop(items *[]spec.Item, param *string, sequence **spec.Sequence, lists []string) bool {
-	if g.leaves < 2 || !g.one(4) {
+	if g.leaves < 2 || !g.one(4) && (len(lists) == 0 || !g.one(3)) {
 		return false
 	}
 	n := 1 + g.rng.IntN(min(5, g.leaves))
 	g.leaves -= n
 	switch {
-	case len(lists) > 0 && g.one(2):
+	case len(lists) > 0 && !g.one(4):
 		*param = lists[g.rng.IntN(len(lists))]
 	case g.one(2):
 		count := intstr.FromInt32(int32(n))

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"argosy/workflow"
@@ -36,8 +37,8 @@ func (w *world) leftover(key string) bool {
 	tag := slot(key)
 	if id, ok := strings.CutPrefix(tag, "r:"); ok {
 		r := w.watch.runs[id]
-		kept := strings.HasSuffix(key, ":meta") || strings.HasSuffix(key, ":nodes")
-		return r == nil || r.deleted || !kept
+		kept := []string{"run", "state", "meta", "nodes"}
+		return r == nil || r.deleted || !slices.Contains(kept, strings.TrimPrefix(key, "{r:"+id+"}:"))
 	}
 	return strings.HasPrefix(key, "due:") || strings.HasPrefix(key, "taken:")
 }
@@ -49,7 +50,8 @@ func (w *world) compare(j *job) error {
 	}
 	prefix := "{r:" + j.id + "}:"
 	var state workflow.State
-	if err := json.Unmarshal([]byte(w.server.Field(prefix+"meta", "state")), &state); err != nil {
+	_, data, _ := strings.Cut(w.server.Text(prefix+"state"), " ") // after its version
+	if err := json.Unmarshal([]byte(data), &state); err != nil {
 		return fmt.Errorf("reading its state: %w", err)
 	}
 	nodes := map[workflow.Key]*workflow.Node{}

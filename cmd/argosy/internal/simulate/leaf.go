@@ -30,6 +30,8 @@ func (l leaf) duration(k workflow.Key) time.Duration {
 		most = 12 * time.Second // a lease and more
 	case 1, 2, 3:
 		most = 3 * time.Second
+	case 4, 5, 6, 7, 8, 9:
+		most = 10 * time.Millisecond // those that start together end together
 	}
 	return time.Duration(d / 16 % uint64(most))
 }

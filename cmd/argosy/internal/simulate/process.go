@@ -146,7 +146,10 @@ func (p *process) mayStall() bool {
 	if !p.w.strikes(p.w.odds.stall) {
 		return false
 	}
-	d := time.Duration(p.w.rng.Int64N(int64(14 * time.Second)))
+	d := time.Duration(p.w.rng.Int64N(int64(3 * time.Second)))
+	if p.w.rng.IntN(2) == 0 {
+		d = 6*time.Second + 4*d // beyond its leases
+	}
 	p.stalled = p.w.now.Add(d)
 	p.w.trace(p, "stalls for %.1fs", d.Seconds())
 	return true

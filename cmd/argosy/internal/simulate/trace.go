@@ -37,7 +37,7 @@ func describe(c *queuesim.Command) string {
 	var b strings.Builder
 	b.WriteString(c.String())
 	switch c.Script {
-	case "begin", "commit", "hold", "report", "renew", "signal", "touch", "release", "clear", "create":
+	case "begin", "commit", "hold", "report", "renew", "signal", "touch", "release", "clear":
 		b.WriteString(" " + runOf(c.Keys[0]))
 	}
 	switch c.Script {
@@ -48,7 +48,6 @@ func describe(c *queuesim.Command) string {
 		for i := 2; i+1 < len(c.Args); i += 2 {
 			fmt.Fprintf(&b, " [%s %s]", c.Args[i], phaseOf(c.Args[i+1]))
 		}
-	case "create":
 	case "begin":
 		b.WriteString(" " + strings.Join(c.Args, " "))
 	default:
@@ -70,8 +69,8 @@ func answer(c *queuesim.Command) string {
 		return short(fmt.Sprint(c.Answer))
 	}
 	switch {
-	case c.Script == "begin" && len(list) > 10:
-		return fmt.Sprintf("token %v version %v next %v events %v timers %v out %v overdue %v", list[1], list[2], list[3], list[7], list[8], list[9], list[10])
+	case c.Script == "begin" && len(list) > 9:
+		return fmt.Sprintf("token %v version %v next %v events %v timers %v out %v overdue %v", list[1], list[2], list[3], list[6], list[7], list[8], list[9])
 	case c.Script == "hold":
 		return "held"
 	}

@@ -98,8 +98,8 @@ func (v *watch) applied(p *process, c *queuesim.Command) {
 	case c.Name == "del":
 		v.deletes(c.Args)
 		return
-	case c.Script == "create":
-		if id := runOf(c.Keys[0]); c.Answer == int64(1) {
+	case c.Name == "set" && strings.HasSuffix(c.Args[0], "}:run"):
+		if id := runOf(c.Args[0]); c.Answer != nil {
 			v.runs[id] = &runWatch{
 				id: id, moved: v.w.now, nodes: map[workflow.Key]nodeWatch{}, accepted: map[workflow.Key]spec.NodePhase{},
 				holder: map[workflow.Key]holder{}, claims: map[workflow.Key]int{},
@@ -116,8 +116,8 @@ func (v *watch) applied(p *process, c *queuesim.Command) {
 	list, _ := c.Answer.([]any)
 	switch c.Script {
 	case "begin":
-		if len(list) > 7 {
-			events, _ := list[7].([]any)
+		if len(list) > 6 {
+			events, _ := list[6].([]any)
 			token, _ := list[1].(int64)
 			r.turn = turn{token: token, by: p, signalled: signals(events)}
 		}
@@ -170,7 +170,7 @@ func signals(events []any) bool {
 
 func (v *watch) deletes(keys []string) {
 	for _, k := range keys {
-		if r := v.runs[runOf(k)]; r != nil && strings.HasSuffix(k, ":meta") {
+		if r := v.runs[runOf(k)]; r != nil && strings.HasSuffix(k, "}:run") {
 			r.deleted, r.waits = true, time.Time{}
 		}
 	}
@@ -337,7 +337,7 @@ const (
 	// stuck: a queue that was long is looked at after 30 s, a lease or a step takes its time.
 	stuck = 45 * time.Second
 	// prompt: whoever listens hears of an event at once, or looks for itself.
-	prompt = time.Second
+	prompt = 400 * time.Millisecond
 	// recovered: the lease of a coordinator that died passes, and somebody looks.
 	recovered = 8 * time.Second
 )

@@ -85,7 +85,7 @@ func newWorld(seed uint64, server *queuesim.Server, metrics *coordinator.Metrics
 		}
 		w.jobs = append(w.jobs, j)
 	}
-	if w.until = epoch; rng.IntN(8) > 0 {
+	if w.until = epoch; rng.IntN(5) > 0 {
 		w.until = w.soon(30 * time.Second)
 	}
 	for i := range 1 + rng.IntN(3) {
@@ -137,7 +137,7 @@ func (w *world) job(run string) *job {
 
 // Beyond these bounds a seed goes round in circles.
 const (
-	most    = 200_000          // steps
+	most    = 50_000           // steps
 	longest = 20 * time.Minute // after the last fault
 )
 
