@@ -17,6 +17,7 @@ LDFLAGS := -X main.version=$(VERSION)
 GOBUILD := CGO_ENABLED=0 go build -trimpath
 ROW ?=
 SEEDS ?= 1000
+FROM ?= 1
 ROUNDS ?= 3
 
 .PHONY: help
@@ -80,6 +81,10 @@ loadtest: $(BIN)/argosy ## run the load scenarios (ROW=hello for one) and write 
 chaos: $(BIN)/argosy $(DEVCLUSTER) ## ROUNDS=3 runs of 10,000 items while every process is killed at random, Redis and MinIO too
 	$(DEVCLUSTER) minio-binary >/dev/null
 	go run ./loadtest -row R2 -n $(ROUNDS)
+
+.PHONY: simulate
+simulate: ## execute SEEDS=1000 simulated fleets, the first of them FROM=1, and tell what broke
+	go run ./cmd/argosy/simulate -seeds $(SEEDS) -from $(FROM)
 
 .PHONY: fuzz
 fuzz: ## fuzz the parser and the expressions for a minute each
