@@ -1,6 +1,7 @@
 package workflow
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -68,15 +69,32 @@ func argument(p *spec.Parameter, scope expr.Scope) (*string, error) {
 // substitute fills the tags of a text. Tags whose names have a root that is none of ours stay
 // as they are.
 func substitute(text string, scope expr.Scope) (string, error) {
-	filled, err := expr.Substitute(text, scope, expr.Strict)
+	return foreignStay(scope, func(s expr.Scope, m expr.Mode) (string, error) { return expr.Substitute(text, s, m) })
+}
+
+// substituteArtifact fills the tags of an artifact in the same way.
+func substituteArtifact(a *spec.Artifact, scope expr.Scope) (out spec.Artifact, err error) {
+	data, err := json.Marshal(a)
+	if err == nil {
+		data, err = foreignStay(scope, func(s expr.Scope, m expr.Mode) ([]byte, error) { return expr.SubstituteJSON(data, s, m) })
+	}
+	if err == nil {
+		err = json.Unmarshal(data, &out)
+	}
+	return out, err
+}
+
+// foreignStay fills strictly, and if that fails, leniently towards names that are not ours.
+func foreignStay[T any](scope expr.Scope, fill func(expr.Scope, expr.Mode) (T, error)) (T, error) {
+	filled, err := fill(scope, expr.Strict)
 	if !errors.Is(err, expr.ErrUnresolved) {
 		return filled, err
 	}
 	strict := &strictRoots{Scope: scope, unresolved: map[string]bool{}}
-	if filled, lenientErr := expr.Substitute(text, strict, expr.Lenient); lenientErr == nil && len(strict.unresolved) == 0 {
-		return filled, nil
+	if lenient, lenientErr := fill(strict, expr.Lenient); lenientErr == nil && len(strict.unresolved) == 0 {
+		return lenient, nil
 	}
-	return "", err
+	return filled, err
 }
 
 // pureTag says that a parameter's value is one simple tag and nothing else.
@@ -91,36 +109,25 @@ func pureTag(p *spec.Parameter) bool {
 	return strings.Count(text, "{{") == 1
 }
 
-// bindInputs matches arguments with what the template declares, by name. Values already in
-// the template apply where the caller gives none.
-func bindInputs(tmpl *template, args *arguments, scope expr.Scope) (*Values, error) {
+// bindInputs gives a node its inputs: arguments are matched with what the template declares,
+// by name, and values already in the template apply where the caller gives none.
+func (t *turn) bindInputs(n *Node, tmpl *template, args *arguments) error {
+	if len(tmpl.Inputs.Parameters) == 0 && len(tmpl.Inputs.Artifacts) == 0 {
+		return nil
+	}
 	in := &Values{}
+	n.Inputs = in // what comes later may name what is bound
+	scope := t.inputScope(n)
 	for i := range tmpl.Inputs.Parameters {
 		p := &tmpl.Inputs.Parameters[i]
-		value, ok := args.Parameter(p.Name)
-		switch {
-		case ok:
-		case p.Value != nil:
-			v, err := substitute(p.Value.String(), scope)
-			if err != nil {
-				return nil, fmt.Errorf("resolving inputs.parameters.%s: %w", p.Name, err)
-			}
-			value = v
-		case p.Default != nil:
-			v, err := substitute(p.Default.String(), scope)
-			if err != nil {
-				return nil, fmt.Errorf("resolving the default of inputs.parameters.%s: %w", p.Name, err)
-			}
-			value = v
-		case args.absent[p.Name] != nil:
-			return nil, fmt.Errorf("inputs.parameters.%s was not supplied: %w", p.Name, args.absent[p.Name])
-		default:
-			return nil, fmt.Errorf("inputs.parameters.%s was not supplied", p.Name)
+		value, err := inputParameter(p, args, scope)
+		if err != nil {
+			return err
 		}
 		in.Parameters = append(in.Parameters, Param{Name: p.Name, Value: value})
 	}
 	for i := range tmpl.Inputs.Artifacts {
-		a := tmpl.Inputs.Artifacts[i]
+		a := &tmpl.Inputs.Artifacts[i]
 		given, ok := args.Artifact(a.Name)
 		switch {
 		case ok:
@@ -128,14 +135,39 @@ func bindInputs(tmpl *template, args *arguments, scope expr.Scope) (*Values, err
 			located.Name = a.Name
 			in.Artifacts = append(in.Artifacts, located)
 		case a.HasLocation():
-			in.Artifacts = append(in.Artifacts, spec.Artifact{Name: a.Name, ArtifactLocation: a.ArtifactLocation})
+			located, err := substituteArtifact(&spec.Artifact{Name: a.Name, ArtifactLocation: a.ArtifactLocation}, scope)
+			if err != nil {
+				return fmt.Errorf("resolving inputs.artifacts.%s: %w", a.Name, err)
+			}
+			in.Artifacts = append(in.Artifacts, located)
 		case a.Optional:
 		default:
-			return nil, fmt.Errorf("inputs.artifacts.%s was not supplied", a.Name)
+			return fmt.Errorf("inputs.artifacts.%s was not supplied", a.Name)
 		}
 	}
 	if len(in.Parameters) == 0 && len(in.Artifacts) == 0 {
-		return nil, nil
+		n.Inputs = nil
 	}
-	return in, nil
+	return nil
+}
+
+func inputParameter(p *spec.Parameter, args *arguments, scope expr.Scope) (string, error) {
+	if value, ok := args.Parameter(p.Name); ok {
+		return value, nil
+	}
+	own := p.Value
+	if own == nil {
+		own = p.Default
+	}
+	switch absent := args.absent[p.Name]; {
+	case own != nil:
+		value, err := substitute(own.String(), scope)
+		if err != nil {
+			return "", fmt.Errorf("resolving inputs.parameters.%s: %w", p.Name, err)
+		}
+		return value, nil
+	case absent != nil:
+		return "", fmt.Errorf("inputs.parameters.%s was not supplied: %w", p.Name, absent)
+	}
+	return "", fmt.Errorf("inputs.parameters.%s was not supplied", p.Name)
 }

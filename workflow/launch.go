@@ -77,6 +77,14 @@ func (t *turn) launch(k Key) {
 		return
 	}
 	c := t.site(k)
+	if strings.Contains(c.template, "{{") {
+		name, err := expr.Substitute(c.template, t.callScope(c, nil), expr.Strict)
+		if err != nil {
+			t.fail(k, c.template, nil, fmt.Errorf("resolving the template's name: %w", err))
+			return
+		}
+		c.template = name
+	}
 	if c.loops() {
 		t.startLoop(k, c)
 		return
@@ -90,7 +98,9 @@ func (t *turn) resume(k Key) {
 	if n := t.node(k); n != nil { // a loop with items left, or a retry's next attempt
 		switch {
 		case n.Type == spec.NodeTypeTaskGroup && !n.Fulfilled():
-			t.expand(t.edit(k), t.site(k))
+			c := t.site(k)
+			c.template = n.Template
+			t.expand(t.edit(k), c)
 		case n.Type == spec.NodeTypeRetry && !n.Fulfilled():
 			t.attempt(t.edit(k))
 		}
@@ -157,7 +167,7 @@ func (t *turn) start(k Key, c *call, item []byte) {
 		return
 	}
 	n := &Node{Key: k, Type: tmpl.nodeType(), Template: c.template, Item: item, Started: t.now}
-	if n.Inputs, err = bindInputs(tmpl, args, t.inputScope(n)); err == nil && k.Depth() >= maxDepth {
+	if err = t.bindInputs(n, tmpl, args); err == nil && k.Depth() >= maxDepth {
 		err = fmt.Errorf("max recursion depth of %d exceeded: %s", maxDepth, k.Name(t.v.Run.Name))
 	}
 	if err != nil {

@@ -99,14 +99,7 @@ func (t *turn) artifact(a *spec.Artifact, scope expr.Scope, c *call) (spec.Artif
 		if !a.HasLocation() {
 			return spec.Artifact{}, false, optionalOr(a.Optional, fmt.Errorf("it has no location and no from"))
 		}
-		data, err := json.Marshal(a)
-		if err == nil {
-			data, err = expr.SubstituteJSON(data, scope, expr.Strict)
-		}
-		var out spec.Artifact
-		if err == nil {
-			err = json.Unmarshal(data, &out)
-		}
+		out, err := substituteArtifact(a, scope)
 		return out, err == nil, err
 	}
 	name := strings.TrimSpace(strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(a.From), "{{"), "}}"))

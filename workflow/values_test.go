@@ -104,3 +104,47 @@ func TestArgumentsThatHaveNoValue(t *testing.T) {
 	require.Contains(t, e.node("wf.b").Message, "inputs.parameters.x was not supplied: ")
 	require.Contains(t, e.node("wf.b").Message, "absent optional")
 }
+
+func TestLocationsOfATemplatesOwnArtifactsAreFilledIn(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t, head+`
+  - name: reader
+    inputs:
+      parameters: [{name: x, default: one}]
+      artifacts: [{name: f, path: /f, raw: {data: "<{{inputs.parameters.x}}>"}}]
+    container: {image: busybox, command: [cat], args: ["{{inputs.artifacts.f.path}}"]}
+  - name: main
+    steps:
+    - - {name: a, template: reader}
+      - {name: b, template: reader, arguments: {artifacts: [{name: f, raw: {data: "{{workflow.name}}"}}]}}
+`)
+	got := map[string]string{}
+	e.act = func(n *workflow.Node, tmpl *spec.Template) *workflow.Result {
+		got[n.Key.Name("wf")] = tmpl.Inputs.Artifacts[0].Raw.Data
+		return succeed(n, tmpl)
+	}
+	e.run(inOrder)
+	require.Equal(t, map[string]string{"wf[0].a": "<one>", "wf[0].b": "wf"}, got)
+}
+
+func TestATemplateMayBeNamedByAnInput(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t, head+`
+  - name: call
+    inputs: {parameters: [{name: x}]}
+    dag:
+      tasks:
+      - {name: a, template: "{{inputs.parameters.x}}"}
+      - {name: b, template: "{{inputs.parameters.x}}", withItems: [1, 2], depends: a}
+      - {name: c, template: "{{inputs.parameters.x}}-none", depends: a}
+  - name: main
+    steps:
+    - - {name: m, template: call, arguments: {parameters: [{name: x, value: echo}]}}
+`)
+	e.view.Limits = workflow.Limits{InFlight: 1}
+	e.run(inOrder)
+	phases := e.phases()
+	require.Equal(t, "Succeeded", phases["wf[0].m.b(1:2)"], e.dump())
+	require.Equal(t, "Error", phases["wf[0].m.c"])
+	require.Equal(t, `template "echo-none" is not defined`, e.node("wf[0].m.c").Message)
+}
