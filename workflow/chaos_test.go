@@ -34,7 +34,8 @@ func newChaos(t *testing.T, n *nested, seed uint64, closings ...workflow.Event) 
 	}
 	c.act = func(node *workflow.Node, _ *spec.Template) *workflow.Result {
 		phase, class := n.fate(node.Key)
-		return &workflow.Result{Phase: phase, Class: class}
+		name := string(node.Key)
+		return &workflow.Result{Phase: phase, Class: class, Outputs: &workflow.Values{Result: &name}}
 	}
 	return c
 }

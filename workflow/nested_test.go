@@ -32,6 +32,8 @@ type nestedCall struct {
 	loop          string // "", "items", "param", "sequence"
 	count         int
 	failed, error bool // continueOn
+	// from is an earlier step or task whose result the call passes on, if it has one.
+	from string
 	// Tasks: what they depend on, joined by op; without result in the form of dependencies.
 	needs   []int
 	results []string
@@ -55,7 +57,11 @@ func randomNested(seed uint64, failFast bool) *nested {
 			for g := range 1 + r.IntN(3) {
 				var group []nestedCall
 				for m := range r.IntN(4) {
-					group = append(group, randomCall(r, i, last, fmt.Sprintf("s%d%d", g, m)))
+					c := randomCall(r, i, last, fmt.Sprintf("s%d%d", g, m))
+					if g > 0 && len(t.groups[g-1]) > 0 {
+						c.from = "steps." + t.groups[g-1][0].name
+					}
+					group = append(group, c)
 				}
 				t.groups = append(t.groups, group)
 			}
@@ -74,6 +80,9 @@ func randomNested(seed uint64, failFast bool) *nested {
 					if !list {
 						c.results = append(c.results, randomResult(r, t.tasks[d].loop != ""))
 					}
+				}
+				if len(c.needs) > 0 {
+					c.from = "tasks." + t.tasks[c.needs[0]].name
 				}
 				t.tasks = append(t.tasks, c)
 			}
@@ -110,7 +119,7 @@ func (n *nested) yaml() string {
 	b.WriteString("apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nmetadata: {name: wf}\nspec:\n  entrypoint: x0\n  templates:\n")
 	for i := range n.templates {
 		t := &n.templates[i]
-		fmt.Fprintf(&b, "  - name: x%d\n", i)
+		fmt.Fprintf(&b, "  - name: x%d\n    inputs: {parameters: [{name: in, default: none}]}\n", i)
 		if t.retry != nil {
 			fmt.Fprintf(&b, "    retryStrategy: {limit: %d, retryPolicy: %q}\n", *t.retry, t.policy)
 		}
@@ -156,6 +165,9 @@ func (c *nestedCall) yaml() string {
 		s += `, withParam: "[` + items + `]"`
 	case "sequence":
 		s += fmt.Sprintf(`, withSequence: {count: "%d"}`, c.count)
+	}
+	if c.from != "" {
+		s += fmt.Sprintf(`, arguments: {parameters: [{name: in, value: "{{=%s.outputs.result ?? 'none'}}"}]}`, c.from)
 	}
 	if c.failed || c.error {
 		s += fmt.Sprintf(", continueOn: {failed: %v, error: %v}", c.failed, c.error)
