@@ -16,7 +16,8 @@ type Commit struct {
 	// Send are first deliveries of nodes, and the next ones of lost ones (Lost.Again). One
 	// that is not lost any more, reported or claimed meanwhile, is not sent anew.
 	Send []Delivery
-	// Drop are nodes whose delivery was lost and is given up.
+	// Drop are nodes whose delivery was lost and is given up: ErrFenced when it is not lost any
+	// more.
 	Drop   []workflow.Key
 	Timers []workflow.Timer
 	// Cancel ends everything in flight, but for what is in Send.
@@ -53,7 +54,7 @@ type orders struct {
 	More     bool      `json:"more,omitempty"`
 	Fired    []string  `json:"fired,omitempty"`
 	Timers   [][2]any  `json:"timers,omitempty"`
-	Drop     []string  `json:"drop,omitempty"`
+	Drop     [][2]any  `json:"drop,omitempty"`
 	Send     [][3]any  `json:"send,omitempty"`
 	Cancel   *ordersOf `json:"cancel,omitempty"`
 }
@@ -74,8 +75,14 @@ func (t *Turns) Commit(ctx context.Context, l *Loaded, c *Commit) (*Committed, e
 	for _, timer := range c.Timers {
 		o.Timers = append(o.Timers, [2]any{timer.Name + "|" + string(timer.Key), int64(timer.At)})
 	}
-	for _, k := range c.Drop {
-		o.Drop = append(o.Drop, string(k))
+	if len(c.Drop) > 0 {
+		lost := make(map[workflow.Key]int, len(l.Lost))
+		for _, d := range l.Lost {
+			lost[d.Key] = d.Number
+		}
+		for _, k := range c.Drop {
+			o.Drop = append(o.Drop, [2]any{lost[k], string(k)})
+		}
 	}
 	for _, d := range c.Send {
 		o.Send = append(o.Send, [3]any{d.Number, d.Pool, string(d.Key)})

@@ -335,11 +335,40 @@ func TestGivenUpDeliveryIsRefused(t *testing.T) {
 	each(t, func(w *world) {
 		w.submit("1")
 		d := w.launch("1")
+		_, err := w.tasks.Claim(w.ctx, d)
+		require.NoError(w.t, err)
 		w.overdue("1")
 		w.commit(w.begin(w.claim()), &queue.Commit{Drop: []workflow.Key{leaf}})
-		_, err := w.tasks.Claim(w.ctx, d)
+		_, err = w.tasks.Claim(w.ctx, d)
 		requireRefused(w.t, err, queue.RefusedEnded)
+		require.ErrorIs(w.t, w.tasks.Report(w.ctx, d, succeeded()), queue.ErrFenced)
 	})
+}
+
+func TestDeliveryThatIsNotLostAnyMoreIsNotGivenUp(t *testing.T) {
+	tests := map[string]func(w *world, d queue.Delivery) error{
+		"reported": func(w *world, d queue.Delivery) error { return w.tasks.Report(w.ctx, d, succeeded()) },
+		"renewed": func(w *world, d queue.Delivery) error {
+			_, err := w.tasks.Renew(w.ctx, []queue.Delivery{d})
+			return err
+		},
+	}
+	for name, comesBack := range tests {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(w *world) {
+				w.submit("1")
+				d := w.launch("1")
+				_, err := w.tasks.Claim(w.ctx, d)
+				require.NoError(w.t, err)
+				w.overdue("1")
+				l := w.begin(w.claim())
+				require.Len(w.t, l.Lost, 1)
+				require.NoError(w.t, comesBack(w, d))
+				_, err = w.turns.Commit(w.ctx, l, &queue.Commit{State: &workflow.State{Phase: spec.WorkflowRunning}, Drop: []workflow.Key{leaf}})
+				require.ErrorIs(w.t, err, queue.ErrFenced)
+			})
+		})
+	}
 }
 
 func TestLargeRunIsReadInParts(t *testing.T) {

@@ -2,7 +2,7 @@
 -- KEYS: 1 meta  2 nodes  3 in  4 out  5 fly  6 timers  7 run  8 state
 -- ARGV: 1 orders, JSON {tok, ver, events, check, finished, more, run,
 --          fired: [member], timers: [[member, millis; 0 removes]],
---          drop: [key], send: [[number, pool, key]], cancel: {p, m} or none}
+--          drop: [[number, key]], send: [[number, pool, key]], cancel: {p, m} or none}
 --       2 state JSON  3.. nodes: key, JSON, ..
 -- Returns 0 when the run has gone on without us, else {version, next, out}: next is the
 -- millis of the next turn, 0 for none, and out all that is to be sent.
@@ -21,6 +21,18 @@ if version ~= o.ver then
 end
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
+for _, d in ipairs(o.drop or {}) do
+  -- Since begin.lua found it lost, it may have been reported, or its worker come back: then
+  -- what the turn decided is wrong.
+  local entry = redis.call('HGET', KEYS[5], d[2])
+  if not entry then
+    return 0
+  end
+  local state, number, expires = string.match(entry, '^(%a+)|(%d+)|(%d+)|')
+  if tonumber(number) ~= d[1] or (state ~= 'sent' and tonumber(expires) > now) then
+    return 0
+  end
+end
 
 for first = 3, #ARGV, 1000 do
   redis.call('HSET', KEYS[2], unpack(ARGV, first, math.min(first + 999, #ARGV)))
@@ -49,8 +61,8 @@ for _, timer in ipairs(o.timers or {}) do
   end
 end
 
-for _, key in ipairs(o.drop or {}) do
-  redis.call('HDEL', KEYS[5], key)
+for _, d in ipairs(o.drop or {}) do
+  redis.call('HDEL', KEYS[5], d[2])
 end
 if o.cancel then
   -- What a worker holds it ends itself, on renewal; what nobody has started ends here.
