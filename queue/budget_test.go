@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -31,9 +32,11 @@ func TestOneStepRunStaysWithinItsRoundTrips(t *testing.T) {
 		go func() {
 			served <- broker.Serve(ctx, queue.ServeConfig{Pool: pool, Slots: 1}, worker.tryStep(tried))
 		}()
-		// The first run pays for what is paid once, and another may meet asynq's heartbeat.
-		trips := math.MaxInt
-		for i, id := range []string{"1", "2", "3", "4", "5"} {
+		// The first run pays for what is paid once, and others meet asynq's heartbeat or a look
+		// at what no bell was heard for, the more so on a busy machine: the least is the cost.
+		trips, budget := math.MaxInt, w.onCluster(30, 18)
+		for i := 0; i < 5 || i < 50 && trips > budget; i++ {
+			id := strconv.Itoa(i)
 			awaitSent(w.t, count, "brpop", i+1)
 			w.count.Reset()
 			before := count.Trips()
@@ -42,7 +45,7 @@ func TestOneStepRunStaysWithinItsRoundTrips(t *testing.T) {
 			trips = min(trips, w.count.Trips()+count.Trips()-before)
 		}
 		w.t.Logf("a one-step run costs %d round trips", trips)
-		require.LessOrEqual(w.t, trips, w.onCluster(30, 18))
+		require.LessOrEqual(w.t, trips, budget)
 		stop()
 		require.NoError(w.t, <-served)
 	})

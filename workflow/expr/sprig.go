@@ -85,8 +85,8 @@ func convert(arg any, want reflect.Type) (reflect.Value, error) {
 	return reflect.Value{}, fmt.Errorf("a %T where a %s is wanted", arg, want)
 }
 
-// slowHash is about what bcrypt costs, in units.
-const slowHash = 1_000_000
+// slowHash is more than what bcrypt costs, in units: two of them are enough for one text.
+const slowHash = 3_000_000
 
 // cost is what a call does beyond walking its arguments, for the functions that
 // can make much out of little.
