@@ -45,7 +45,7 @@ type Loaded struct {
 	State    workflow.State
 	Now      workflow.Millis // the store's clock
 	Events   []workflow.Event
-	Nodes    map[workflow.Key]*workflow.Node
+	Nodes    map[workflow.Key]*workflow.Node // every one when Complete
 	Complete bool
 	Lost     []Lost     // deliveries that nobody will report
 	Out      []Delivery // committed by an earlier turn, perhaps not dispatched

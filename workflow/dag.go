@@ -259,7 +259,7 @@ func (t *turn) inheritedBranch(n *Node, tmpl *template, i int) spec.NodePhase {
 func (t *turn) targetEnded(n *Node, tmpl *template, i int, child *Node) {
 	b := branch(child)
 	task := &tmpl.DAG.Tasks[i]
-	if !failed(b) || (&call{continueOn: task.ContinueOn}).tolerates(b) {
+	if !failed(b) || !child.Loop.cut() && (&call{continueOn: task.ContinueOn}).tolerates(b) {
 		return
 	}
 	d := n.DAG

@@ -22,8 +22,10 @@
 //	            +  scope (Steps, DAG, TaskGroup, Retry): Running --last child--> the same
 //
 // Scopes keep counters of their children, never lists; a scope is evaluated when a child
-// ends, and ends itself when no child runs and nothing more may start.
+// ends, and ends itself when no child runs and nothing more may start. What finds no room in a
+// turn waits in State.Ready; a run that is ending starts nothing and takes all of that back.
 //
-// One file per template kind and per concern: steps.go, dag.go, leaf.go, loop.go, retry.go,
-// inputs.go, outputs.go, scope.go (what names a template may use), names.go.
+// One file per template kind and per concern: steps.go, dag.go, leaf.go, loop.go, items.go (what
+// a loop runs over), retry.go, inputs.go, outputs.go, scope.go and children.go (what names a
+// template may use), names.go.
 package workflow

@@ -106,7 +106,7 @@ func (t *turn) item(n *Node, c *call, i int) json.RawMessage {
 func (t *turn) resolveItems(c *call) (itemList, error) {
 	scope := t.callScope(c, nil)
 	switch {
-	case c.withItems != nil:
+	case len(c.withItems) > 0:
 		data, err := json.Marshal(c.withItems)
 		if err == nil && !bytes.Contains(data, []byte("{{")) {
 			return itemList{spec: c.withItems}, nil

@@ -23,7 +23,7 @@ type call struct {
 }
 
 func (c *call) loops() bool {
-	return c.withItems != nil || c.withParam != "" || c.withSequence != nil
+	return len(c.withItems) > 0 || c.withParam != "" || c.withSequence != nil
 }
 
 // tolerates says that the scope goes on although the child ended in the phase.

@@ -21,6 +21,9 @@ type LoopState struct {
 	Block    int            `json:"k,omitempty"`
 }
 
+// cut says that the loop has not run all its items; if it has ended, the run was ending.
+func (l *LoopState) cut() bool { return l != nil && l.Next < l.Count }
+
 // startLoop makes the loop's record and launches what there is room for.
 func (t *turn) startLoop(k Key, c *call) {
 	list, err := t.resolveItems(c)

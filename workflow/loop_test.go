@@ -59,6 +59,17 @@ func TestAListThatCannotBeReadMattersOnlyIfItIsUsed(t *testing.T) {
 	}
 }
 
+func TestAnEmptyListInTheSpecIsNoLoop(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t, head+`
+  - name: main
+    steps:
+    - - {name: a, template: echo, withItems: []}
+`)
+	e.run(inOrder)
+	require.Equal(t, map[string]string{"wf": "Succeeded", "wf[0].a": "Succeeded"}, e.phases())
+}
+
 func TestErrorsAreNoFailuresToAllFailed(t *testing.T) {
 	t.Parallel()
 	for phase, want := range map[spec.NodePhase]string{spec.NodeFailed: "Succeeded", spec.NodeError: "Omitted"} {

@@ -107,6 +107,9 @@ func randomCall(r *rand.Rand, from, last int, name string) nestedCall {
 	c.when = []string{"", "", "", "true", "false"}[r.IntN(5)]
 	if r.IntN(3) == 0 {
 		c.loop, c.count = []string{"items", "param", "sequence"}[r.IntN(3)], r.IntN(4)
+		if c.loop == "items" {
+			c.count++ // Argo takes an empty list for none
+		}
 		if r.IntN(3) == 0 {
 			c.when = "item"
 		}
@@ -157,7 +160,7 @@ func (c *nestedCall) yaml() string {
 	case "item":
 		s += `, when: "{{item}} != 1"`
 	}
-	items := strings.Join([]string{"0", "1", "2"}[:c.count], ", ")
+	items := strings.Join([]string{"0", "1", "2", "3"}[:c.count], ", ")
 	switch c.loop {
 	case "items":
 		s += ", withItems: [" + items + "]"

@@ -59,7 +59,7 @@ func (t *turn) stepEnded(n *Node, child *Node) {
 			s.Failed, s.First = bad, i
 		}
 	}
-	s.Cut = s.Cut || child.Loop != nil && child.Loop.Next < child.Loop.Count
+	s.Cut = s.Cut || child.Loop.cut()
 	t.settleSteps(n)
 }
 

@@ -115,16 +115,29 @@ func TestAStopAfterTheEndChangesNothing(t *testing.T) {
 
 func TestALoopThatAStopCutsShortIsNoSuccess(t *testing.T) {
 	t.Parallel()
-	e := newEngine(t, head+`
+	for name, body := range map[string]string{
+		"step": `
   - name: main
     steps:
-    - - {name: a, template: echo, withSequence: {count: "3"}}
-`)
-	e.view.Limits = workflow.Limits{InFlight: 1}
-	e.turn()
-	e.turn(stop)
-	d := e.turn(e.answer(e.queue[0])) // it succeeded before it heard of the stop
-	require.True(t, d.Finished())
-	require.Equal(t, spec.WorkflowFailed, d.State.Phase)
-	require.Equal(t, "Stopped with strategy 'Stop'", d.State.Message)
+    - - {name: a, template: echo, withSequence: {count: "3"}, continueOn: {failed: true}}
+`,
+		"task": `
+  - name: main
+    dag:
+      tasks:
+      - {name: a, template: echo, withSequence: {count: "3"}, continueOn: {failed: true}}
+`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := newEngine(t, head+body)
+			e.view.Limits = workflow.Limits{InFlight: 1}
+			e.turn()
+			e.turn(stop)
+			d := e.turn(e.answer(e.queue[0])) // it succeeded before it heard of the stop
+			require.True(t, d.Finished())
+			require.Equal(t, spec.WorkflowFailed, d.State.Phase)
+			require.Equal(t, "Stopped with strategy 'Stop'", d.State.Message)
+		})
+	}
 }
