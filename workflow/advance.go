@@ -34,7 +34,7 @@ func Advance(v *View, events []Event, now time.Time) (d *Delta, err error) {
 			d, err = nil, missing
 		}
 	}()
-	t.need(Needs(events)...)
+	t.ask(events)
 	t.take(events)
 	return t.finishDelta(), nil
 }
@@ -49,6 +49,16 @@ type turn struct {
 	room    int   // nodes that may still be launched
 
 	aggregates map[string]aggregate // of loops, once asked for
+}
+
+// ask needs all that the turn is sure to look at: each for itself would be a round trip.
+func (t *turn) ask(events []Event) {
+	if t.v.Complete {
+		return
+	}
+	ready := t.v.State.Ready
+	freed := min(len(ready), t.roomFor(len(ready))+len(events))
+	t.need(append(Needs(events), withScopes(ready[:freed])...)...)
 }
 
 func (t *turn) take(events []Event) {
@@ -83,7 +93,6 @@ func (t *turn) resumeReady() {
 		return
 	}
 	s.Ready = slices.Concat(t.v.State.Ready, s.Ready)
-	// Ask for all at once: each would be a round trip of its own.
 	first := len(s.Ready)
 	if !t.closing() {
 		first = t.roomFor(first)
