@@ -39,6 +39,7 @@ func shardOf(id string) int {
 }
 
 func dueKey(shard int) string   { return fmt.Sprintf("due:{%d}", shard) }   // zset: run by the millis of its next turn
+func endedKey(shard int) string { return fmt.Sprintf("ended:{%d}", shard) } // zset: run by the millis at which it got no next turn
 func takenKey(shard int) string { return fmt.Sprintf("taken:{%d}", shard) } // hash: run -> 0 | 1, see ring.lua
 
 // turnsBell is a list with the shard of each run that came due, for coordinators to wait at.

@@ -149,7 +149,7 @@ func (c *Conn) ringIn(run string, millis int64) step {
 // the shard's: on one server the script rings it, on a cluster whoever called the script.
 func (c *Conn) onShard(s *redis.Script, k int, args ...any) step {
 	shard := strconv.Itoa(k)
-	keys := []string{dueKey(k), takenKey(k)}
+	keys := []string{dueKey(k), takenKey(k), endedKey(k)}
 	if !c.cluster {
 		keys = append(keys, turnsBell)
 	}

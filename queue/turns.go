@@ -161,14 +161,21 @@ func (t *Turns) claimFrom(ctx context.Context, k int) (*Ticket, error) {
 		}
 		t.unsure[k] = false
 	}
-	v, err := t.conn.run(ctx, t.conn.scripts.claim, []string{dueKey(k), takenKey(k)}, t.opts.Lease.Milliseconds())
+	v, err := t.conn.run(ctx, t.conn.scripts.claim, []string{dueKey(k), takenKey(k), endedKey(k)},
+		t.opts.Lease.Milliseconds(), lookBackAfter.Milliseconds())
 	if err != nil {
 		t.putOff(k)
 		return nil, fmt.Errorf("claiming a run: %w", err)
 	}
 	answer := asList(v)
-	if len(answer) != 3 {
+	if len(answer) != 4 {
 		return nil, fmt.Errorf("claiming a run: unexpected answer %v", v)
+	}
+	if ended := asList(answer[3]); len(ended) > 0 {
+		if err := t.lookBack(ctx, k, ended); err != nil {
+			// They come again when the lease has passed; the claimed run must not wait for that.
+			t.conn.log.Warn("runs that ended could not be looked back at", "runs", len(ended), "error", err)
+		}
 	}
 	wait := asInt(answer[2])
 	t.hot[k] = wait == 0

@@ -105,6 +105,10 @@ local look = tonumber(meta[4]) + o.check
 if redis.call('HLEN', KEYS[5]) > 0 and (following == 0 or following > look) then
   following = look
 end
+if following == 0 or following > now + o.check then
+  -- Redis may lose this commit after others were told of it: look once more before long.
+  following = now + o.check
+end
 if o.more or redis.call('LLEN', KEYS[3]) > 0 then
   following = now
 end

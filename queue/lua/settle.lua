@@ -1,5 +1,5 @@
 -- Ends a turn, unless its lease has passed and somebody else took the run.
--- KEYS: 1 due  2 taken  3 the turns' bell, if it is to be rung here
+-- KEYS: 1 due  2 taken  3 ended  4 the turns' bell, if it is to be rung here
 -- ARGV: 1 shard  2 rings to keep  3 run  4 until, as claim.lua returned it
 --       5 next: millis of the next turn, 0 for none
 --       6 ms within which whoever listens would not look by itself
@@ -18,14 +18,15 @@ if rung or (following > 0 and following < now) then
 end
 if following == 0 then
   redis.call('ZREM', KEYS[1], ARGV[3])
+  redis.call('ZADD', KEYS[3], now, ARGV[3])
   return 0
 end
 redis.call('ZADD', KEYS[1], following, ARGV[3])
 if following - now >= tonumber(ARGV[6]) then
   return 0
 end
-if KEYS[3] then
-  redis.call('LPUSH', KEYS[3], ARGV[1])
-  redis.call('LTRIM', KEYS[3], 0, ARGV[2] - 1)
+if KEYS[4] then
+  redis.call('LPUSH', KEYS[4], ARGV[1])
+  redis.call('LTRIM', KEYS[4], 0, ARGV[2] - 1)
 end
 return 1
