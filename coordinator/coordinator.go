@@ -18,7 +18,11 @@ type Config struct {
 	Pool     string // where steps are sent: "default"
 	Plans    int    // compiled specs to keep: 256
 	MaxLost  int    // workers that may die with a step before it is given up as poison: 5
-	Limits   workflow.Limits
+	// MinCredit is what a run may have in flight in a pool that has few slots, or none yet, so
+	// that what is queued there has workers started: 16.
+	MinCredit int
+	// Limits bound a turn; a run's credit may bound InFlight further, and Slots are the pool's.
+	Limits workflow.Limits
 }
 
 // Coordinator takes turns.
@@ -43,6 +47,9 @@ func New(s Store, c Config, m *Metrics, log *slog.Logger) *Coordinator {
 	}
 	if c.MaxLost == 0 {
 		c.MaxLost = 5
+	}
+	if c.MinCredit == 0 {
+		c.MinCredit = 16
 	}
 	return &Coordinator{store: s, config: c, plans: newPlans(s, c.Plans), metrics: m, log: log}
 }

@@ -142,7 +142,7 @@ func load(ctx context.Context, t Turn, l *Loaded, lost []Lost) error {
 // advance asks the core, loading the nodes that it turns out to need.
 func (c *Coordinator) advance(ctx context.Context, t Turn, l *Loaded, plan *workflow.Plan, events []workflow.Event) (*workflow.Delta, error) {
 	view := &workflow.View{
-		Run: l.Run, Plan: plan, State: l.State, Nodes: l.Nodes, Complete: l.Complete, Limits: c.config.Limits,
+		Run: l.Run, Plan: plan, State: l.State, Nodes: l.Nodes, Complete: l.Complete, Limits: c.limits(ctx),
 	}
 	for {
 		delta, err := advance(view, events, l.Now)

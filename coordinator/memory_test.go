@@ -32,6 +32,7 @@ type memory struct {
 	fly    map[workflow.Key]*flight
 	timers []workflow.Timer
 	token  int
+	slots  int // of the pool
 	// partial has Begin load no nodes.
 	partial bool
 	// fail may fail a hop: "begin", "nodes", "commit", "committed" (the answer is lost),
@@ -82,6 +83,8 @@ func (m *memory) step(c *coordinator.Coordinator) {
 }
 
 func (m *memory) Spec(context.Context, string) ([]byte, error) { return m.spec, m.fail("spec") }
+
+func (m *memory) Slots(context.Context, string) (int, error) { return m.slots, m.fail("slots") }
 
 func (m *memory) Claim(context.Context, time.Duration) (coordinator.Turn, error) {
 	if err := m.fail("claim"); err != nil {

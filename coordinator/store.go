@@ -21,6 +21,9 @@ type Store interface {
 	Specs
 	// Claim takes a run that is due, or waits for one. A nil Turn says that none came.
 	Claim(ctx context.Context, wait time.Duration) (Turn, error)
+	// Slots counts the slots of a pool's workers, a short time ago: 0 when there are none. With
+	// an error comes what was known last.
+	Slots(ctx context.Context, pool string) (int, error)
 }
 
 // Turn is a claimed run, for the time of a lease.

@@ -1,8 +1,8 @@
 // Package queue keeps runs in Redis and carries their steps to workers. It is the only
 // importer of go-redis and asynq, and decides nothing about a workflow.
 //
-// Each role has a type of its own over one Conn: Runs (server, CLI), Turns (coordinator),
-// Tasks and a Broker (worker), Logs, Demand (autoscaler).
+// Each role has a type of its own over one Conn: Runs (server, CLI), Turns and Pools
+// (coordinator), Tasks and a Broker (worker), Logs, Demand (autoscaler).
 //
 // A run's place among those that need a turn (due and taken are per shard):
 //

@@ -14,7 +14,7 @@ import (
 
 // An idle worker's commands, per second: the doorbell's loop (counted here) has 3 in 5 s,
 // asynq's heartbeat 3 in 5 s, its forwarder 2 in 5 s, its janitor 1 in 8 s and its recoverer
-// 2 in 60 s. That is 1.8 a second; the budget is 5.
+// 2 in 60 s, and the pool is told of the slots 1 in 3 s. That is 2.1 a second; the budget is 5.
 func TestIdleLoopCostsThreeCommandsInFiveSeconds(t *testing.T) {
 	t.Parallel()
 	e, err := StartEmbedded(t.Context(), EmbeddedMemory)

@@ -69,7 +69,8 @@ func changedChannel(id string) string { return "run:" + id }
 
 // A pool's slot, which asynq's keys share.
 
-func poolBellKey(pool string) string { return "bell:{" + pool + "}" } // list: one entry a ring
+func poolBellKey(pool string) string { return "bell:{" + pool + "}" }  // list: one entry a ring
+func slotsKey(pool string) string    { return "slots:{" + pool + "}" } // hash: server -> slots|expiry
 
 func pendingKey(pool string) string { return "asynq:{" + pool + "}:pending" } // list of task ids
 func pausedKey(pool string) string  { return "asynq:{" + pool + "}:paused" }

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -55,7 +56,7 @@ func (a *Asynq) Serve(ctx context.Context, c ServeConfig, handle Handler) error 
 	if err := server.Start(asynq.HandlerFunc(process)); err != nil {
 		return fmt.Errorf("serving pool %s: %w", c.Pool, err)
 	}
-	<-ctx.Done()
+	NewPools(a.conn, nil).attend(ctx, c.Pool, rand.Text(), c.Slots)
 	server.Stop()
 	server.Shutdown()
 	for range c.Slots {

@@ -61,6 +61,7 @@ type View struct {
 type Limits struct {
 	Launch   int // nodes that one turn may start; 0 means 500
 	InFlight int // leaves that the run may have in flight; 0 means no bound
+	Slots    int // of the workers of its pool; 0 means unknown, or that there is none
 }
 
 // EventKind tells what happened.

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"argosy/cmd/argosy/internal/join"
 	"argosy/coordinator"
@@ -43,15 +44,16 @@ Any number of coordinators may run at once; none has a state that another needs.
 	}
 	common.register(cmd.Flags(), ":9090")
 	cmd.Flags().StringVar(&f.pool, "pool", defaultPool, "pool of workers to send steps to")
-	cmd.Flags().IntVar(&f.parallel, "turns", 4, "turns to take at once")
-	cmd.Flags().IntVar(&f.inFlight, "max-in-flight", defaultInFlight, "steps that one run may have on the queue")
+	f.register(cmd.Flags())
 	return cmd
 }
 
-const (
-	defaultPool     = "default"
-	defaultInFlight = 1000
-)
+const defaultPool = "default"
+
+func (f *coordinatorFlags) register(flags *pflag.FlagSet) {
+	flags.IntVar(&f.parallel, "turns", 4, "turns to take at once")
+	flags.IntVar(&f.inFlight, "max-in-flight", 0, "most steps that one run may have on the queue; 0 leaves it to the pool: two for each of its slots, and 16 at least")
+}
 
 func (f *coordinatorFlags) parts(r *role) []part {
 	return []part{{"coordinator", func(take, work context.Context) error {
@@ -59,7 +61,7 @@ func (f *coordinatorFlags) parts(r *role) []part {
 		defer broker.Close()
 		turns := queue.NewTurns(r.conn, broker, queue.TurnOptions{})
 		defer turns.Close()
-		c := coordinator.New(join.Turns{Turns: turns}, coordinator.Config{
+		c := coordinator.New(join.Turns{Turns: turns, Pools: queue.NewPools(r.conn, nil)}, coordinator.Config{
 			Parallel: f.parallel, Pool: f.pool, Limits: workflow.Limits{InFlight: f.inFlight},
 		}, coordinator.NewMetrics(r.registry), r.log)
 		return c.Run(take, work)

@@ -35,8 +35,7 @@ func (f *fleetFlags) register(cmd *cobra.Command, metrics, addr string) {
 		l.DefValue = envOr("ARGOSY_ADDR", addr)
 		f.server.addr = l.DefValue
 	}
-	flags.IntVar(&f.coordinator.inFlight, "max-in-flight", defaultInFlight, "steps that one run may have on the queue")
-	flags.IntVar(&f.coordinator.parallel, "turns", 4, "turns to take at once")
+	f.coordinator.register(flags)
 }
 
 // fleet is every role in one process, ready to run.

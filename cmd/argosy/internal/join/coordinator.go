@@ -12,7 +12,10 @@ import (
 )
 
 // Turns lets a coordinator take its turns in the queue.
-type Turns struct{ *queue.Turns }
+type Turns struct {
+	*queue.Turns
+	*queue.Pools
+}
 
 // Claim is part of coordinator.Store.
 func (s Turns) Claim(ctx context.Context, wait time.Duration) (coordinator.Turn, error) {

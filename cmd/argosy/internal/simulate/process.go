@@ -24,6 +24,7 @@ type process struct {
 	current *thread // that runs, while one does
 	conn    *queue.Conn
 	taken   []int // messages that it has from the broker
+	slots   int   // of the pool, as far as it was told
 }
 
 var (
@@ -168,7 +169,11 @@ func (p *process) After(c *queuesim.Command) error {
 	if c.Name == "script" {
 		return nil
 	}
-	return p.after(func() string { return describe(c) })
+	err := p.after(func() string { return describe(c) })
+	if n, ok := c.Answer.(int64); ok && err == nil && c.Script == "slots" {
+		p.slots = int(n)
+	}
+	return err
 }
 
 // Wait is part of queuesim.Gate.

@@ -22,7 +22,7 @@ func (w *world) coordinate(t *thread, p *process) {
 	options := w.turns
 	options.Now, options.Pause = p.now, p.pause
 	turns := queue.NewTurns(p.conn, broker{p}, options)
-	c := coordinator.New(join.Turns{Turns: turns}, coordinator.Config{Pool: pool, Limits: w.limits}, w.metrics, w.log)
+	c := coordinator.New(join.Turns{Turns: turns, Pools: queue.NewPools(p.conn, p.now)}, w.config, w.metrics, w.log)
 	backoff := time.Duration(0)
 	for {
 		if err := c.Step(context.Background(), context.Background()); err == nil {
@@ -65,12 +65,19 @@ func (w *world) work(t *thread, p *process) {
 	if w.odds.leave > 0 && w.rng.IntN(w.odds.leave) == 0 {
 		leave = w.soon(20 * time.Second)
 	}
+	pools := queue.NewPools(p.conn, p.now)
+	attended := time.Time{}
 	for open > 0 {
+		if ctx.Err() == nil && w.now.Sub(attended) >= 3*time.Second {
+			_ = pools.Attend(ctx, pool, p.id(), w.slots) // what is not told counts as silence
+			attended = w.now
+		}
 		p.sleep(t, time.Second)
 		if !leave.IsZero() && !leave.After(w.now) && ctx.Err() == nil && !w.calm {
 			w.faults++
 			w.trace(p, "is told to stop")
 			shutDown(worker.ErrShutdown)
+			_ = pools.Attend(context.Background(), pool, p.id(), 0)
 		}
 		wk.Renew(context.Background())
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -216,7 +217,8 @@ func (v *watch) reports(p *process, r *runWatch, c *queuesim.Command) {
 func (v *watch) commits(p *process, r *runWatch, c *queuesim.Command) {
 	r.moved = v.w.now
 	var orders struct {
-		Token int64 `json:"tok"`
+		Token int64    `json:"tok"`
+		Send  [][3]any `json:"send"`
 	}
 	var state workflow.State
 	if err := json.Unmarshal([]byte(c.Args[0]), &orders); err != nil {
@@ -231,6 +233,10 @@ func (v *watch) commits(p *process, r *runWatch, c *queuesim.Command) {
 	}
 	if r.turn.signalled && state.Shutdown == "" && state.Finished == 0 {
 		v.violated("signals are obeyed", "run %s was signalled and is not shutting down", r.id)
+	}
+	first := slices.ContainsFunc(orders.Send, func(s [3]any) bool { return s[0] == 1.0 })
+	if most := v.w.config.Credit(p.slots); first && state.InFlight > most {
+		v.violated("nothing is dispatched beyond its credit", "run %s has %d in flight, and a credit of %d", r.id, state.InFlight, most)
 	}
 	for i := 2; i+1 < len(c.Args); i += 2 {
 		v.node(r, &state, workflow.Key(c.Args[i]), c.Args[i+1])

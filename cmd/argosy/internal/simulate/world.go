@@ -28,7 +28,7 @@ type world struct {
 	odds    odds
 	cluster bool
 	turns   queue.TurnOptions
-	limits  workflow.Limits
+	config  coordinator.Config
 	slots   int
 	jobs    []*job
 	until   time.Time // when faults cease
@@ -76,7 +76,9 @@ func newWorld(seed uint64, server *queuesim.Server, metrics *coordinator.Metrics
 	w.deal()
 	choose := func(of ...int) int { return of[rng.IntN(len(of))] }
 	w.turns = queue.TurnOptions{WholeNodes: choose(3, 256, 256), Events: choose(2, 1000, 1000)}
-	w.limits = workflow.Limits{Launch: choose(2, 500, 500), InFlight: choose(0, 0, 2, 5)}
+	w.config = coordinator.Config{
+		Pool: pool, MinCredit: choose(1, 2, 5, 16), Limits: workflow.Limits{Launch: choose(2, 500, 500), InFlight: choose(0, 0, 0, 3)},
+	}
 	w.slots = 1 + rng.IntN(4)
 	for i := range 1 + rng.IntN(3) {
 		j, err := w.newJob(seed, i)
