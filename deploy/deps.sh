@@ -10,7 +10,7 @@ packages=(
 	/usr/bin/redis-server:redis-server
 	/usr/bin/gcc:gcc # the race detector links with it
 	/usr/include/stdlib.h:libc6-dev
-	/usr/bin/containerd:containerd
+	/usr/bin/containerd-shim-runc-v2:containerd
 	/usr/sbin/runc:runc
 	/usr/lib/cni/bridge:containernetworking-plugins
 	/usr/sbin/iptables:iptables

@@ -251,6 +251,9 @@ func binaries(ctx context.Context, log io.Writer, minioOnly bool) (cluster.Binar
 	if bin.Kubernetes, err = store.Ensure(ctx, cache.Kubernetes); err != nil {
 		return bin, err
 	}
+	if bin.Containerd, err = store.Ensure(ctx, cache.Containerd); err != nil {
+		return bin, err
+	}
 	if bin.Etcd, err = store.Ensure(ctx, cache.Etcd); err != nil {
 		return bin, err
 	}

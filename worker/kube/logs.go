@@ -5,18 +5,30 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 )
 
-// logPatience is how long a log may take to be complete once its container has ended.
-const logPatience = 15 * time.Second
+const (
+	// logPatience is how long a log may take to be complete once its container has ended.
+	logPatience = 15 * time.Second
+	// logSettles is how long a log must have had nothing new to be complete. A node shows a
+	// container as ended when it has taken all of its output from it, with the last few
+	// kilobytes still on their way into the log.
+	logSettles = 250 * time.Millisecond
+	// logAgain is how soon a log is opened again that ended before its container did.
+	logAgain = time.Second
+	// logTries is how often in a row a log is opened that breaks each time.
+	logTries = 5
+)
 
 // logCopy follows the log of a step's main container. Its methods work on nil, for a step
 // whose log nobody wants or that never started.
 type logCopy struct {
 	cancel context.CancelFunc
+	ended  chan struct{} // closed when the container is known to have ended
 	done   chan struct{}
 }
 
@@ -29,51 +41,82 @@ func (f *following) followLogs(pod *corev1.Pod) {
 	if main == nil || (main.State.Running == nil && (main.State.Terminated == nil || main.ContainerID == "")) {
 		return
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	c := &logCopy{cancel: cancel, done: make(chan struct{})}
-	f.logs = c
-	go func() {
-		defer close(c.done)
-		if err := f.copyLog(ctx, pod.Name); err != nil && ctx.Err() == nil {
-			f.log.Warn("the step's log is cut", "err", err)
-		}
-	}()
+	open := func(ctx context.Context, follow bool) (io.ReadCloser, error) {
+		return f.client.CoreV1().Pods(f.name.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{
+			Container: mainContainer,
+			Follow:    follow,
+		}).Stream(ctx)
+	}
+	f.logs = startLogCopy(open, f.step.Log, f.log)
 }
 
-// copyLog copies the log to its end. A stream that breaks is taken up where it broke.
-func (f *following) copyLog(ctx context.Context, pod string) error {
-	out := &counter{to: f.step.Log}
-	follow := true
-	for try := 1; ; try++ {
-		before := out.n
-		err := f.streamLog(ctx, pod, out, follow)
-		switch {
-		case ctx.Err() != nil, errors.Is(err, errLogSink), err != nil && try >= logTries:
-			return err
-		case err == nil && follow:
-			// The kubelet stops following when the container ends, even with lines of it
-			// still unread: what is left is read without following.
-			follow = false
-			continue
-		case err == nil && out.n == before:
-			return nil
+func startLogCopy(open openLog, to io.Writer, log *slog.Logger) *logCopy {
+	ctx, cancel := context.WithCancel(context.Background())
+	c := &logCopy{cancel: cancel, ended: make(chan struct{}), done: make(chan struct{})}
+	go func() {
+		defer close(c.done)
+		if err := copyLog(ctx, open, to, c.ended); err != nil && ctx.Err() == nil {
+			log.Warn("the step's log is cut", "err", err)
 		}
+	}()
+	return c
+}
+
+// openLog opens a log at its beginning. One that is followed ends when the node sees the
+// container end, or for no reason at all; one that is not ends where it ends now.
+type openLog func(ctx context.Context, follow bool) (io.ReadCloser, error)
+
+// copyLog copies the log to its end: once the container has ended, until nothing new came
+// for a while. A stream that breaks is taken up where it broke.
+func copyLog(ctx context.Context, open openLog, to io.Writer, ended <-chan struct{}) error {
+	out := &counter{to: to}
+	grown, failed := time.Now(), 0
+	for {
+		over := isClosed(ended)
+		before, began := out.n, time.Now()
+		err := readLog(ctx, open, out, !over)
+		if out.n > before {
+			grown = time.Now()
+		}
+		if failed++; err == nil {
+			failed = 0
+		}
+		wait := logAgain
+		switch {
+		case ctx.Err() != nil, errors.Is(err, errLogSink), failed == logTries:
+			return err
+		case err != nil:
+			wait = time.Duration(failed) * 100 * time.Millisecond
+		case over && began.Sub(grown) >= logSettles:
+			return nil
+		case over:
+			wait = logSettles - time.Since(grown)
+		}
+		news := ended
+		if over {
+			news = nil
+		}
+		again := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(time.Duration(min(try, logTries)) * 100 * time.Millisecond):
+		case <-news:
+		case <-again.C:
 		}
+		again.Stop()
 	}
 }
 
-// logTries is how often a log is opened that breaks each time.
-const logTries = 5
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
 
-func (f *following) streamLog(ctx context.Context, pod string, out *counter, follow bool) error {
-	stream, err := f.client.CoreV1().Pods(f.name.Namespace).GetLogs(pod, &corev1.PodLogOptions{
-		Container: mainContainer,
-		Follow:    follow,
-	}).Stream(ctx)
+func readLog(ctx context.Context, open openLog, out *counter, follow bool) error {
+	stream, err := open(ctx, follow)
 	if err != nil {
 		return fmt.Errorf("opening the log: %w", err)
 	}
@@ -109,11 +152,13 @@ func (c *counter) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// complete waits until the log is complete, within reason.
+// complete waits until the log of a container that has ended is complete, within reason.
+// It is called once.
 func (c *logCopy) complete(ctx context.Context) {
 	if c == nil {
 		return
 	}
+	close(c.ended)
 	timer := time.NewTimer(logPatience)
 	defer timer.Stop()
 	select {

@@ -43,9 +43,10 @@ var (
 			"kube-proxy", "kubelet", "kubectl",
 		},
 	}
-	Etcd    = Program{Name: "etcd", Version: "v3.6.5", Package: "go.etcd.io/etcd/server/v3"}
-	CoreDNS = Program{Name: "coredns", Version: "v1.13.1", Package: "."}
-	MinIO   = Program{Name: "minio", Version: "2026-02-12", Package: "github.com/minio/minio"}
+	Containerd = Program{Name: "containerd", Version: "v1.7.35", Package: "github.com/containerd/containerd/cmd/containerd"}
+	Etcd       = Program{Name: "etcd", Version: "v3.6.5", Package: "go.etcd.io/etcd/server/v3"}
+	CoreDNS    = Program{Name: "coredns", Version: "v1.13.1", Package: "."}
+	MinIO      = Program{Name: "minio", Version: "2026-02-12", Package: "github.com/minio/minio"}
 )
 
 // Cache is a folder of built programs and the folder of modules they are built from.

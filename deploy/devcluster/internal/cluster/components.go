@@ -53,7 +53,7 @@ func components(p plan) []component {
 		},
 		{
 			name:  "containerd",
-			path:  "/usr/bin/containerd",
+			path:  filepath.Join(bin.Containerd, "containerd"),
 			args:  []string{"--config", conf("containerd.toml"), "--log-level", "info"},
 			probe: dial(containerd),
 		},

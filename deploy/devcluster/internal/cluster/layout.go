@@ -102,6 +102,7 @@ var private = map[string]string{
 // Binaries are the folders of the built programs, all of them absolute.
 type Binaries struct {
 	Kubernetes string
+	Containerd string
 	Etcd       string
 	CoreDNS    string
 	MinIO      string

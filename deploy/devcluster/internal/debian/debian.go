@@ -13,7 +13,7 @@ import (
 
 // tools maps a file the cluster needs to the Debian package that brings it.
 var tools = []struct{ path, pkg string }{
-	{"/usr/bin/containerd", "containerd"},
+	{"/usr/bin/containerd-shim-runc-v2", "containerd"},
 	{"/usr/bin/ctr", "containerd"},
 	{"/usr/sbin/runc", "runc"},
 	{"/usr/lib/cni/bridge", "containernetworking-plugins"},
