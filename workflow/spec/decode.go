@@ -27,7 +27,6 @@ type decoder struct {
 	out     bytes.Buffer
 	errs    ErrorList
 	path    []segment
-	types   typeTable
 	active  map[*yaml.Node]bool // anchors that are being unfolded
 	aliased int
 	stop    bool // the file is refused as a whole
@@ -41,7 +40,7 @@ type segment struct {
 
 // decode reads a tree into a new value of type t.
 func decode(file string, root *yaml.Node, t reflect.Type) (value any, text []byte, errs ErrorList) {
-	d := &decoder{file: file, types: typeTable{}, active: map[*yaml.Node]bool{}}
+	d := &decoder{file: file, active: map[*yaml.Node]bool{}}
 	d.value(root, t)
 	if len(d.errs) > 0 {
 		return nil, nil, d.errs
@@ -207,7 +206,7 @@ func (d *decoder) object(n *yaml.Node, t reflect.Type) {
 		d.null()
 		return
 	}
-	info := d.types.of(t)
+	info := fieldsOf(t)
 	lines := map[string]int{}
 	d.out.WriteByte('{')
 	first := true

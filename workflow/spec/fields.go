@@ -20,9 +20,6 @@ type structField struct {
 	index []int // for reflect.Value.FieldByIndex
 }
 
-// typeTable remembers the fields of the types that a file uses.
-type typeTable map[reflect.Type]*structInfo
-
 var (
 	unmarshalerType   = reflect.TypeFor[json.Unmarshaler]()
 	parallelStepsType = reflect.TypeFor[ParallelSteps]()
@@ -30,17 +27,42 @@ var (
 	bytesType         = reflect.TypeFor[[]byte]()
 )
 
-func (t typeTable) of(typ reflect.Type) *structInfo {
-	if info, ok := t[typ]; ok {
+// structInfos are the fields of all types that a file may use. Looking them up for each file
+// would cost more than reading it.
+var structInfos = structsBelow(map[reflect.Type]*structInfo{}, reflect.TypeFor[Workflow](), reflect.TypeFor[WorkflowTemplate](),
+	reflect.TypeFor[ClusterWorkflowTemplate](), reflect.TypeFor[CronWorkflow]())
+
+// structsBelow adds the structs of which the types are made.
+func structsBelow(infos map[reflect.Type]*structInfo, types ...reflect.Type) map[reflect.Type]*structInfo {
+	for _, t := range types {
+		for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Map {
+			t = t.Elem()
+		}
+		if t.Kind() != reflect.Struct || isLeaf(t) || infos[t] != nil {
+			continue
+		}
+		infos[t] = newStructInfo(t)
+		for _, f := range infos[t].fields {
+			structsBelow(infos, f.typ)
+		}
+	}
+	return infos
+}
+
+func fieldsOf(typ reflect.Type) *structInfo {
+	if info := structInfos[typ]; info != nil {
 		return info
 	}
+	return newStructInfo(typ)
+}
+
+func newStructInfo(typ reflect.Type) *structInfo {
 	info := &structInfo{fields: map[string]structField{}}
 	info.add(typ, nil)
 	for _, f := range info.fields {
 		info.names = append(info.names, f.name)
 	}
 	sort.Strings(info.names)
-	t[typ] = info
 	return info
 }
 

@@ -26,8 +26,8 @@ func Unsupported(doc *Document) ([]Warning, error) {
 	default:
 		return nil, nil
 	}
-	u := &unsupported{doc: doc, types: typeTable{}}
-	u.report(reflect.ValueOf(s).Elem(), at, specFields())
+	u := &unsupported{doc: doc}
+	u.report(reflect.ValueOf(s).Elem(), at, specTable)
 	for i := range s.Templates {
 		u.template(&s.Templates[i], fmt.Sprintf("%s.templates[%d]", at, i))
 	}
@@ -38,7 +38,20 @@ func Unsupported(doc *Document) ([]Warning, error) {
 
 // refused and inPod are the two answers of the tables, whose fields are named relative to a
 // workflow spec, a template, or a step or task. [] stands for every element of a list.
-type fieldTable struct{ refused, inPod []string }
+type fieldTable struct{ refused, inPod []tableField }
+
+// tableField is a field of a table; its path is without [].
+type tableField struct {
+	name string
+	path []segment
+}
+
+// The tables, read once.
+var (
+	specTable     = specFields()
+	templateTable = templateFields()
+	callTable     = callFields()
+)
 
 func specFields() fieldTable {
 	return fieldTable{
@@ -82,11 +95,18 @@ const (
 )
 
 // words splits a list of field names. Further pairs are a parent and fields below it.
-func words(fields string, below ...string) []string {
-	out := strings.Fields(fields)
+func words(fields string, below ...string) []tableField {
+	var out []tableField
+	add := func(field string) {
+		name := strings.ReplaceAll(field, "[]", "")
+		out = append(out, tableField{name: name, path: parsePath(name)})
+	}
+	for _, f := range strings.Fields(fields) {
+		add(f)
+	}
 	for i := 0; i < len(below); i += 2 {
 		for _, f := range strings.Fields(below[i+1]) {
-			out = append(out, below[i]+"."+f)
+			add(below[i] + "." + f)
 		}
 	}
 	return out
@@ -94,36 +114,35 @@ func words(fields string, below ...string) []string {
 
 type unsupported struct {
 	doc      *Document
-	types    typeTable
 	errs     ErrorList
 	warnings []Warning
 }
 
 func (u *unsupported) template(t *Template, path string) {
-	u.report(reflect.ValueOf(t).Elem(), path, templateFields())
+	u.report(reflect.ValueOf(t).Elem(), path, templateTable)
 	for g := range t.Steps {
 		for i := range t.Steps[g].Steps {
-			u.report(reflect.ValueOf(&t.Steps[g].Steps[i]).Elem(), fmt.Sprintf("%s.steps[%d][%d]", path, g, i), callFields())
+			u.report(reflect.ValueOf(&t.Steps[g].Steps[i]).Elem(), fmt.Sprintf("%s.steps[%d][%d]", path, g, i), callTable)
 		}
 	}
 	if t.DAG != nil {
 		for i := range t.DAG.Tasks {
-			u.report(reflect.ValueOf(&t.DAG.Tasks[i]).Elem(), fmt.Sprintf("%s.dag.tasks[%d]", path, i), callFields())
+			u.report(reflect.ValueOf(&t.DAG.Tasks[i]).Elem(), fmt.Sprintf("%s.dag.tasks[%d]", path, i), callTable)
 		}
 	}
 }
 
 func (u *unsupported) report(v reflect.Value, path string, table fieldTable) {
 	for _, f := range table.refused {
-		u.find(v, path, parsePath(strings.ReplaceAll(f, "[]", "")), func(at string) {
+		u.find(v, path, f.path, func(at string) {
 			if len(u.errs) < maxErrors {
-				u.errs = append(u.errs, u.doc.Errorf(at, "not supported yet: %s", strings.ReplaceAll(f, "[]", "")))
+				u.errs = append(u.errs, u.doc.Errorf(at, "not supported yet: %s", f.name))
 			}
 		})
 	}
 	for _, f := range table.inPod {
-		u.find(v, path, parsePath(strings.ReplaceAll(f, "[]", "")), func(at string) {
-			u.warnings = append(u.warnings, Warning(*u.doc.Errorf(at, "has no effect yet: %s", strings.ReplaceAll(f, "[]", ""))))
+		u.find(v, path, f.path, func(at string) {
+			u.warnings = append(u.warnings, Warning(*u.doc.Errorf(at, "has no effect yet: %s", f.name)))
 		})
 	}
 }
@@ -148,8 +167,11 @@ func (u *unsupported) find(v reflect.Value, at string, field []segment, found fu
 		}
 		return
 	}
-	f := u.types.of(v.Type()).fields[strings.ToLower(field[0].key)]
+	f := fieldsOf(v.Type()).fields[strings.ToLower(field[0].key)]
 	next := v.FieldByIndex(f.index)
+	if next.IsZero() {
+		return
+	}
 	if len(field) == 1 && next.Kind() == reflect.Pointer && !next.IsNil() && next.Elem().Kind() != reflect.Bool {
 		found(at + "." + field[0].key) // present, even if all its fields are empty
 		return
