@@ -55,6 +55,9 @@ func Connect(ctx context.Context, url string, o Options) (*Conn, error) {
 	redis.SetLogger(&logging.VoidLogger{})
 	c := &Conn{opts: opts, cluster: opts.IsClusterMode || o.BySlot, counter: o.Counter, hook: o.Hook, log: o.Log}
 	c.client = c.newClient(opts)
+	if !c.cluster && c.hook == nil {
+		c.client.AddHook(&combine{})
+	}
 	c.scripts, err = loadScripts()
 	if err != nil {
 		return nil, err

@@ -18,11 +18,12 @@ func (a *Asynq) Serve(ctx context.Context, c ServeConfig, handle Handler) error 
 		work = context.Background()
 	}
 	opts := *a.conn.opts
-	client := a.conn.newClient(&opts)
+	client := open(&opts)
 	defer client.Close()
 	bell := a.conn.newBlocker()
 	defer bell.Close()
 	client.AddHook(newDoorbell(ctx, a.conn, c.Pool, bell))
+	client.AddHook(through{a.conn.client})
 
 	server := asynq.NewServerFromRedisClient(client, asynq.Config{
 		Concurrency: c.Slots,

@@ -129,11 +129,8 @@ func (c *Conn) pipe(ctx context.Context, steps []step, cmds []*redis.Cmd) {
 
 // run runs one script; a nil answer is no error.
 func (c *Conn) run(ctx context.Context, s *redis.Script, keys []string, args ...any) (any, error) {
-	v, err := s.Run(ctx, c.client, keys, args...).Result()
-	if errors.Is(err, redis.Nil) {
-		return nil, nil
-	}
-	return v, err
+	cmds, err := c.together(ctx, call(s, keys, args...))
+	return cmds[0].Val(), err
 }
 
 // ring is the step that says that a run needs a turn, at once.
