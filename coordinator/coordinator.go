@@ -14,7 +14,7 @@ import (
 
 // Config tunes a coordinator; zero values mean the defaults.
 type Config struct {
-	Parallel int    // turns at once: 4
+	Parallel int    // turns at once: 32
 	Pool     string // where steps are sent: "default"
 	Plans    int    // compiled specs to keep: 256
 	MaxLost  int    // workers that may die with a step before it is given up as poison: 5
@@ -37,7 +37,7 @@ type Coordinator struct {
 // New makes a coordinator over a store.
 func New(s Store, c Config, m *Metrics, log *slog.Logger) *Coordinator {
 	if c.Parallel == 0 {
-		c.Parallel = 4
+		c.Parallel = 32
 	}
 	if c.Pool == "" {
 		c.Pool = "default"

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -37,6 +38,11 @@ type Turns struct {
 	broker Broker
 	opts   TurnOptions
 	bell   *blocker
+
+	// waiting counts the callers of Claim that leave it to another to talk to Redis; ready are
+	// the runs that it took for them.
+	waiting atomic.Int32
+	ready   chan *Ticket
 
 	// listening is held by the one caller of Claim that talks to Redis; the rest is its.
 	listening chan struct{}
@@ -72,12 +78,28 @@ func NewTurns(c *Conn, b Broker, o TurnOptions) *Turns {
 	}
 	return &Turns{
 		Specs: c.specs, conn: c, broker: b, opts: o, bell: c.newBlocker(),
-		listening: make(chan struct{}, 1),
+		listening: make(chan struct{}, 1), ready: make(chan *Ticket, maxClaims),
 	}
 }
 
-// Close releases what Claim waits on. No turn may be under way.
-func (t *Turns) Close() error { return t.bell.Close() }
+// maxClaims bounds the runs that one caller of Claim takes for all that wait.
+const maxClaims = 64
+
+// Close releases what Claim waits on, and runs that it took for callers who had gone. No turn
+// may be under way.
+func (t *Turns) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), wakeWithin)
+	defer cancel()
+	errs := []error{t.bell.Close()}
+	for {
+		select {
+		case ticket := <-t.ready:
+			errs = append(errs, t.Settle(ctx, ticket, Settlement{Next: 1})) // due since long ago
+		default:
+			return errors.Join(errs...)
+		}
+	}
+}
 
 // Ticket is the right to take a run's turn, for the time of the lease.
 type Ticket struct {
@@ -90,25 +112,17 @@ type Ticket struct {
 // ticket and no error means that none was due.
 func (t *Turns) Claim(ctx context.Context, wait time.Duration) (*Ticket, error) {
 	deadline := t.opts.Now().Add(wait)
-	if wait == 0 {
-		select {
-		case t.listening <- struct{}{}:
-		default:
-			return nil, nil
-		}
-	} else {
-		timer := time.NewTimer(wait)
-		defer timer.Stop()
-		select {
-		case t.listening <- struct{}{}:
-		case <-timer.C:
-			return nil, nil
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
+	ticket, listening, err := t.queueUp(ctx, wait)
+	if !listening {
+		return ticket, err
 	}
 	defer func() { <-t.listening }()
 	for {
+		select {
+		case ticket := <-t.ready:
+			return ticket, nil
+		default:
+		}
 		ticket, err := t.claimSeen(ctx)
 		if ticket != nil || err != nil {
 			return ticket, err
@@ -120,6 +134,32 @@ func (t *Turns) Claim(ctx context.Context, wait time.Duration) (*Ticket, error) 
 		if err := t.listen(ctx, left); err != nil {
 			return nil, err
 		}
+	}
+}
+
+// queueUp waits for a run that another caller took, or to be the one that talks to Redis.
+func (t *Turns) queueUp(ctx context.Context, wait time.Duration) (ticket *Ticket, listening bool, err error) {
+	if wait == 0 {
+		select {
+		case t.listening <- struct{}{}:
+			return nil, true, nil
+		default:
+			return nil, false, nil
+		}
+	}
+	t.waiting.Add(1)
+	defer t.waiting.Add(-1)
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case ticket := <-t.ready:
+		return ticket, false, nil
+	case t.listening <- struct{}{}:
+		return nil, true, nil
+	case <-timer.C:
+		return nil, false, nil
+	case <-ctx.Done():
+		return nil, false, ctx.Err()
 	}
 }
 
@@ -161,8 +201,9 @@ func (t *Turns) claimFrom(ctx context.Context, k int) (*Ticket, error) {
 		}
 		t.unsure[k] = false
 	}
+	room := min(int(t.waiting.Load()), maxClaims) - len(t.ready)
 	v, err := t.conn.run(ctx, t.conn.scripts.claim, []string{dueKey(k), takenKey(k), endedKey(k)},
-		t.opts.Lease.Milliseconds(), lookBackAfter.Milliseconds())
+		t.opts.Lease.Milliseconds(), lookBackAfter.Milliseconds(), 1+max(0, room))
 	if err != nil {
 		t.putOff(k)
 		return nil, fmt.Errorf("claiming a run: %w", err)
@@ -183,10 +224,16 @@ func (t *Turns) claimFrom(ctx context.Context, k int) (*Ticket, error) {
 	if wait > 0 {
 		t.wake[k] = t.opts.Now().Add(time.Duration(wait) * time.Millisecond)
 	}
-	if run := asString(answer[0]); run != "" {
-		return &Ticket{Run: run, shard: k, until: asInt(answer[1])}, nil
+	var first *Ticket
+	for i, run := range asList(answer[0]) {
+		ticket := &Ticket{Run: asString(run), shard: k, until: asInt(answer[1])}
+		if i == 0 {
+			first = ticket
+		} else {
+			t.ready <- ticket // it has room: nobody else puts any in
+		}
 	}
-	return nil, nil
+	return first, nil
 }
 
 // putOff has a shard that cannot be asked left alone for a while, so that the others' turns

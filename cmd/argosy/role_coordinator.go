@@ -51,7 +51,7 @@ Any number of coordinators may run at once; none has a state that another needs.
 const defaultPool = "default"
 
 func (f *coordinatorFlags) register(flags *pflag.FlagSet) {
-	flags.IntVar(&f.parallel, "turns", 4, "turns to take at once")
+	flags.IntVar(&f.parallel, "turns", 32, "turns to take at once")
 	flags.IntVar(&f.inFlight, "max-in-flight", 0, "most steps that one run may have on the queue; 0 leaves it to the pool: two for each of its slots, and 16 at least")
 }
 
