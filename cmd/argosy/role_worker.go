@@ -40,7 +40,25 @@ type workerFlags struct {
 type processFlags struct {
 	scratch string
 	hide    []string
+	tools   string
+	images  string
 	grace   time.Duration
+}
+
+// config is what the executor is told.
+func (f *processFlags) config() (process.Config, error) {
+	cfg := process.Config{Scratch: f.scratch, Hide: f.hide, Tools: f.tools, Grace: f.grace}
+	if f.images == "" {
+		return cfg, nil
+	}
+	data, err := os.ReadFile(f.images)
+	if err == nil {
+		cfg.Images, err = process.ParseImages(data)
+	}
+	if err != nil {
+		return cfg, usagef("--images: %w", err)
+	}
+	return cfg, nil
 }
 
 // kubeFlags are for the kubernetes executor.
@@ -90,6 +108,8 @@ func (f *workerFlags) register(flags *pflag.FlagSet) {
 	flags.IntVar(&f.slots, "slots", 0, "steps to run at once (default: 100 Jobs on kubernetes, otherwise the number of CPUs)")
 	flags.StringVar(&f.executor, "executor", envOr("ARGOSY_EXECUTOR", executorProcess), "how to run steps: process, kubernetes, or noop, which runs nothing (env ARGOSY_EXECUTOR)")
 	flags.StringVar(&f.process.scratch, "scratch", os.Getenv("ARGOSY_SCRATCH"), "directory on whose disk process steps write (env ARGOSY_SCRATCH; default: in memory)")
+	flags.StringVar(&f.process.tools, "tools", os.Getenv("ARGOSY_TOOLS"), "directory of programs that process steps find first: what their images would bring (env ARGOSY_TOOLS)")
+	flags.StringVar(&f.process.images, "images", os.Getenv("ARGOSY_IMAGES"), "YAML file with the entrypoint and cmd of images, for process steps without a command (env ARGOSY_IMAGES)")
 	flags.DurationVar(&f.process.grace, "grace", 30*time.Second, "time between asking a step to end and killing it")
 	f.store.register(flags)
 	f.kube.cluster.register(flags)
@@ -149,11 +169,14 @@ func (f *workerFlags) parts(ctx context.Context, r *role) (groups [][]part, end 
 	switch f.executor {
 	case executorProcess:
 		decoration.Store = store
-		hide := f.process.hide
-		if f.store.dir != "" {
-			hide = append(hide, f.store.dir)
+		cfg, err := f.process.config()
+		if err != nil {
+			return nil, nil, err
 		}
-		e, err := process.New(ctx, process.Config{Scratch: f.process.scratch, Hide: hide, Grace: f.process.grace, Log: r.log})
+		if cfg.Log = r.log; f.store.dir != "" {
+			cfg.Hide = append(cfg.Hide, f.store.dir)
+		}
+		e, err := process.New(ctx, cfg)
 		if err != nil {
 			return nil, nil, usagef("%w", err)
 		}

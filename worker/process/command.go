@@ -22,18 +22,20 @@ var baseEnv = [...]corev1.EnvVar{
 }
 
 // command translates a template, or says what of it has no meaning without a cluster.
-func command(s *worker.Step) (*sandbox.Command, error) {
+func (e *Executor) command(s *worker.Step) (*sandbox.Command, error) {
 	c, err := container(s.Template)
 	if err != nil {
 		return nil, err
 	}
-	env, err := environment(c)
+	env, err := e.environment(c)
 	if err != nil {
 		return nil, err
 	}
 	argv, args := worker.Command(s.Template)
 	if len(argv) == 0 {
-		return nil, errors.New("process executor needs a command: image entrypoints are not available locally")
+		if argv, args, err = e.images.start(c.Image, args); err != nil {
+			return nil, err
+		}
 	}
 	cmd := &sandbox.Command{Dir: c.WorkingDir}
 	for _, a := range slices.Concat(argv, args) {
@@ -98,7 +100,7 @@ func emptyDirs(s *worker.Step) ([]string, error) {
 
 // environment returns the step's variables in order, with references to earlier ones
 // expanded, as the kubelet does it.
-func environment(c *corev1.Container) ([]corev1.EnvVar, error) {
+func (e *Executor) environment(c *corev1.Container) ([]corev1.EnvVar, error) {
 	for _, from := range c.EnvFrom {
 		optional := (from.ConfigMapRef == nil || isTrue(from.ConfigMapRef.Optional)) &&
 			(from.SecretRef == nil || isTrue(from.SecretRef.Optional))
@@ -107,6 +109,9 @@ func environment(c *corev1.Container) ([]corev1.EnvVar, error) {
 		}
 	}
 	env := slices.Clone(baseEnv[:])
+	if e.tools != "" {
+		env[0].Value = e.tools + ":" + env[0].Value
+	}
 	for _, v := range c.Env {
 		if v.ValueFrom != nil {
 			if optionalSource(v.ValueFrom) {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -25,6 +26,11 @@ type Config struct {
 	Memory int64
 	// Hide names directories of the host that steps must not see: ours.
 	Hide []string
+	// Tools is a directory of programs that steps find first on their PATH: what their images
+	// would bring. "" is none.
+	Tools string
+	// Images are what images start where a template gives no command.
+	Images Images
 	// Grace is the time between SIGTERM and SIGKILL; 0 means Argo's 30 seconds.
 	Grace time.Duration
 	Log   *slog.Logger
@@ -32,10 +38,12 @@ type Config struct {
 
 // Executor runs steps as local processes.
 type Executor struct {
-	pool  *sandbox.Pool
-	grace time.Duration
-	host  string
-	log   *slog.Logger
+	pool   *sandbox.Pool
+	tools  string
+	images Images
+	grace  time.Duration
+	host   string
+	log    *slog.Logger
 }
 
 var _ worker.Executor = (*Executor)(nil)
@@ -45,6 +53,11 @@ var _ worker.Executor = (*Executor)(nil)
 func New(ctx context.Context, cfg Config) (*Executor, error) {
 	if cfg.Grace == 0 {
 		cfg.Grace = 30 * time.Second
+	}
+	for _, private := range []string{"/tmp", "/var/tmp"} {
+		if strings.HasPrefix(cfg.Tools+"/", private+"/") {
+			return nil, fmt.Errorf("steps have a %s of their own, and would not find the tools of %s", private, cfg.Tools)
+		}
 	}
 	host, err := os.Hostname()
 	if err != nil {
@@ -59,7 +72,7 @@ func New(ctx context.Context, cfg Config) (*Executor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting the process executor: %w", err)
 	}
-	return &Executor{pool: pool, grace: cfg.Grace, host: host, log: cfg.Log}, nil
+	return &Executor{pool: pool, tools: cfg.Tools, images: cfg.Images, grace: cfg.Grace, host: host, log: cfg.Log}, nil
 }
 
 // Close ends whatever still runs and leaves nothing behind.
@@ -71,7 +84,7 @@ func RunHelper(args []string) (code int, ok bool) { return sandbox.RunHelper(arg
 
 // Execute runs a step in a sandbox of its own.
 func (e *Executor) Execute(ctx context.Context, s *worker.Step) (workflow.Result, error) {
-	cmd, err := command(s)
+	cmd, err := e.command(s)
 	if err != nil {
 		return workflow.Result{}, &worker.Fault{Class: worker.ClassInvalid, Err: err}
 	}

@@ -167,7 +167,7 @@ func TestWhatOnlyAClusterCanGiveIsRefused(t *testing.T) {
 	}{
 		"no command": {
 			func() *worker.Step { return newStep(&corev1.Container{Image: "whalesay", Args: []string{"x"}}) },
-			"process executor needs a command: image entrypoints are not available locally",
+			`process executor needs a command: it does not know what image "whalesay" starts`,
 		},
 		"secret variable": {
 			func() *worker.Step {
