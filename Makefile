@@ -19,6 +19,10 @@ ROW ?=
 SEEDS ?= 1000
 FROM ?= 1
 ROUNDS ?= 3
+CORPUS ?=
+EXECUTOR ?= process
+RESULT ?=
+ONLY ?=
 
 .PHONY: help
 help: ## list the targets
@@ -85,6 +89,10 @@ chaos: $(BIN)/argosy $(DEVCLUSTER) ## ROUNDS=3 runs of 10,000 items while every 
 .PHONY: simulate
 simulate: ## execute SEEDS=1000 simulated fleets, the first of them FROM=1, and tell what broke
 	go run ./cmd/argosy/simulate -seeds $(SEEDS) -from $(FROM)
+
+.PHONY: conformance
+conformance: $(BIN)/argosy ## run the workflows of CORPUS=dir and compare how they end (EXECUTOR=kubernetes, RESULT=file.json, ONLY=regexp)
+	go run ./cmd/conformance -corpus '$(CORPUS)' -executor '$(EXECUTOR)' -result '$(RESULT)' -only '$(ONLY)'
 
 .PHONY: fuzz
 fuzz: ## fuzz the parser and the expressions for a minute each

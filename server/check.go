@@ -8,25 +8,30 @@ import (
 )
 
 // Check validates a document and refuses what this engine cannot run yet: all that is wrong
-// at once, in an ErrorList. With lint the arguments may still miss values.
-func Check(doc *spec.Document, lint bool) ([]spec.Warning, error) {
-	warnings, invalid := spec.Validate(doc, spec.Options{Lint: lint})
+// at once, in an ErrorList. For lint, what cannot run yet is a warning: the file is right.
+func Check(doc *spec.Document, o spec.Options) ([]spec.Warning, error) {
+	warnings, err := spec.Validate(doc, o)
 	more, unsupported := spec.Unsupported(doc)
 	warnings = append(warnings, more...)
-	var errs spec.ErrorList
-	for _, err := range []error{invalid, unsupported} {
-		var list spec.ErrorList
-		switch {
-		case err == nil:
-		case errors.As(err, &list):
-			errs = append(errs, list...)
-		default:
-			return warnings, err
+	var errs, cannot spec.ErrorList
+	if err != nil && !errors.As(err, &errs) {
+		return warnings, err
+	}
+	if unsupported != nil && !errors.As(unsupported, &cannot) {
+		return warnings, unsupported
+	}
+	for _, e := range cannot {
+		if o.Lint {
+			warnings = append(warnings, spec.Warning(*e))
+		} else {
+			errs = append(errs, e)
 		}
 	}
+	byLine := func(a, b *spec.Error) int { return a.Line - b.Line }
+	slices.SortStableFunc(warnings, func(a, b spec.Warning) int { return byLine((*spec.Error)(&a), (*spec.Error)(&b)) })
 	if len(errs) == 0 {
 		return warnings, nil
 	}
-	slices.SortStableFunc(errs, func(a, b *spec.Error) int { return a.Line - b.Line })
+	slices.SortStableFunc(errs, byLine)
 	return warnings, errs
 }

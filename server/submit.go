@@ -144,7 +144,7 @@ func read(doc []byte, lint bool) (*spec.Workflow, error) {
 	if !ok {
 		return nil, errorf(CodeInvalid, "expected a %s, found a %s", spec.KindWorkflow, docs[0].Kind)
 	}
-	if _, err := Check(&docs[0], lint); err != nil {
+	if _, err := Check(&docs[0], spec.Options{Lint: lint}); err != nil {
 		return nil, invalid(err)
 	}
 	return wf, nil

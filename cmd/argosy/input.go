@@ -55,7 +55,7 @@ func (a *app) parseWorkflows(files []string, override func(*spec.Workflow) error
 			if err := override(wf); err != nil {
 				return nil, err
 			}
-			warnings, err := server.Check(&docs[i], false)
+			warnings, err := server.Check(&docs[i], spec.Options{})
 			for _, w := range warnings {
 				fmt.Fprintln(a.err, "warning: "+w.String())
 			}

@@ -16,14 +16,18 @@ import (
 // lint is `argosy lint`.
 func (a *app) lint() *cobra.Command {
 	var output string
+	var with []string
 	cmd := &cobra.Command{
 		Use:   "lint FILE|DIR...",
 		Short: "Check files without a server",
 		Long: `Check workflow files, also all YAML and JSON files of folders; - is the standard input.
-Errors are what would keep a workflow from running, warnings are not.`,
+Errors are what would keep a workflow from running, warnings are not. Templates that a file
+refers to must be in it, in another of the files, or in those of --with, which are not
+checked themselves.`,
 		Example: examples(
 			"argosy lint examples/",
 			"argosy lint -o simple hello.yaml",
+			"argosy lint --with templates/ hello.yaml",
 			"cat hello.yaml | argosy lint -",
 		),
 		Args: cobra.MinimumNArgs(1),
@@ -31,20 +35,19 @@ Errors are what would keep a workflow from running, warnings are not.`,
 			if err := checkChoice("output", output, "pretty", "simple", "json"); err != nil {
 				return err
 			}
-			files, err := lintFiles(args)
-			if err != nil {
+			l := &linter{app: a}
+			if err := l.read(args, with); err != nil {
 				return err
 			}
-			results := make([]lintResult, len(files))
-			for i, f := range files {
-				if results[i], err = a.lintFile(f); err != nil {
-					return err
-				}
+			results, err := l.check()
+			if err != nil {
+				return err
 			}
 			return a.printLint(output, results)
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "pretty", "pretty, simple or json")
+	cmd.Flags().StringArrayVar(&with, "with", nil, "file or folder to find templates in")
 	cmd.Flags().Bool("offline", true, "as always; for scripts made for Argo")
 	cmd.Flags().Bool("strict", true, "as always; for scripts made for Argo")
 	return cmd
@@ -92,29 +95,77 @@ type lintResult struct {
 	Warnings []spec.Warning `json:"warnings"`
 }
 
-func (a *app) lintFile(file string) (lintResult, error) {
-	r := lintResult{File: file, Errors: spec.ErrorList{}, Warnings: []spec.Warning{}}
-	collect := func(err error) error {
-		var list spec.ErrorList
-		if errors.As(err, &list) {
-			r.Errors = append(r.Errors, list...)
-			return nil
-		}
+// linter checks files together, since they refer to each other.
+type linter struct {
+	app     *app
+	results []lintResult
+	docs    [][]spec.Document // of each result
+	library *spec.Library
+}
+
+// read parses the files to check, and those to find templates in.
+func (l *linter) read(args, with []string) error {
+	files, err := lintFiles(args)
+	if err != nil {
 		return err
 	}
-	docs, err := a.parseFile(file)
-	if err := collect(err); err != nil {
-		return r, err
+	var all []spec.Document
+	for _, file := range files {
+		r := lintResult{File: file, Errors: spec.ErrorList{}, Warnings: []spec.Warning{}}
+		docs, err := l.app.parseFile(file)
+		if err := r.take(err); err != nil {
+			return err
+		}
+		r.Objects = len(docs)
+		l.results, l.docs, all = append(l.results, r), append(l.docs, docs), append(all, docs...)
 	}
-	r.Objects = len(docs)
-	for i := range docs {
-		warnings, err := server.Check(&docs[i], true)
-		r.Warnings = append(r.Warnings, warnings...)
-		if err := collect(err); err != nil {
-			return r, err
+	if len(with) > 0 {
+		if files, err = lintFiles(with); err != nil {
+			return err
+		}
+		for _, file := range files {
+			docs, err := l.app.parseFile(file)
+			if err != nil {
+				return err
+			}
+			all = append(all, docs...)
 		}
 	}
-	return r, nil
+	l.library = spec.NewLibrary(all, nil)
+	return nil
+}
+
+// check validates what was read. A file's own templates come before those of others.
+func (l *linter) check() ([]lintResult, error) {
+	linted := false
+	for i := range l.results {
+		r := &l.results[i]
+		own := spec.NewLibrary(l.docs[i], l.library)
+		for k := range l.docs[i] {
+			doc := &l.docs[i][k]
+			linted = linted || spec.Validates(doc.Kind)
+			warnings, err := server.Check(doc, spec.Options{Lint: true, Templates: own.Find})
+			r.Warnings = append(r.Warnings, warnings...)
+			if err := r.take(err); err != nil {
+				return nil, err
+			}
+		}
+		linted = linted || len(r.Errors) > 0
+	}
+	if !linted {
+		return nil, usagef("found nothing to lint: no object of the files is a workflow or a template of one")
+	}
+	return l.results, nil
+}
+
+// take notes what an error says of the file; what it says of something else it returns.
+func (r *lintResult) take(err error) error {
+	var list spec.ErrorList
+	if errors.As(err, &list) {
+		r.Errors = append(r.Errors, list...)
+		return nil
+	}
+	return err
 }
 
 func (a *app) printLint(output string, results []lintResult) error {

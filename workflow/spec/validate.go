@@ -20,6 +20,15 @@ type Options struct {
 	Lint bool
 }
 
+// Validates says whether Validate looks at objects of a kind.
+func Validates(kind string) bool {
+	switch kind {
+	case KindWorkflow, KindWorkflowTemplate, KindClusterWorkflowTemplate, KindCronWorkflow:
+		return true
+	}
+	return false
+}
+
 // Validate finds what would keep a document from running, before anything runs. All errors
 // are returned at once, in an ErrorList. Kinds that do not run pass.
 func Validate(doc *Document, o Options) ([]Warning, error) {
@@ -60,7 +69,8 @@ type validator struct {
 	templates map[string]int
 	names     []string // of templates, for hints
 	globals   map[string]bool
-	anyGlobal bool // some output's global name is not known before the run
+	anyGlobal bool               // some output's global name is not known before the run
+	main      map[*Template]bool // those that run before the workflow's end is known
 	errs      ErrorList
 	full      bool // further errors are dropped
 	warnings  []Warning
@@ -105,12 +115,16 @@ func (v *validator) workflow() {
 		}
 	}
 	v.collectGlobals()
+	v.main = map[*Template]bool{}
+	v.reach(v.find(v.spec.Entrypoint))
 	v.arguments()
 	v.entry()
 	for i := range v.spec.Templates {
 		v.template(&v.spec.Templates[i], fmt.Sprintf("%s.templates[%d]", v.at, i), "templates."+v.spec.Templates[i].Name, nil)
 	}
 	v.retry(v.spec.RetryStrategy, v.at+".retryStrategy")
+	v.metrics(v.spec.Metrics, v.at+".metrics", "spec")
+	v.collection()
 }
 
 // arguments checks what the workflow itself is given.
@@ -123,7 +137,29 @@ func (v *validator) arguments() {
 		if !p.HasValue() && !v.o.Lint && !v.stored && v.spec.WorkflowTemplateRef == nil {
 			v.fail(fmt.Sprintf("%s.parameters[%d]", path, i), "spec.arguments.%s.value is required", p.Name)
 		}
+		v.hasChoice(p, fmt.Sprintf("%s.parameters[%d]", path, i))
 		v.enum(p, p.Value, fmt.Sprintf("%s.parameters[%d]", path, i), p.Name)
+	}
+}
+
+// reach notes a template and all that it calls as running before the workflow's end.
+func (v *validator) reach(t *Template) {
+	for stack := []*Template{t}; len(stack) > 0; {
+		t, stack = stack[len(stack)-1], stack[:len(stack)-1]
+		if t == nil || v.main[t] {
+			continue
+		}
+		v.main[t] = true
+		for _, group := range t.Steps {
+			for i := range group.Steps {
+				stack = append(stack, group.Steps[i].Inline, v.find(group.Steps[i].Template))
+			}
+		}
+		if t.DAG != nil {
+			for i := range t.DAG.Tasks {
+				stack = append(stack, t.DAG.Tasks[i].Inline, v.find(t.DAG.Tasks[i].Template))
+			}
+		}
 	}
 }
 

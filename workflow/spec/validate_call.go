@@ -128,6 +128,7 @@ func (v *validator) call(c *call, s *scope) {
 	}
 	// Hooks see what the step or task itself gave, too.
 	own := *inner
+	own.hook = true
 	own.visible = func(name string) (*call, bool) {
 		if name == c.name {
 			return c, true

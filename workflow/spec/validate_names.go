@@ -85,6 +85,11 @@ func (v *validator) cron(c *CronWorkflowSpec) {
 			v.fail(fmt.Sprintf("spec.schedules[%d]", i), "cron schedule '%s' is malformed: %s", s, err)
 		}
 	}
+	if c.Timezone != "" {
+		if _, err := cron.ParseStandard("CRON_TZ=" + c.Timezone + " @daily"); err != nil {
+			v.fail("spec.timezone", "timezone '%s' is not known", c.Timezone).Hint = "use a name such as Europe/Berlin"
+		}
+	}
 	switch c.ConcurrencyPolicy {
 	case "", AllowConcurrent, ForbidConcurrent, ReplaceConcurrent:
 	default:

@@ -20,6 +20,7 @@ type scope struct {
 	names    []string                             // of all steps or tasks
 	loop     *call                                // the step or task whose items are meant
 	outer    *scope                               // of the step or task that an inline template belongs to
+	hook     bool                                 // what is checked is a hook
 }
 
 // simpleTag finds {{name}}, but not {{=expression}}.
@@ -92,6 +93,9 @@ func (s *scope) resolves(tag string) bool {
 			return true
 		}
 	case "workflow":
+		if (tag == "workflow.status" || tag == "workflow.failures") && s.v.main[s.template] && !s.hook {
+			return false
+		}
 		return s.v.global(tag)
 	case "pod":
 		if rest == "name" && s.template != nil && s.template.IsPodType() {
@@ -215,6 +219,9 @@ func (s *scope) hint(tag string) string {
 			known = append(known, "inputs.artifacts."+s.template.Inputs.Artifacts[i].Name)
 		}
 	case "workflow":
+		if rest == "status" || rest == "failures" {
+			return "it is known only to exit handlers and hooks"
+		}
 		for i := range s.v.spec.Arguments.Parameters {
 			known = append(known, "workflow.parameters."+s.v.spec.Arguments.Parameters[i].Name)
 		}

@@ -45,6 +45,8 @@ func (v *validator) template(t *Template, path, where string, outer *scope) {
 	v.tags(s, own, path, where)
 
 	v.retry(t.RetryStrategy, path+".retryStrategy")
+	v.metrics(t.Metrics, path+".metrics", where)
+	v.containers(t, path, where)
 	v.deadlines(t, path, where)
 	if t.Parallelism != nil && t.IsLeaf() {
 		v.fail(path+".parallelism", "%s.parallelism is only valid for steps and dag templates", where)
@@ -58,6 +60,7 @@ func (v *validator) inputs(t *Template, path, where string) {
 	for i := range t.Inputs.Parameters {
 		p := &t.Inputs.Parameters[i]
 		at := fmt.Sprintf("%s.inputs.parameters[%d]", path, i)
+		v.hasChoice(p, at)
 		v.enum(p, p.Value, at, p.Name)
 		v.enum(p, p.Default, at, p.Name)
 		if p.ValueFrom != nil {
@@ -84,6 +87,7 @@ func (v *validator) outputs(t *Template, path, where string) {
 	for i := range t.Outputs.Parameters {
 		p := &t.Outputs.Parameters[i]
 		at, name := fmt.Sprintf("%s.outputs.parameters[%d]", path, i), where+".outputs.parameters."+p.Name
+		v.globalName(p.GlobalName, at, name)
 		if p.ValueFrom == nil {
 			if p.Value == nil {
 				v.fail(at, "%s.valueFrom or value is required", name)
@@ -116,8 +120,17 @@ func (v *validator) outputs(t *Template, path, where string) {
 		case a.From != "" && a.FromExpression != "":
 			v.fail(at, "%s has both from and fromExpression", name)
 		}
+		v.globalName(a.GlobalName, at, name)
+		v.artifactGC(a.ArtifactGC, at+".artifactGC")
 		v.expression(at+".fromExpression", a.FromExpression)
 		v.location(a, at, name)
+	}
+}
+
+// globalName checks the name that an output exports its value by.
+func (v *validator) globalName(global, path, name string) {
+	if global != "" && !valueNamePattern.MatchString(global) && !strings.Contains(global, "{{") {
+		v.fail(path+".globalName", "%s.globalName '%s' is invalid: it must consist of alpha-numeric characters, '_' or '-'", name, global)
 	}
 }
 
@@ -147,9 +160,16 @@ func (v *validator) location(a *Artifact, path, name string) {
 	}
 }
 
+// hasChoice checks that an enum names something.
+func (v *validator) hasChoice(p *Parameter, path string) {
+	if p.Enum != nil && len(p.Enum) == 0 {
+		v.fail(path+".enum", "parameter '%s' enum should contain at least one value", p.Name)
+	}
+}
+
 // enum checks a value that is known now against the values that a parameter allows.
 func (v *validator) enum(p *Parameter, value *AnyString, path, name string) {
-	if value == nil || p.Enum == nil || strings.Contains(value.String(), "{{") {
+	if value == nil || len(p.Enum) == 0 || strings.Contains(value.String(), "{{") {
 		return
 	}
 	var allowed []string
@@ -177,6 +197,7 @@ func (v *validator) leaf(t *Template, path, where string) {
 		v.containerSet(t, path+".containerSet", where)
 	case t.Resource != nil:
 		v.resource(t.Resource, path+".resource", where)
+		v.manifest(t, path+".resource", where)
 	case t.Suspend != nil:
 		if d := t.Suspend.Duration; d != "" && !isDuration(d, true) {
 			v.fail(path+".suspend.duration", "%s.suspend.duration '%s' is neither seconds nor a duration", where, d)
@@ -203,9 +224,6 @@ func (v *validator) resource(r *ResourceTemplate, path, where string) {
 			v.fail(path+".action", "%s.resource.action must be one of: get, create, apply, delete, replace, patch", where).
 				Hint = v.near(r.Action, []string{"get", "create", "apply", "delete", "replace", "patch"})
 		}
-	}
-	if r.Manifest != "" && r.ManifestFrom != nil {
-		v.fail(path, "%s.resource has both manifest and manifestFrom", where)
 	}
 }
 

@@ -1,0 +1,475 @@
+package spec
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// matrix says of every feature of Argo Workflows 4.1 whether it is here: yes, no or differs,
+// and how. The last column names its fields in the tables of unsupported.go, below spec,
+// template or call; so a feature that comes, or goes, must be said here too.
+const matrix = `
+# 1. Template types
+container | yes
+script | yes
+script without source | yes
+steps | yes
+empty step group | yes
+dag | yes
+containerSet | no | | template.containerSet
+containerSet outputs | no | | template.containerSet
+containerSet retryStrategy | no | | template.containerSet
+suspend | no | | template.suspend
+resource | no | | template.resource
+http | no | | template.http
+plugin | no | | template.plugin
+data | no | | template.data
+inline | no | | call.inline
+template type / lookup rules | yes
+templateDefaults | no | | spec.templateDefaults
+# 2. Steps / DAG semantics
+step group failure | yes
+steps roll-up | yes
+dag roll-up | yes
+dag dependencies | yes
+depends logic | yes
+depends bare task | yes
+depends AnySucceeded/AllFailed | yes
+depends vs dependencies | yes
+omitted | yes
+branch phase inheritance | yes
+handled failure | yes
+dag failFast (default true) | yes
+dag failFast false | yes
+dag target | no | | template.dag.target
+nested dag/steps | yes
+recursion | yes
+when (govaluate) | yes
+when false | yes
+when with item | yes
+when invalid | yes
+continueOn failed/error | yes
+withItems | yes
+withItems map | yes
+withParam | yes
+withSequence | yes
+withSequence zero | yes
+empty loop | yes
+loop group node | yes
+sequential loop | no | | template.parallelism
+node naming | yes
+node id | yes
+pod name v2 | yes
+shadowed names | yes
+# 3. Parameters and outputs
+spec.arguments.parameters | yes
+entrypoint inputs | yes
+input default / value | yes
+argument precedence | yes
+input valueFrom.configMapKeyRef | no | | template.inputs.parameters[].valueFrom.configMapKeyRef call.arguments.parameters[].valueFrom.configMapKeyRef
+configMapKeyRef default | no | | template.inputs.parameters[].valueFrom.configMapKeyRef template.outputs.parameters[].valueFrom.configMapKeyRef
+global valueFrom.configMapKeyRef | no | | spec.arguments.parameters[].valueFrom
+enum / description | yes
+AnyString values | yes
+outputs valueFrom.path | yes
+outputs valueFrom.default | yes
+outputs valueFrom.parameter | yes
+outputs valueFrom.expression | yes
+outputs valueFrom.jsonPath / jqFilter | no | | template.outputs.parameters[].valueFrom.jsonPath template.outputs.parameters[].valueFrom.jqFilter template.inputs.parameters[].valueFrom.jsonPath template.inputs.parameters[].valueFrom.jqFilter call.arguments.parameters[].valueFrom.jsonPath call.arguments.parameters[].valueFrom.jqFilter
+outputs valueFrom.supplied | no | | template.outputs.parameters[].valueFrom.supplied template.inputs.parameters[].valueFrom.supplied call.arguments.parameters[].valueFrom.supplied
+outputs valueFrom.event | no | | template.inputs.parameters[].valueFrom.event template.outputs.parameters[].valueFrom.event call.arguments.parameters[].valueFrom.event
+outputs literal value | yes
+outputs.result | yes
+outputs.exitCode | yes
+aggregated result | yes
+aggregated parameters | yes
+globalName parameter | yes
+skipped output, producer default | yes
+skipped output, consumer default | yes
+skipped output, expression | yes
+skipped output, unhandled | yes
+skipped withParam / volumes | differs | withParam as Argo does; spec.volumes is refused | spec.volumes
+empty is not absent | yes
+ancestor outputs | yes
+JSON-safe substitution | yes
+unknown custom variables | yes
+# 4. Artifacts
+artifact passing | yes
+default repository | differs | the store that the fleet is started with, and keys of its own; no keyFormat
+artifactRepositoryRef | no | | spec.artifactRepositoryRef
+key-only artifact | yes
+hard-wired location | no | a location that names its own bucket or endpoint is refused | template.inputs.artifacts[].s3.endpoint template.inputs.artifacts[].s3.bucket spec.arguments.artifacts[].s3.endpoint spec.arguments.artifacts[].s3.bucket call.arguments.artifacts[].s3.endpoint call.arguments.artifacts[].s3.bucket
+s3 | differs | one bucket for all, given to the fleet; options at an artifact are refused | template.outputs.artifacts[].s3.endpoint template.outputs.artifacts[].s3.bucket
+gcs / azure / oss / hdfs | no | | template.inputs.artifacts[].gcs template.inputs.artifacts[].azure template.inputs.artifacts[].oss template.inputs.artifacts[].hdfs template.outputs.artifacts[].gcs template.outputs.artifacts[].azure template.outputs.artifacts[].oss template.outputs.artifacts[].hdfs call.arguments.artifacts[].gcs call.arguments.artifacts[].azure call.arguments.artifacts[].oss call.arguments.artifacts[].hdfs spec.arguments.artifacts[].gcs spec.arguments.artifacts[].azure spec.arguments.artifacts[].oss spec.arguments.artifacts[].hdfs
+git input | no | | template.inputs.artifacts[].git template.outputs.artifacts[].git call.arguments.artifacts[].git spec.arguments.artifacts[].git
+http / artifactory | no | | template.inputs.artifacts[].http template.outputs.artifacts[].http call.arguments.artifacts[].http spec.arguments.artifacts[].http template.inputs.artifacts[].artifactory template.outputs.artifacts[].artifactory call.arguments.artifacts[].artifactory spec.arguments.artifacts[].artifactory
+raw | yes
+plugin driver | no | | template.inputs.artifacts[].plugin template.outputs.artifacts[].plugin call.arguments.artifacts[].plugin spec.arguments.artifacts[].plugin
+archive default | yes
+archive none | yes
+archive tar compressionLevel / zip | differs | compressionLevel as Argo does; zip ends the node in Error
+optional input | yes
+optional output | yes
+non-optional missing output | yes
+mode / recurseMode | yes
+subPath | no
+fromExpression | no | | template.outputs.artifacts[].fromExpression call.arguments.artifacts[].fromExpression
+globalName artifact | yes
+artifact path variables | yes
+same path in and out | yes
+artifact on volume mount | no | volumes are refused | spec.volumes template.volumes
+artifact arguments with item | yes
+workflow argument artifacts | yes
+archiveLogs | no | it has no effect; the log of a node is kept with the run | spec.archiveLogs
+archiveLocation | no | | template.archiveLocation
+artifactGC strategy | no | it has no effect | spec.artifactGC template.outputs.artifacts[].artifactGC
+artifactGC finalizer | no | | spec.artifactGC
+artifactGC failure | no | | spec.artifactGC
+artifactGC pod options | no | | spec.artifactGC
+artifact saved when stopped/failed | yes
+# 5. Expressions and variables
+simple tag | yes
+expression tag | differs | braces within an expression may be nested; Argo ends the tag at the first two
+expr helpers | yes
+jsonpath filter | yes
+two-phase substitution | yes
+missing steps/tasks variable | yes
+workflow.name/namespace/uid/serviceAccountName/priority | yes
+workflow.mainEntrypoint | yes
+workflow.parameters[.json] / inputs.parameters | yes
+workflow.labels/annotations[.json] | differs | without what workflowMetadata adds, which has no effect | spec.workflowMetadata
+workflow.creationTimestamp[.X] | differs | RFC3339 and .s only
+workflow.duration / scheduledTime | differs | duration only
+workflow.status / failures | no | there are no exit handlers and hooks yet | spec.onExit spec.hooks
+workflow.outputs.* | yes
+node.name / pod.name / steps.name / tasks.name | differs | node.name and pod.name only
+steps|tasks.X.id/ip/status/exitCode/startedAt/finishedAt/hostNodeName | differs | without ip, since there are no daemons yet | template.daemon
+item / item.key | yes
+retries / lastRetry.* | differs | retries only | template.retryStrategy.expression
+cronworkflow.* | no
+request.* / response.* | no | | template.http
+metrics variables | no | | template.metrics
+# 6. Retries, timeouts, failures
+retryStrategy.limit | yes
+Retry node | yes
+retryPolicy | yes
+retry expression | no | | template.retryStrategy.expression
+backoff | no | | template.retryStrategy.backoff
+affinity.nodeAntiAffinity | no | it has no effect | template.retryStrategy.affinity
+retry on steps/dag templates | yes
+workflow-level retryStrategy | no | | spec.retryStrategy
+non-retryable | yes
+retry outputs | yes
+activeDeadlineSeconds (workflow) | yes
+activeDeadlineSeconds (template) | yes
+timeout (template) | no | | template.timeout
+pendingTimeout | no | it has no effect | template.pendingTimeout
+deadline message | yes
+signals | yes
+start failure | yes
+Error vs Failed | yes
+failed pod restart | no
+pod deleted externally | yes
+workflow phases | yes
+node phases / types | differs | those of what runs yet
+exit status propagation | yes
+progress | differs | N/M as Argo counts; no $ARGO_PROGRESS_FILE
+# 7. Hooks and exit handlers
+onExit (workflow) | no | | spec.onExit
+exit handler failure | no | | spec.onExit
+onExit (step/task) | no | | call.onExit
+hooks.exit | no | | call.hooks spec.hooks
+exit arguments from own outputs | no | | call.hooks
+exit with missing outputs | no | | call.hooks
+lifecycle hooks | no | | call.hooks spec.hooks
+hook completion | no | | call.hooks
+hook node flags | no | | call.hooks
+hooks with retry | no | | call.hooks
+hooks with synchronization | no | | call.hooks
+hooks in loops | no | | call.hooks
+hooks from WorkflowTemplate | no | | spec.hooks
+exit after deadline | no | | spec.onExit
+exit on stop / terminate | no | | spec.onExit
+# 8. Synchronization, memoization, parallelism
+mutexes (workflow/template) | no | | spec.synchronization template.synchronization
+semaphores (ConfigMap) | no | | spec.synchronization template.synchronization
+several locks | no | | spec.synchronization template.synchronization
+lock namespace field | no | | spec.synchronization template.synchronization
+waiting state | no | | spec.synchronization template.synchronization
+lock release | no | | spec.synchronization template.synchronization
+steps/dag-level locks | no | | template.synchronization
+database locks | no | | spec.synchronization template.synchronization
+database lock liveness | no | | spec.synchronization template.synchronization
+sync limit API | no
+memoize | no | | template.memoize
+memoize steps/dag | no | | template.memoize
+parallelism (workflow) | no | | spec.parallelism
+parallelism (template) | no | | template.parallelism
+failFast (template) | no | | template.failFast
+controller parallelism | no
+priority | no | it has no effect | spec.priority
+resourceRateLimit | no
+# 9. Suspend, resume, stop, retry, resubmit
+suspend duration | no | | template.suspend
+suspend timeout without value | no | | template.suspend
+spec.suspend | no | | spec.suspend
+resume by selector | no
+node set | no
+intermediate inputs | no | | template.suspend
+stop | differs | the whole run; no node selector | spec.shutdown
+terminate | yes
+retry (workflow) | no
+retry --restart-successful / -p | no
+retry side effects | no
+resubmit | no
+resubmit --memoized | no
+delete | differs | artifacts stay in the store
+# 10. Pods: daemon, sidecars, volumes, scheduling
+daemon | no | | template.daemon
+daemon readinessProbe | no | | template.daemon template.container.readinessProbe template.script.readinessProbe
+daemon retry / templateRef | no | | template.daemon
+sidecars | no | | template.sidecars
+mirrorVolumeMounts | no | | template.sidecars template.initContainers
+initContainers | no | | template.initContainers
+volumes emptyDir/configMap/secret/existing PVC | no | | spec.volumes template.volumes
+volumeClaimTemplates | no | | spec.volumeClaimTemplates
+volumeClaimGC | no | it has no effect | spec.volumeClaimGC
+pvc create failure | no | | spec.volumeClaimTemplates
+secrets as env/volume | differs | as env, in Jobs; no volumes | spec.volumes
+podSpecPatch | no | | spec.podSpecPatch template.podSpecPatch
+podSpecPatch from outputs | no | | template.podSpecPatch
+podMetadata / template.metadata | no | it has no effect | spec.podMetadata template.metadata
+resources / podResources / resourceClaims | no | it has no effect | template.container.resources template.script.resources spec.podResources template.podResources spec.resourceClaims template.resourceClaims
+nodeSelector, affinity, tolerations, schedulerName, priorityClass | no | it has no effect | spec.nodeSelector template.nodeSelector spec.affinity template.affinity spec.tolerations template.tolerations spec.schedulerName template.schedulerName spec.podPriorityClassName template.priorityClassName
+hostAliases, dnsConfig, hostNetwork, imagePullSecrets | no | it has no effect | spec.hostAliases template.hostAliases spec.dnsConfig spec.dnsPolicy spec.hostNetwork spec.imagePullSecrets
+securityContext | no | it has no effect | spec.securityContext template.securityContext template.container.securityContext template.script.securityContext
+serviceAccountName / executor.serviceAccountName / automount | no | it has no effect | spec.serviceAccountName template.serviceAccountName spec.executor template.executor spec.automountServiceAccountToken template.automountServiceAccountToken
+tty/stdin/workingDir/env/lifecycle | differs | not lifecycle, probes and ports, which have no effect | template.container.lifecycle template.script.lifecycle template.container.livenessProbe template.script.livenessProbe template.container.startupProbe template.script.startupProbe template.container.ports template.script.ports
+image entrypoint lookup | differs | Jobs leave it to the image; local processes take it from the file of --images
+podGC | no | it has no effect | spec.podGC
+ttlStrategy | no | it has no effect | spec.ttlStrategy
+retentionPolicy | no
+podDisruptionBudget | no | it has no effect | spec.podDisruptionBudget
+debug pause | no
+resourcesDuration | no
+estimatedDuration | no
+initlessPod | differs | no pod has a wait container; a step that stages nothing is its container alone
+windows | no
+# 11. WorkflowTemplate, ClusterWorkflowTemplate, Cron, Events
+WorkflowTemplate | differs | parsed and linted, not stored
+ClusterWorkflowTemplate | differs | parsed and linted, not stored
+templateRef | no | | call.templateRef
+workflowTemplateRef | no | | spec.workflowTemplateRef
+missing template | differs | refused when the workflow is submitted
+storedTemplates / storedWorkflowTemplateSpec | no
+workflowMetadata | no | it has no effect | spec.workflowMetadata
+template label | no
+workflowDefaults | no
+workflowRestrictions | no
+CronWorkflow schedules | differs | parsed and linted, not fired
+concurrencyPolicy | no
+startingDeadlineSeconds | no
+history limits / suspend | no
+cron when | no
+stopStrategy | no
+cron scheduledTime | no
+cron backfill | no
+cron name limit | yes
+cron status | no
+WorkflowEventBinding | differs | parsed only
+event metadata | no
+event queue | no
+webhooks | no
+# 12. Resource / HTTP / plugin / data details
+resource setOwnerReference | no | | template.resource
+resource conditions | no | | template.resource
+resource flags | no | | template.resource
+resource mergeStrategy | no | | template.resource
+resource manifestFrom | no | | template.resource
+resource manifest templating | no | | template.resource
+workflow of workflows | no | | template.resource
+http fields | no | | template.http
+http success | no | | template.http
+executor plugin | no | | template.plugin
+workflow-level executorPlugins | no | | spec.executorPlugins
+artifact driver plugin API | no | | template.inputs.artifacts[].plugin
+# 13. Metrics, events, tracing, persistence
+custom metrics | no | it has no effect | spec.metrics template.metrics
+templateDefaults metrics | no | | spec.templateDefaults
+controller metrics | differs | metrics of our own names
+k8s events | no
+OpenTelemetry traces | no
+status conditions | no
+labels | differs | phase and completed
+node status compression / offload | differs | nodes are kept apart from their run whatever its size
+workflow archive | no
+title / description / display-name annotations | no | an annotation of a template has no effect | template.annotations
+creator labels | no
+instanceID / leader election | differs | any number of coordinators are active at once
+# 14. Server API, auth, UI
+REST + gRPC | differs | REST only
+workflow service | differs | create, get, list, watch, delete, stop, terminate, lint, logs
+template / cluster / cron services | no
+archive, event and sync services | no
+fields filter | yes
+list filters | yes
+artifact server | no
+artifact upload | no
+auth modes | differs | bearer tokens of a file
+SSO + RBAC | no
+rate limit headers | no
+UI list/details | no
+UI actions | no
+UI extras | no
+# 15. CLI
+argo submit | differs | not --from
+argo list | yes
+argo get / watch / wait | yes
+argo logs | yes
+argo stop / terminate / suspend / resume | differs | stop and terminate
+argo retry / resubmit | no
+argo node set | no
+argo delete | yes
+argo lint | differs | also json; exit code 2; always strict and offline
+argo template / cluster-template | no
+argo cron | no
+argo archive | no
+argo cp | no
+argo sync | no
+argo convert | no
+argo server / auth token / version / completion / executor-plugin build | differs | server, version and completion
+@latest alias | no
+connection flags | differs | --argosy-server, --token and --namespace, and Argo's variables for them
+`
+
+var update = flag.Bool("update", false, "write docs/compatibility.md")
+
+const compatibilityPage = "../../docs/compatibility.md"
+
+// feature is a row of the matrix.
+type feature struct {
+	name, answer, how string
+	fields            []string
+}
+
+type section struct {
+	title    string
+	features []feature
+}
+
+func readMatrix(t *testing.T) []section {
+	t.Helper()
+	var out []section
+	for line := range strings.Lines(strings.TrimSpace(matrix)) {
+		line = strings.TrimSpace(line)
+		if title, ok := strings.CutPrefix(line, "# "); ok {
+			out = append(out, section{title: title})
+			continue
+		}
+		columns := append(strings.Split(line, "|"), "", "")
+		if strings.HasPrefix(line, "steps|tasks.") { // a name with a bar in it
+			columns = append([]string{columns[0] + "|" + columns[1]}, columns[2:]...)
+		}
+		for i := range columns {
+			columns[i] = strings.TrimSpace(columns[i])
+		}
+		f := feature{name: columns[0], answer: columns[1], how: columns[2], fields: strings.Fields(columns[3])}
+		require.Contains(t, []string{"yes", "no", "differs"}, f.answer, line)
+		require.True(t, f.answer != "differs" || f.how != "", "it does not say how it differs: %s", line)
+		out[len(out)-1].features = append(out[len(out)-1].features, f)
+	}
+	return out
+}
+
+func TestTheCompatibilityPageIsWhatTheMatrixSays(t *testing.T) {
+	t.Parallel()
+	counts := map[string]int{}
+	var page strings.Builder
+	for _, s := range readMatrix(t) {
+		fmt.Fprintf(&page, "\n## %s\n\n| feature | here | how |\n| --- | --- | --- |\n", s.title)
+		for _, f := range s.features {
+			counts[f.answer]++
+			how := f.how
+			if how == "" && f.answer == "no" && len(f.fields) > 0 {
+				how = "a file that uses it is refused, with the line"
+			}
+			fmt.Fprintf(&page, "| %s | %s | %s |\n", strings.ReplaceAll(f.name, "|", "\\|"), f.answer, how)
+		}
+	}
+	text := fmt.Sprintf(`# Compatibility with Argo Workflows 4.1
+
+What of Argo's language and tools works here. Every field is parsed and validated; what is
+not carried out is refused when a workflow is submitted, or else its row says that it has no
+effect, which submitting warns of. The page is written by a test from a table
+(`+"`go test ./workflow/spec -run Compatibility -update`"+`), and the test fails when the
+engine's list of refused fields says otherwise.
+
+%d features: %d yes, %d differ, %d no.
+`, counts["yes"]+counts["differs"]+counts["no"], counts["yes"], counts["differs"], counts["no"]) + page.String()
+	if *update {
+		require.NoError(t, os.WriteFile(compatibilityPage, []byte(text), 0o644))
+	}
+	written, err := os.ReadFile(compatibilityPage)
+	require.NoError(t, err)
+	require.Equal(t, text, string(written), "write it anew: go test ./workflow/spec -run Compatibility -update")
+}
+
+func TestTheCompatibilityMatrixAgreesWithWhatIsRefused(t *testing.T) {
+	t.Parallel()
+	var refused, inPod []string
+	for at, table := range map[string]fieldTable{"spec": specFields(), "template": templateFields(), "call": callFields()} {
+		for _, f := range table.refused {
+			refused = append(refused, at+"."+f)
+		}
+		for _, f := range table.inPod {
+			inPod = append(inPod, at+"."+f)
+		}
+	}
+	var named []string
+	for _, s := range readMatrix(t) {
+		for _, f := range s.features {
+			named = append(named, f.fields...)
+			for _, field := range f.fields {
+				missing := slices.Contains(refused, field) || slices.Contains(inPod, field)
+				switch f.answer {
+				case "yes":
+					require.False(t, missing, "%s is there, but %s is not", f.name, field)
+				default:
+					require.True(t, missing, "%s is not all there, because of %s, which is carried out", f.name, field)
+				}
+			}
+		}
+	}
+	unnamed := slices.DeleteFunc(slices.Concat(refused, inPod), func(field string) bool { return slices.Contains(named, field) })
+	require.Empty(t, unnamed, "no feature of the matrix names these fields, which are not carried out")
+}
+
+// TestTheCompatibilityMatrixHasEveryFeature compares with the list that ARGOSY_FEATURES names.
+func TestTheCompatibilityMatrixHasEveryFeature(t *testing.T) {
+	t.Parallel()
+	var names []string
+	for _, s := range readMatrix(t) {
+		for _, f := range s.features {
+			names = append(names, f.name)
+		}
+	}
+	path := os.Getenv("ARGOSY_FEATURES")
+	if path == "" {
+		require.Len(t, names, 316)
+		return
+	}
+	list, err := os.ReadFile(path)
+	require.NoError(t, err)
+	var want []string
+	for _, m := range regexp.MustCompile(`(?m)^- (.*?) \| `).FindAllStringSubmatch(string(list), -1) {
+		want = append(want, m[1])
+	}
+	require.Equal(t, want, names)
+}
