@@ -139,7 +139,7 @@ func (c *Coordinator) turn(ctx context.Context, t Turn) (string, error) {
 			return "failed", fmt.Errorf("dispatching for run %s: %w", l.Run.ID, err)
 		}
 		for _, d := range out {
-			c.metrics.dispatched.WithLabelValues(d.Pool).Inc()
+			c.metrics.dispatched.WithLabelValues(d.Pool, d.Class.String()).Inc()
 		}
 		c.log.Debug("dispatched", "hop", "dispatch", "run", l.Run.Name, "tasks", len(out))
 	}

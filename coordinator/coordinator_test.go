@@ -303,39 +303,3 @@ func TestRunGoesOnWhileTheStoreIsAway(t *testing.T) {
 		require.NoError(t, <-done)
 	})
 }
-
-func TestARunSendsWhatItsCreditAllows(t *testing.T) {
-	t.Parallel()
-	tests := map[string]struct {
-		slots, limit, min int
-		slotsFail         error
-		want              int
-	}{
-		"two for each slot":                      {slots: 20, want: 40},
-		"a pool without workers shows demand":    {want: 16},
-		"few slots":                              {slots: 1, want: 16},
-		"few slots, and less to begin with":      {slots: 2, min: 1, want: 4},
-		"a limit of its own":                     {slots: 20, limit: 5, want: 5},
-		"slots that cannot be counted at once":   {slots: 20, slotsFail: errAway, want: 40},
-		"a limit that is more than the pool has": {limit: 1000, want: 16},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			m := newMemory(t, `{"spec": {"entrypoint": "main", "templates": [
-				{"name": "main", "steps": [[{"name": "a", "template": "leaf", "withSequence": {"count": "100"}}]]},
-				{"name": "leaf", "container": {"image": "busybox"}}
-			]}}`)
-			m.slots = test.slots
-			m.fail = once("slots", test.slotsFail)
-			c, _ := m.start(coordinator.Config{MinCredit: test.min, Limits: workflow.Limits{InFlight: test.limit}})
-			m.step(c)
-			require.Len(t, m.queue, test.want)
-			m.step(c)
-			require.Len(t, m.queue, test.want)
-			m.work()
-			m.step(c)
-			require.Len(t, m.queue, min(test.want, 100-test.want))
-		})
-	}
-}

@@ -11,6 +11,22 @@ import (
 // that one wide run fills the queue, which is served in order.
 const creditPerSlot = 2
 
+// normalShare is how many deliveries of a run are of the normal class; what it has in flight
+// beyond that is bulk, which a worker takes when nothing else is there. So a small run does not
+// wait behind a wide one.
+const normalShare = 4
+
+// class is that of a run's next delivery, by its priority and what it has in flight.
+func class(priority *int32, inFlight int) Class {
+	switch {
+	case priority != nil && *priority > 0:
+		return ClassHigh
+	case priority != nil && *priority < 0, inFlight >= normalShare:
+		return ClassBulk
+	}
+	return ClassNormal
+}
+
 // Credit is how many deliveries a run may have in flight in a pool of so many slots.
 func (c Config) Credit(slots int) int {
 	most := max(c.MinCredit, creditPerSlot*slots)

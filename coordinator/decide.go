@@ -48,8 +48,11 @@ func (c *Coordinator) decide(ctx context.Context, t Turn, l *Loaded) (*Commit, e
 			commit.Nodes = append(commit.Nodes, n)
 		}
 	}
-	for _, k := range delta.Dispatch {
-		commit.Send = append(commit.Send, Delivery{Run: l.Run.ID, Key: k, Number: 1, Pool: c.config.Pool})
+	before := delta.State.InFlight - len(delta.Dispatch)
+	for i, k := range delta.Dispatch {
+		commit.Send = append(commit.Send, Delivery{
+			Run: l.Run.ID, Key: k, Number: 1, Pool: c.config.Pool, Class: class(plan.Spec.Priority, before+i),
+		})
 	}
 	if delta.CancelAll {
 		commit.Cancel = &Cancel{Phase: delta.CancelPhase, Message: delta.CancelMessage}

@@ -28,8 +28,8 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "argosy_turn_claims_total", Help: "Runs claimed for a turn.",
 		}),
 		dispatched: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "argosy_tasks_dispatched_total", Help: "Tasks sent to a pool.",
-		}, []string{"pool"}),
+			Name: "argosy_tasks_dispatched_total", Help: "Tasks sent to a pool, by class: high, normal, bulk.",
+		}, []string{"pool", "class"}),
 		finished: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "argosy_runs_finished_total", Help: "Runs that ended, by phase.",
 		}, []string{"phase"}),

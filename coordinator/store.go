@@ -60,6 +60,27 @@ type Delivery struct {
 	Key    workflow.Key
 	Number int
 	Pool   string
+	Class  Class
+}
+
+// Class ranks a delivery among those of its pool.
+type Class int
+
+// The classes, from the highest to the lowest.
+const (
+	ClassHigh Class = iota - 1
+	ClassNormal
+	ClassBulk
+)
+
+func (c Class) String() string {
+	switch c {
+	case ClassHigh:
+		return "high"
+	case ClassBulk:
+		return "bulk"
+	}
+	return "normal"
 }
 
 // Lost is a delivery whose worker died, or that the queue lost.

@@ -2,8 +2,9 @@ package queue
 
 import "context"
 
-// Broker carries deliveries from coordinators to workers, at least once each and in no
-// promised order. It decides nothing: whether a delivery may be run is Tasks.Claim's to say.
+// Broker carries deliveries from coordinators to workers, at least once each: those of a
+// higher class first, unless a lower one was passed over for long, and those of one class in
+// no promised order. It decides nothing: whether a delivery may be run is Tasks.Claim's to say.
 // Every implementation passes queuetest.TestBroker.
 type Broker interface {
 	// Send hands deliveries over and rings the bells of their pools. A delivery that is

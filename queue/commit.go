@@ -85,7 +85,7 @@ func (t *Turns) Commit(ctx context.Context, l *Loaded, c *Commit) (*Committed, e
 		}
 	}
 	for _, d := range c.Send {
-		o.Send = append(o.Send, [3]any{d.Number, d.Pool, string(d.Key)})
+		o.Send = append(o.Send, [3]any{d.Number, d.queue(), string(d.Key)})
 	}
 	if c.Cancel != nil {
 		o.Cancel = &ordersOf{Phase: string(c.Cancel.Phase), Message: c.Cancel.Message}

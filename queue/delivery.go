@@ -15,7 +15,11 @@ type Delivery struct {
 	Key    workflow.Key `json:"key"`
 	Number int          `json:"n"`
 	Pool   string       `json:"pool"`
+	Class  Class        `json:"class,omitempty"`
 }
+
+// queue is the asynq queue that the delivery goes through.
+func (d Delivery) queue() string { return queueOf(d.Pool, d.Class) }
 
 // ID names the delivery: run/hash of the key/number. It is the id of the asynq task.
 func (d Delivery) ID() string {
@@ -24,17 +28,18 @@ func (d Delivery) ID() string {
 
 // out is the delivery's form in a run's out list.
 func (d Delivery) out() string {
-	return strconv.Itoa(d.Number) + "|" + d.Pool + "|" + string(d.Key)
+	return strconv.Itoa(d.Number) + "|" + d.queue() + "|" + string(d.Key)
 }
 
 func parseOut(run, entry string) (Delivery, error) {
 	number, rest, ok1 := strings.Cut(entry, "|")
-	pool, key, ok2 := strings.Cut(rest, "|")
+	queue, key, ok2 := strings.Cut(rest, "|")
 	n, err := strconv.Atoi(number)
 	if !ok1 || !ok2 || err != nil {
 		return Delivery{}, fmt.Errorf("malformed entry %q in the out list of run %s", entry, run)
 	}
-	return Delivery{Run: run, Key: workflow.Key(key), Number: n, Pool: pool}, nil
+	pool, class := splitQueue(queue)
+	return Delivery{Run: run, Key: workflow.Key(key), Number: n, Pool: pool, Class: class}, nil
 }
 
 // FlightState is where a delivery stands.
@@ -68,8 +73,9 @@ func parseFlight(run, key, entry string) (Flight, error) {
 	if err != nil {
 		return Flight{}, fmt.Errorf("reading the expiry of %q in the fly hash of run %s: %w", entry, run, err)
 	}
+	pool, class := splitQueue(f[3])
 	return Flight{
-		Delivery: Delivery{Run: run, Key: workflow.Key(key), Number: n, Pool: f[3]},
+		Delivery: Delivery{Run: run, Key: workflow.Key(key), Number: n, Pool: pool, Class: class},
 		State:    FlightState(f[0]), Expires: workflow.Millis(expires), Worker: f[4],
 	}, nil
 }

@@ -23,27 +23,37 @@ type Load struct {
 
 // Pool observes a pool. One that nothing was ever sent to has nothing to do.
 func (d *Demand) Pool(ctx context.Context, pool string) (Load, error) {
-	v, err := d.conn.run(ctx, d.conn.scripts.poolDemand,
-		[]string{pendingKey(pool), activeKey(pool), retryKey(pool)}, taskPrefix(pool))
+	var steps []step
+	for _, q := range queuesOf(pool) {
+		steps = append(steps, call(d.conn.scripts.poolDemand, []string{pendingKey(q), activeKey(q), retryKey(q)}, taskPrefix(q)))
+	}
+	cmds, err := d.conn.together(ctx, steps...)
 	if err != nil {
 		return Load{}, fmt.Errorf("observing pool %s: %w", pool, err)
 	}
-	answer := asList(v)
-	if len(answer) != 3 {
-		return Load{}, fmt.Errorf("observing pool %s: unexpected answer %v", pool, v)
+	var l Load
+	for _, cmd := range cmds {
+		answer := asList(cmd.Val())
+		if len(answer) != 3 {
+			return Load{}, fmt.Errorf("observing pool %s: unexpected answer %v", pool, cmd.Val())
+		}
+		l.Ready += int(asInt(answer[0]))
+		l.Running += int(asInt(answer[1]))
+		l.OldestAge = max(l.OldestAge, time.Duration(asInt(answer[2]))*time.Millisecond)
 	}
-	return Load{
-		Ready: int(asInt(answer[0])), Running: int(asInt(answer[1])),
-		OldestAge: time.Duration(max(0, asInt(answer[2]))) * time.Millisecond,
-	}, nil
+	return l, nil
 }
 
 // Pools returns every pool that something was ever sent to, sorted.
 func (d *Demand) Pools(ctx context.Context) ([]string, error) {
-	pools, err := d.conn.client.SMembers(ctx, poolsKey).Result()
+	queues, err := d.conn.client.SMembers(ctx, queuesKey).Result()
 	if err != nil {
 		return nil, fmt.Errorf("listing pools: %w", err)
 	}
+	pools := make([]string, len(queues))
+	for i, q := range queues {
+		pools[i], _ = splitQueue(q)
+	}
 	slices.Sort(pools)
-	return pools, nil
+	return slices.Compact(pools), nil
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -14,18 +15,33 @@ import (
 // doorbell turns asynq's polling into waiting: after an empty answer to asynq's dequeue
 // script it waits for a ring, and asks once more. Only asynq's one dequeuing goroutine
 // uses it.
+//
+// asynq asks one queue after the other. The doorbell answers its question about the first
+// for all of them, by asynq's own script: see several.
 type doorbell struct {
-	conn *Conn
-	pool string
-	own  string // a bell of its own, which ends its wait
-	stop context.Context
-	bell *blocker
+	conn   *Conn
+	pool   string
+	queues []string // in the order of their classes
+	own    string   // a bell of its own, which ends its wait
+	stop   context.Context
+	bell   *blocker
 
-	unsure bool // whether Redis did what it was last asked
+	script *redis.Script // several of asynq's, once that is known
+	source string        // its
+	looked []time.Time   // when each queue was last found empty or taken from
+	from   string        // the queue of what was taken last
+	unsure bool          // whether Redis did what it was last asked
 }
 
 func newDoorbell(stop context.Context, c *Conn, pool string, bell *blocker) *doorbell {
-	return &doorbell{conn: c, pool: pool, own: poolBellKey(pool) + ":" + rand.Text(), stop: stop, bell: bell}
+	b := &doorbell{
+		conn: c, pool: pool, queues: queuesOf(pool), own: poolBellKey(pool) + ":" + rand.Text(), stop: stop, bell: bell,
+	}
+	now := time.Now()
+	for range b.queues {
+		b.looked = append(b.looked, now)
+	}
+	return b
 }
 
 const (
@@ -33,6 +49,8 @@ const (
 	retryPause = 500 * time.Millisecond
 	// wakeWithin is how long the end of a wait may take.
 	wakeWithin = time.Second
+	// passedOver is for how long a worker may take from higher classes only.
+	passedOver = 10 * time.Second
 )
 
 func (b *doorbell) DialHook(next redis.DialHook) redis.DialHook {
@@ -45,9 +63,20 @@ func (b *doorbell) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pro
 
 func (b *doorbell) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
-		dequeue, ok := b.dequeue(cmd)
-		if !ok {
+		dequeue, q := b.dequeue(cmd)
+		switch {
+		case q < 0:
 			return next(ctx, cmd)
+		case q > 0: // the first was answered for all
+			cmd.SetErr(redis.Nil)
+			return redis.Nil
+		case b.script == nil && cmd.Name() == "evalsha":
+			cmd.SetErr(noScript{}) // has it sent again with the source
+			return cmd.Err()
+		case b.script == nil:
+			source, _ := cmd.Args()[1].(string)
+			b.source = several(source)
+			b.script = b.conn.scripts.learn(b.source)
 		}
 		err := b.take(ctx, dequeue, next)
 		switch {
@@ -68,14 +97,102 @@ func (b *doorbell) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
-// dequeue recognises asynq's dequeue script by its keys.
-func (b *doorbell) dequeue(cmd redis.Cmder) (*redis.Cmd, bool) {
+// dequeue recognises asynq's dequeue script by its keys, and says which queue it asks; -1 is
+// none.
+func (b *doorbell) dequeue(cmd redis.Cmder) (*redis.Cmd, int) {
 	args := cmd.Args()
-	if len(args) < 5 || (cmd.Name() != "evalsha" && cmd.Name() != "eval") {
-		return nil, false
-	}
 	c, ok := cmd.(*redis.Cmd)
-	return c, ok && args[3] == pendingKey(b.pool) && args[4] == pausedKey(b.pool)
+	if !ok || len(args) < 8 || (cmd.Name() != "evalsha" && cmd.Name() != "eval") {
+		return nil, -1
+	}
+	return c, slices.IndexFunc(b.queues, func(q string) bool { return args[3] == pendingKey(q) && args[4] == pausedKey(q) })
+}
+
+// several makes of asynq's dequeue script, which knows one queue, one that takes from the
+// first of several that has something.
+// KEYS: asynq's four of each queue  ARGV: 1 asynq's first  2.. asynq's second of each queue
+// Returns {the queue's place, from 1, and what asynq's returns}, or nil.
+func several(dequeue string) string {
+	return `local function dequeue(KEYS, ARGV)
+` + dequeue + `
+end
+for i = 1, #KEYS / 4 do
+  local k = 4 * i - 3
+  local msg = dequeue({KEYS[k], KEYS[k + 1], KEYS[k + 2], KEYS[k + 3]}, {ARGV[1], ARGV[i + 1]})
+  if msg then
+    return {i, msg}
+  end
+end
+return nil`
+}
+
+// order is the queues as they are to be tried: one that was passed over for long goes first,
+// so that what is always busy with others gets to it in the end.
+func (b *doorbell) order() []int {
+	var late, usual []int
+	now := time.Now()
+	for i := range b.queues {
+		if now.Sub(b.looked[i]) > passedOver {
+			late = append(late, i)
+		} else {
+			usual = append(usual, i)
+		}
+	}
+	return append(late, usual...)
+}
+
+// ask is the command that takes from the first of some queues, in the form of asynq's.
+func (b *doorbell) ask(ctx context.Context, asynqs *redis.Cmd, queues []int) *redis.Cmd {
+	args := asynqs.Args()
+	text := b.script.Hash()
+	if asynqs.Name() == "eval" {
+		text = b.source
+	}
+	all := []any{args[0], text, 4 * len(queues)}
+	for _, i := range queues {
+		q := b.queues[i]
+		all = append(all, pendingKey(q), pausedKey(q), activeKey(q), leaseKey(q))
+	}
+	all = append(all, args[7])
+	for _, i := range queues {
+		all = append(all, taskPrefix(b.queues[i]))
+	}
+	return redis.NewCmd(ctx, all...)
+}
+
+// heard passes the answer to ask on to asynq.
+func (b *doorbell) heard(asynqs, asked *redis.Cmd, err error, queues []int) error {
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return err
+	}
+	answer, tried := asList(asked.Val()), len(queues)
+	if len(answer) == 2 {
+		tried = int(asInt(answer[0]))
+		b.from = b.queues[queues[tried-1]]
+		asynqs.SetVal(answer[1])
+	}
+	now := time.Now()
+	for _, i := range queues[:tried] {
+		b.looked[i] = now
+	}
+	return err
+}
+
+// look asks all queues: on one server at once, on a cluster, where each is in a slot of its
+// own, one after the other.
+func (b *doorbell) look(ctx context.Context, asynqs *redis.Cmd, next redis.ProcessHook) error {
+	order := b.order()
+	size := len(order)
+	if b.conn.cluster {
+		size = 1
+	}
+	for queues := range slices.Chunk(order, size) {
+		asked := b.ask(ctx, asynqs, queues)
+		if err := b.heard(asynqs, asked, next(ctx, asked), queues); !errors.Is(err, redis.Nil) {
+			return err
+		}
+	}
+	return redis.Nil
 }
 
 func (b *doorbell) take(ctx context.Context, dequeue *redis.Cmd, next redis.ProcessHook) error {
@@ -85,21 +202,27 @@ func (b *doorbell) take(ctx context.Context, dequeue *redis.Cmd, next redis.Proc
 	if b.unsure {
 		// What is sent while Redis stalls it does when it goes on: a task would be taken for
 		// nobody, at every attempt. So ask something first that changes nothing.
-		if err := next(ctx, redis.NewIntCmd(ctx, "exists", pendingKey(b.pool))); err != nil {
-			return err
+		for i, q := range b.queues {
+			if i > 0 && !b.conn.cluster {
+				break // they are all on that server
+			}
+			if err := next(ctx, redis.NewIntCmd(ctx, "exists", pendingKey(q))); err != nil {
+				return err
+			}
 		}
 		b.unsure = false
 	}
-	if err := next(ctx, dequeue); !errors.Is(err, redis.Nil) {
+	if err := b.look(ctx, dequeue, next); !errors.Is(err, redis.Nil) {
 		return err
 	}
-	return b.wait(ctx, dequeue)
+	return b.wait(ctx, dequeue, next)
 }
 
-// wait waits for a ring and dequeues, in one round trip: Redis takes up the second command
-// when the first one ends.
-func (b *doorbell) wait(ctx context.Context, dequeue *redis.Cmd) error {
-	again := redis.NewCmd(ctx, dequeue.Args()...)
+// wait waits for a ring and looks again: on one server in one round trip, since Redis takes
+// up the second command when the first one ends.
+func (b *doorbell) wait(ctx context.Context, dequeue *redis.Cmd, next redis.ProcessHook) error {
+	order := b.order()
+	again := b.ask(ctx, dequeue, order)
 	over, woken := make(chan struct{}), make(chan struct{})
 	b.bell.begin()
 	keep := context.AfterFunc(b.stop, func() {
@@ -108,8 +231,10 @@ func (b *doorbell) wait(ctx context.Context, dequeue *redis.Cmd) error {
 	})
 	pipe := b.bell.Pipeline()
 	rung := pipe.Do(ctx, brpop(maxBlock, poolBellKey(b.pool), b.own)...)
-	_ = pipe.Process(ctx, again) // only queues it
-	_, _ = pipe.Exec(ctx)        // each command carries its own error
+	if !b.conn.cluster {
+		_ = pipe.Process(ctx, again) // only queues it
+	}
+	_, _ = pipe.Exec(ctx) // each command carries its own error
 	close(over)
 	if !keep() {
 		<-woken
@@ -117,8 +242,10 @@ func (b *doorbell) wait(ctx context.Context, dequeue *redis.Cmd) error {
 	if err := rung.Err(); err != nil && !errors.Is(err, redis.Nil) {
 		return err
 	}
-	dequeue.SetVal(again.Val())
-	return again.Err()
+	if b.conn.cluster {
+		return b.look(ctx, dequeue, next) // also at the end: the ring was for somebody
+	}
+	return b.heard(dequeue, again, again.Err(), order)
 }
 
 // wake ends a wait with a ring, since the answer may hold a task, and cuts it when Redis
@@ -142,11 +269,9 @@ func (b *doorbell) wake(over <-chan struct{}) {
 func (b *doorbell) handBack(msg any) {
 	ctx, cancel := context.WithTimeout(context.Background(), wakeWithin)
 	defer cancel()
-	_, err := b.conn.run(ctx, b.conn.scripts.handback,
-		[]string{activeKey(b.pool), leaseKey(b.pool), pendingKey(b.pool), poolBellKey(b.pool)},
-		taskPrefix(b.pool), msg, maxRings)
-	if err != nil {
-		b.conn.log.Warn("a task that came with the end is not handed back", "pool", b.pool,
+	put := call(b.conn.scripts.handback, []string{activeKey(b.from), leaseKey(b.from), pendingKey(b.from)}, taskPrefix(b.from), msg)
+	if _, err := b.conn.inOrder(ctx, append([]step{put}, ring(b.pool, 1)...)...); err != nil {
+		b.conn.log.Warn("a task that came with the end is not handed back", "queue", b.from,
 			"error", fmt.Errorf("handing back a task: %w", err))
 	}
 }

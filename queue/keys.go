@@ -21,8 +21,8 @@ func stateKey(id string) string  { return runTag(id) + "state" }  // string: ver
 func metaKey(id string) string   { return runTag(id) + "meta" }   // hash, from the first turn on: see begin.lua, commit.lua
 func nodesKey(id string) string  { return runTag(id) + "nodes" }  // hash: key -> Node JSON
 func inKey(id string) string     { return runTag(id) + "in" }     // list: Event JSON, not yet applied
-func outKey(id string) string    { return runTag(id) + "out" }    // list: number|pool|key, committed and not yet sent
-func flyKey(id string) string    { return runTag(id) + "fly" }    // hash: key -> state|number|expiry|pool|worker
+func outKey(id string) string    { return runTag(id) + "out" }    // list: number|queue|key, committed and not yet sent
+func flyKey(id string) string    { return runTag(id) + "fly" }    // hash: key -> state|number|expiry|queue|worker
 func timersKey(id string) string { return runTag(id) + "timers" } // zset: name|key by millis
 func logsKey(id string) string   { return runTag(id) + "logs" }   // set: the run's live log streams
 
@@ -67,19 +67,21 @@ func unusedKey(digest string) string { return "spec:{" + digest + "}:unused" } /
 // changedChannel carries the version of each commit of the run.
 func changedChannel(id string) string { return "run:" + id }
 
-// A pool's slot, which asynq's keys share.
+// A pool's slot.
 
 func poolBellKey(pool string) string { return "bell:{" + pool + "}" }  // list: one entry a ring
 func slotsKey(pool string) string    { return "slots:{" + pool + "}" } // hash: server -> slots|expiry
 
-func pendingKey(pool string) string { return "asynq:{" + pool + "}:pending" } // list of task ids
-func pausedKey(pool string) string  { return "asynq:{" + pool + "}:paused" }
-func activeKey(pool string) string  { return "asynq:{" + pool + "}:active" } // list of task ids
-func leaseKey(pool string) string   { return "asynq:{" + pool + "}:lease" }  // zset: task id by seconds
-func taskPrefix(pool string) string { return "asynq:{" + pool + "}:t:" }     // hash: msg, state, pending_since
-func retryKey(pool string) string   { return "asynq:{" + pool + "}:retry" }  // zset of task ids
+// asynq's, in the slot of a queue, see queueOf. The normal one's is the pool's.
 
-const poolsKey = "asynq:queues" // set: every pool that something was ever sent to
+func pendingKey(queue string) string { return "asynq:{" + queue + "}:pending" } // list of task ids
+func pausedKey(queue string) string  { return "asynq:{" + queue + "}:paused" }
+func activeKey(queue string) string  { return "asynq:{" + queue + "}:active" } // list of task ids
+func leaseKey(queue string) string   { return "asynq:{" + queue + "}:lease" }  // zset: task id by seconds
+func taskPrefix(queue string) string { return "asynq:{" + queue + "}:t:" }     // hash: msg, state, pending_since
+func retryKey(queue string) string   { return "asynq:{" + queue + "}:retry" }  // zset of task ids
+
+const queuesKey = "asynq:queues" // set: every queue that something was ever sent to
 
 func hash64(s string) uint64 {
 	h := fnv.New64a()

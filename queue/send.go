@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -20,7 +21,7 @@ const taskType = "step"
 // farFuture is the deadline of our tasks: without one, asynq ends them after 30 minutes.
 var farFuture = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// Asynq is the Broker over asynq: one asynq queue per pool.
+// Asynq is the Broker over asynq: one asynq queue per pool and class.
 type Asynq struct {
 	conn     *Conn
 	recorder *redis.Client
@@ -39,34 +40,36 @@ func NewAsynq(c *Conn) *Asynq {
 // Close releases the Broker.
 func (a *Asynq) Close() error { return a.recorder.Close() }
 
-// Send is part of Broker: one round trip, however many deliveries; on a cluster one more for
-// each pool.
+// Send is part of Broker: one round trip, however many deliveries; on a cluster one
+// more for each queue and pool.
 //
 // asynq enqueues one task per round trip and has no call to only encode one. So its client
 // gets a Redis client that records the commands and sends nothing, and what it recorded goes
 // out in one pipeline.
 func (a *Asynq) Send(ctx context.Context, deliveries []Delivery) error {
-	var pools []any
-	enqueue := map[string][]step{}
+	var queues []any
+	enqueue, rings := map[any][]step{}, map[string]int{}
 	for _, d := range deliveries {
-		if enqueue[d.Pool] == nil {
-			pools = append(pools, d.Pool)
+		q := d.queue()
+		if enqueue[q] == nil {
+			queues = append(queues, q)
 		}
 		s, err := a.enqueue(ctx, d)
 		if err != nil {
 			return fmt.Errorf("encoding delivery %s: %w", d.ID(), err)
 		}
-		enqueue[d.Pool] = append(enqueue[d.Pool], s)
+		enqueue[q] = append(enqueue[q], s)
+		rings[d.Pool]++
 	}
-	if len(pools) == 0 {
+	if len(queues) == 0 {
 		return nil
 	}
-	steps := []step{command("sadd", poolsKey, pools...)}
-	for _, p := range pools {
-		pool, _ := p.(string)
-		ring := slices.Repeat([]any{1}, min(len(enqueue[pool]), maxRings))
-		steps = append(steps, enqueue[pool]...)
-		steps = append(steps, command("lpush", poolBellKey(pool), ring...), command("ltrim", poolBellKey(pool), 0, maxRings-1))
+	steps := []step{command("sadd", queuesKey, queues...)}
+	for _, q := range queues {
+		steps = append(steps, enqueue[q]...)
+	}
+	for _, pool := range slices.Sorted(maps.Keys(rings)) {
+		steps = append(steps, ring(pool, rings[pool])...)
 	}
 	if _, err := a.conn.inOrder(ctx, steps...); err != nil {
 		return fmt.Errorf("sending %d deliveries: %w", len(deliveries), err)
@@ -78,6 +81,16 @@ func (a *Asynq) Send(ctx context.Context, deliveries []Delivery) error {
 // another's way: each looks for more work after every task it takes.
 const maxRings = 64
 
+// ring are the steps that wake some servers of a pool. Whatever the class of what there is
+// to do, they wait at one bell.
+func ring(pool string, times int) []step {
+	bell := poolBellKey(pool)
+	return []step{
+		command("lpush", bell, slices.Repeat([]any{1}, min(times, maxRings))...),
+		command("ltrim", bell, 0, maxRings-1),
+	}
+}
+
 // enqueue is the step that enqueues a delivery. asynq's script answers 0 to a task id that
 // is there already, which is as good.
 func (a *Asynq) enqueue(ctx context.Context, d Delivery) (step, error) {
@@ -87,7 +100,7 @@ func (a *Asynq) enqueue(ctx context.Context, d Delivery) (step, error) {
 	}
 	var recorded []any
 	_, err = a.encoder.EnqueueContext(context.WithValue(ctx, recordKey{}, &recorded), asynq.NewTask(taskType, payload),
-		asynq.TaskID(d.ID()), asynq.Queue(d.Pool), asynq.MaxRetry(math.MaxInt32), asynq.Deadline(farFuture))
+		asynq.TaskID(d.ID()), asynq.Queue(d.queue()), asynq.MaxRetry(math.MaxInt32), asynq.Deadline(farFuture))
 	if err != nil {
 		return step{}, err
 	}
@@ -148,7 +161,7 @@ func (a *Asynq) States(ctx context.Context, deliveries []Delivery) ([]TaskState,
 	pipe := a.conn.client.Pipeline()
 	cmds := make([]*redis.StringCmd, len(deliveries))
 	for i, d := range deliveries {
-		cmds[i] = pipe.HGet(ctx, taskPrefix(d.Pool)+d.ID(), "state")
+		cmds[i] = pipe.HGet(ctx, taskPrefix(d.queue())+d.ID(), "state")
 	}
 	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
 		return nil, fmt.Errorf("asking for the states of %d deliveries: %w", len(deliveries), err)

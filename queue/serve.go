@@ -27,10 +27,11 @@ func (a *Asynq) Serve(ctx context.Context, c ServeConfig, handle Handler) error 
 
 	server := asynq.NewServerFromRedisClient(client, asynq.Config{
 		Concurrency: c.Slots,
-		Queues:      map[string]int{c.Pool: 1},
-		// The doorbell does the waiting.
+		// The doorbell does the waiting, and takes from the first queue that has something.
+		Queues:                   ranked(queuesOf(c.Pool)),
+		StrictPriority:           true,
 		TaskCheckInterval:        time.Millisecond,
-		DelayedTaskCheckInterval: 5 * time.Second,
+		DelayedTaskCheckInterval: 15 * time.Second,
 		// What asynq takes from a dead worker goes back to the queue at once, and is no
 		// failure: our own claim decides who runs it.
 		RetryDelayFunc: func(int, error, *asynq.Task) time.Duration { return 0 },
@@ -64,6 +65,15 @@ func (a *Asynq) Serve(ctx context.Context, c ServeConfig, handle Handler) error 
 		slots <- struct{}{}
 	}
 	return nil
+}
+
+// ranked gives queues priorities by their order, as asynq wants them.
+func ranked(queues []string) map[string]int {
+	ranks := make(map[string]int, len(queues))
+	for i, q := range queues {
+		ranks[q] = len(queues) - i
+	}
+	return ranks
 }
 
 // asynqLog gives asynq our logger. What it calls an error it tries again.

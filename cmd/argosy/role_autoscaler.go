@@ -39,6 +39,9 @@ func (a *app) autoscaler() *cobra.Command {
 		Example: examples(
 			"argosy autoscaler -n argosy --deployment argosy-worker --max 20 --idle 2m"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := queue.CheckPool(f.pool); err != nil {
+				return usagef("--pool: %w", err)
+			}
 			r, err := common.open(cmd.Context(), a, "autoscaler")
 			if err != nil {
 				return err

@@ -31,6 +31,9 @@ Any number of coordinators may run at once; none has a state that another needs.
 		Args:    cobra.NoArgs,
 		Example: examples("argosy coordinator --redis-url redis://redis:6379/0"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := queue.CheckPool(f.pool); err != nil {
+				return usagef("--pool: %w", err)
+			}
 			r, err := common.open(cmd.Context(), a, "coordinator")
 			if err != nil {
 				return err

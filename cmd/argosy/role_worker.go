@@ -157,6 +157,9 @@ func (f *workerFlags) parts(ctx context.Context, r *role) (groups [][]part, end 
 	if err := checkChoice("executor", f.executor, executorProcess, executorKube, executorNoop); err != nil {
 		return nil, nil, err
 	}
+	if err := queue.CheckPool(f.pool); err != nil {
+		return nil, nil, usagef("--pool: %w", err)
+	}
 	store, err := f.store.open()
 	if err != nil {
 		return nil, nil, err

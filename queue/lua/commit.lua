@@ -2,7 +2,7 @@
 -- KEYS: 1 meta  2 nodes  3 in  4 out  5 fly  6 timers  7 run  8 state
 -- ARGV: 1 orders, JSON {tok, ver, events, check, finished, more, run,
 --          fired: [member], timers: [[member, millis; 0 removes]],
---          drop: [[number, key]], send: [[number, pool, key]], cancel: {p, m} or none}
+--          drop: [[number, key]], send: [[number, queue, key]], cancel: {p, m} or none}
 --       2 state JSON  3.. nodes: key, JSON, ..
 -- Returns 0 when the run has gone on without us, else {version, next, out}: next is the
 -- millis of the next turn, 0 for none, and out all that is to be sent.

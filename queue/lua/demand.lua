@@ -1,4 +1,4 @@
--- Observes a pool.
+-- Observes a queue.
 -- KEYS: 1 pending  2 active  3 retry
 -- ARGV: 1 prefix of the keys of tasks
 -- Returns {ready, running, ms that the oldest ready task has waited; -1 when unknown}.

@@ -1,6 +1,6 @@
--- Puts a task that was taken last back to where it was, and rings for it.
--- KEYS: 1 active  2 lease  3 pending  4 the pool's bell
--- ARGV: 1 prefix of the keys of tasks  2 msg of the task, as it was dequeued  3 rings to keep
+-- Puts a task that was taken last back to where it was.
+-- KEYS: 1 active  2 lease  3 pending
+-- ARGV: 1 prefix of the keys of tasks  2 msg of the task, as it was dequeued
 -- Returns 1, or 0 when nobody has the task.
 for _, id in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
   local task = ARGV[1] .. id
@@ -10,8 +10,6 @@ for _, id in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
     redis.call('ZREM', KEYS[2], id)
     redis.call('HSET', task, 'state', 'pending', 'pending_since', string.format('%d%06d000', t[1], t[2]))
     redis.call('RPUSH', KEYS[3], id)
-    redis.call('LPUSH', KEYS[4], 1)
-    redis.call('LTRIM', KEYS[4], 0, ARGV[3] - 1)
     return 1
   end
 end

@@ -9,7 +9,7 @@ import (
 )
 
 // Broker is the model of a queue.Broker. By itself it keeps what it is given and hands it
-// out in order, each once, as asynq does while nothing fails. A simulation has it fail:
+// out by class and in order, each once, as asynq does while nothing fails. A simulation has it fail:
 // Lose, Copy, Return, and takes in any order.
 type Broker struct {
 	mu       sync.Mutex
@@ -103,9 +103,11 @@ func (b *Broker) await(ctx context.Context, pool string) (Message, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for ctx.Err() == nil {
-		for _, m := range b.messages {
-			if !m.Taken && m.Delivery.Pool == pool {
-				return b.take(m.ID)
+		for _, c := range queue.Classes() {
+			for _, m := range b.messages {
+				if !m.Taken && m.Delivery.Pool == pool && m.Delivery.Class == c {
+					return b.take(m.ID)
+				}
 			}
 		}
 		b.changed.Wait()

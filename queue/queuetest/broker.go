@@ -24,6 +24,8 @@ func TestBroker(t *testing.T, make func(t *testing.T) queue.Broker) {
 		"a handler's context outlives the taking of work":     testWork,
 		"servers share a pool":                                testShare,
 		"many are sent at once":                               testMany,
+		"a higher class is handled first":                     testClasses,
+		"a delivery of any class wakes who waits":             testWakes,
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -240,4 +242,40 @@ func testMany(t *testing.T, b queue.Broker) {
 		all = append(all, <-got)
 	}
 	require.ElementsMatch(t, sent, all)
+}
+
+func testClasses(t *testing.T, b queue.Broker) {
+	var sent []queue.Delivery
+	for i := range 9 {
+		d := delivery(i)
+		d.Class = []queue.Class{queue.ClassBulk, queue.ClassNormal, queue.ClassHigh}[i%3]
+		sent = append(sent, d)
+	}
+	require.NoError(t, b.Send(t.Context(), sent))
+	states, err := b.States(t.Context(), sent)
+	require.NoError(t, err)
+	for _, s := range states {
+		require.Equal(t, queue.TaskQueued, s)
+	}
+	got := make(chan queue.Delivery, len(sent))
+	serve(t, b, one(1), into(got))
+	var all []queue.Delivery
+	var classes []queue.Class
+	for range sent {
+		d := <-got
+		all, classes = append(all, d), append(classes, d.Class)
+	}
+	require.ElementsMatch(t, sent, all)
+	require.Equal(t, []queue.Class{"high", "high", "high", "", "", "", "bulk", "bulk", "bulk"}, classes)
+}
+
+func testWakes(t *testing.T, b queue.Broker) {
+	got := make(chan queue.Delivery)
+	serve(t, b, one(1), into(got))
+	for i, c := range queue.Classes() {
+		d := delivery(i)
+		d.Class = c
+		require.NoError(t, b.Send(t.Context(), []queue.Delivery{d}))
+		require.Equal(t, d, <-got)
+	}
 }

@@ -59,7 +59,7 @@ func specFields() fieldTable {
 			retryStrategy artifactRepositoryRef volumes volumeClaimTemplates podSpecPatch executorPlugins`,
 			"arguments.parameters[]", `valueFrom`, "arguments.artifacts[]", stores),
 		inPod: words(`serviceAccountName automountServiceAccountToken executor nodeSelector affinity tolerations
-			imagePullSecrets hostNetwork dnsPolicy dnsConfig ttlStrategy priority schedulerName podGC
+			imagePullSecrets hostNetwork dnsPolicy dnsConfig ttlStrategy schedulerName podGC
 			podPriorityClassName hostAliases securityContext podDisruptionBudget metrics volumeClaimGC podMetadata
 			archiveLogs artifactGC podResources resourceClaims workflowMetadata`),
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"argosy/coordinator"
@@ -45,11 +46,11 @@ func (t *turn) Begin(ctx context.Context) (*coordinator.Loaded, error) {
 	t.loaded, t.next = l, l.Next
 	lost := make([]coordinator.Lost, len(l.Lost))
 	for i, d := range l.Lost {
-		lost[i] = coordinator.Lost{Delivery: coordinator.Delivery(d.Delivery), Worker: d.Worker}
+		lost[i] = coordinator.Lost{Delivery: fromQueue(d.Delivery), Worker: d.Worker}
 	}
 	return &coordinator.Loaded{
 		Run: l.Run, Digest: l.Digest, State: l.State, Now: l.Now, Events: l.Events,
-		Nodes: l.Nodes, Complete: l.Complete, Lost: lost, Out: fromQueue(l.Out),
+		Nodes: l.Nodes, Complete: l.Complete, Lost: lost, Out: allFromQueue(l.Out),
 	}, nil
 }
 
@@ -69,7 +70,7 @@ func (t *turn) Commit(ctx context.Context, c *coordinator.Commit) ([]coordinator
 		return nil, err
 	}
 	t.next = done.Next
-	return fromQueue(done.Out), nil
+	return allFromQueue(done.Out), nil
 }
 
 func (t *turn) Dispatch(ctx context.Context, d []coordinator.Delivery) error {
@@ -80,18 +81,25 @@ func (t *turn) Settle(ctx context.Context, sent int) error {
 	return t.turns.Settle(ctx, t.ticket, queue.Settlement{Next: t.next, Token: t.loaded.Token, Sent: sent})
 }
 
+// The classes of both sides are in the same order.
+
 func toQueue(in []coordinator.Delivery) []queue.Delivery {
 	out := make([]queue.Delivery, len(in))
 	for i, d := range in {
-		out[i] = queue.Delivery(d)
+		out[i] = queue.Delivery{Run: d.Run, Key: d.Key, Number: d.Number, Pool: d.Pool, Class: queue.Classes()[d.Class-coordinator.ClassHigh]}
 	}
 	return out
 }
 
-func fromQueue(in []queue.Delivery) []coordinator.Delivery {
+func fromQueue(d queue.Delivery) coordinator.Delivery {
+	class := coordinator.ClassHigh + coordinator.Class(slices.Index(queue.Classes(), d.Class))
+	return coordinator.Delivery{Run: d.Run, Key: d.Key, Number: d.Number, Pool: d.Pool, Class: class}
+}
+
+func allFromQueue(in []queue.Delivery) []coordinator.Delivery {
 	out := make([]coordinator.Delivery, len(in))
 	for i, d := range in {
-		out[i] = coordinator.Delivery(d)
+		out[i] = fromQueue(d)
 	}
 	return out
 }

@@ -21,6 +21,7 @@ type job struct {
 	stopAt   time.Time // zero: never
 	deleteAt time.Time
 	signal   string
+	priority int32
 
 	// What its client was told, and when; zero: not yet.
 	tries     int

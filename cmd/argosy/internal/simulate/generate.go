@@ -40,6 +40,10 @@ func generate(rng *rand.Rand, failFast bool) *spec.Workflow {
 		wf.Spec.Entrypoint = leafFlaky
 	}
 	wf.Spec.Templates = g.templates
+	if rng.IntN(3) == 0 {
+		priority := int32(rng.IntN(3) - 1)
+		wf.Spec.Priority = &priority
+	}
 	if rng.IntN(10) == 0 {
 		seconds := int64(3 + rng.IntN(20))
 		wf.Spec.ActiveDeadlineSeconds = &seconds

@@ -106,7 +106,7 @@ func (p *process) take(ctx context.Context, t *thread) (queuesim.Message, bool) 
 	if ctx.Err() != nil || w.down() || len(offered) == 0 {
 		return queuesim.Message{}, false
 	}
-	m, ok := w.broker.Take(offered[w.rng.IntN(len(offered))].ID)
+	m, ok := w.broker.Take(w.pick(offered).ID)
 	if !ok {
 		return m, false
 	}
@@ -143,6 +143,21 @@ func (w *world) offered() []queuesim.Message {
 		}
 	}
 	return offered
+}
+
+// pick takes one of the messages that are offered: mostly of the highest class, but a lower
+// one's turn comes too, and nothing may depend on the order.
+func (w *world) pick(offered []queuesim.Message) queuesim.Message {
+	if w.rng.IntN(4) > 0 {
+		for _, c := range queue.Classes() {
+			of := slices.DeleteFunc(slices.Clone(offered), func(m queuesim.Message) bool { return m.Delivery.Class != c })
+			if len(of) > 0 {
+				offered = of
+				break
+			}
+		}
+	}
+	return offered[w.rng.IntN(len(offered))]
 }
 
 // execute is a worker.Executor: the step takes its time and ends as its key says.

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -31,9 +30,10 @@ type runWatch struct {
 	accepted map[workflow.Key]spec.NodePhase // results that Redis took
 	holder   map[workflow.Key]holder         // who claimed a delivery of a node last
 	claims   map[workflow.Key]int
-	turn     turn      // the last that began
-	waits    time.Time // since when something is in its in-list; zero: nothing is
-	moved    time.Time // when anything happened to it
+	queues   map[workflow.Key]string // that deliveries of a node went to
+	turn     turn                    // the last that began
+	waits    time.Time               // since when something is in its in-list; zero: nothing is
+	moved    time.Time               // when anything happened to it
 }
 
 type nodeWatch struct {
@@ -62,7 +62,7 @@ func (v *watch) clone() *watch {
 	for id, r := range v.runs {
 		copied := *r
 		copied.nodes, copied.accepted = maps.Clone(r.nodes), maps.Clone(r.accepted)
-		copied.holder, copied.claims = maps.Clone(r.holder), maps.Clone(r.claims)
+		copied.holder, copied.claims, copied.queues = maps.Clone(r.holder), maps.Clone(r.claims), maps.Clone(r.queues)
 		c.runs[id] = &copied
 	}
 	return c
@@ -103,7 +103,7 @@ func (v *watch) applied(p *process, c *queuesim.Command) {
 		if id := runOf(c.Args[0]); c.Answer != nil {
 			v.runs[id] = &runWatch{
 				id: id, moved: v.w.now, nodes: map[workflow.Key]nodeWatch{}, accepted: map[workflow.Key]spec.NodePhase{},
-				holder: map[workflow.Key]holder{}, claims: map[workflow.Key]int{},
+				holder: map[workflow.Key]holder{}, claims: map[workflow.Key]int{}, queues: map[workflow.Key]string{},
 			}
 		}
 		return
@@ -217,8 +217,8 @@ func (v *watch) reports(p *process, r *runWatch, c *queuesim.Command) {
 func (v *watch) commits(p *process, r *runWatch, c *queuesim.Command) {
 	r.moved = v.w.now
 	var orders struct {
-		Token int64    `json:"tok"`
-		Send  [][3]any `json:"send"`
+		Token int64  `json:"tok"`
+		Send  []sent `json:"send"`
 	}
 	var state workflow.State
 	if err := json.Unmarshal([]byte(c.Args[0]), &orders); err != nil {
@@ -234,10 +234,7 @@ func (v *watch) commits(p *process, r *runWatch, c *queuesim.Command) {
 	if r.turn.signalled && state.Shutdown == "" && state.Finished == 0 {
 		v.violated("signals are obeyed", "run %s was signalled and is not shutting down", r.id)
 	}
-	first := slices.ContainsFunc(orders.Send, func(s [3]any) bool { return s[0] == 1.0 })
-	if most := v.w.config.Credit(p.slots); first && state.InFlight > most {
-		v.violated("nothing is dispatched beyond its credit", "run %s has %d in flight, and a credit of %d", r.id, state.InFlight, most)
-	}
+	v.sends(p, r, &state, orders.Send)
 	for i := 2; i+1 < len(c.Args); i += 2 {
 		v.node(r, &state, workflow.Key(c.Args[i]), c.Args[i+1])
 	}

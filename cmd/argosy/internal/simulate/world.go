@@ -109,6 +109,9 @@ func (w *world) newJob(seed uint64, i int) (*job, error) {
 	failFast := rng.IntN(6) == 0
 	j.leaf = leaf{salt: fmt.Sprint(seed, i), fails: []int{0, 5, 20, 40}[rng.IntN(4)], errors: !failFast}
 	wf := generate(rng, failFast)
+	if p := wf.Spec.Priority; p != nil {
+		j.priority = *p
+	}
 	var err error
 	if j.spec, err = encode(wf); err != nil {
 		return nil, err

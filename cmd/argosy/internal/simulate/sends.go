@@ -1,0 +1,61 @@
+package simulate
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"argosy/workflow"
+)
+
+// sent is a delivery in a commit's orders.
+type sent struct {
+	number int
+	queue  string
+	key    workflow.Key
+}
+
+// UnmarshalJSON is part of json.Unmarshaler.
+func (s *sent) UnmarshalJSON(data []byte) error {
+	parts := []any{&s.number, &s.queue, &s.key}
+	if err := json.Unmarshal(data, &parts); err != nil {
+		return fmt.Errorf("reading what is sent: %w", err)
+	}
+	return nil
+}
+
+// sends looks at what a commit sends: within the run's credit, by the slots that the
+// coordinator was told of, and in the class of its priority and of what is in flight.
+func (v *watch) sends(p *process, r *runWatch, state *workflow.State, all []sent) {
+	first := 0
+	for _, s := range all {
+		if s.number == 1 {
+			first++
+		}
+	}
+	if most := v.w.config.Credit(p.slots); first > 0 && state.InFlight > most {
+		v.violated("nothing is dispatched beyond its credit", "run %s has %d in flight, and a credit of %d", r.id, state.InFlight, most)
+	}
+	before := state.InFlight - first
+	for _, s := range all {
+		want := r.queues[s.key]
+		if s.number == 1 {
+			want = v.w.job(r.id).queue(before)
+			before++
+		}
+		if s.queue != want {
+			v.violated("deliveries keep to their class", "delivery %d of %s goes to %s and not to %s", s.number, nodeName(r.id, s.key), s.queue, want)
+		}
+		r.queues[s.key] = want
+	}
+}
+
+// queue is where the run's next delivery belongs with so many in flight.
+func (j *job) queue(inFlight int) string {
+	switch {
+	case j.priority > 0:
+		return pool + ".high"
+	case j.priority < 0 || inFlight >= 4:
+		return pool + ".bulk"
+	}
+	return pool
+}

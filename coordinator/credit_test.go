@@ -1,0 +1,84 @@
+package coordinator_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"argosy/coordinator"
+	"argosy/workflow"
+)
+
+// wide is a run of 100 leaves at once.
+const wide = `{"spec": {"entrypoint": "main", %s"templates": [
+	{"name": "main", "steps": [[{"name": "a", "template": "leaf", "withSequence": {"count": "100"}}]]},
+	{"name": "leaf", "container": {"image": "busybox"}}
+]}}`
+
+func TestARunSendsWhatItsCreditAllows(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		slots, limit, min int
+		slotsFail         error
+		want              int
+	}{
+		"two for each slot":                      {slots: 20, want: 40},
+		"a pool without workers shows demand":    {want: 16},
+		"few slots":                              {slots: 1, want: 16},
+		"few slots, and less to begin with":      {slots: 2, min: 1, want: 4},
+		"a limit of its own":                     {slots: 20, limit: 5, want: 5},
+		"slots that cannot be counted at once":   {slots: 20, slotsFail: errAway, want: 40},
+		"a limit that is more than the pool has": {limit: 1000, want: 16},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := newMemory(t, fmt.Sprintf(wide, ""))
+			m.slots = test.slots
+			m.fail = once("slots", test.slotsFail)
+			c, _ := m.start(coordinator.Config{MinCredit: test.min, Limits: workflow.Limits{InFlight: test.limit}})
+			m.step(c)
+			require.Len(t, m.queue, test.want)
+			m.step(c)
+			require.Len(t, m.queue, test.want)
+			m.work()
+			m.step(c)
+			require.Len(t, m.queue, min(test.want, 100-test.want))
+		})
+	}
+}
+
+func TestADeliverysClassFollowsFromPriorityAndWhatIsInFlight(t *testing.T) {
+	t.Parallel()
+	const high, normal, bulk = coordinator.ClassHigh, coordinator.ClassNormal, coordinator.ClassBulk
+	for priority, want := range map[string][]coordinator.Class{
+		"":                 {normal, normal, normal, normal, bulk, bulk},
+		`"priority": 0, `:  {normal, normal, normal, normal, bulk, bulk},
+		`"priority": 3, `:  {high, high, high, high, high, high},
+		`"priority": -1, `: {bulk, bulk, bulk, bulk, bulk, bulk},
+	} {
+		m := newMemory(t, fmt.Sprintf(wide, priority))
+		c, _ := m.start(coordinator.Config{Limits: workflow.Limits{InFlight: 6}})
+		classes := func() (got []coordinator.Class) {
+			for _, d := range m.queue {
+				got = append(got, d.Class)
+			}
+			return got
+		}
+		m.step(c)
+		require.Equal(t, want, classes(), priority)
+
+		first := m.queue[0]
+		require.True(t, m.claim(first, "w"))
+		m.lose(first.Key, "w")
+		m.step(c)
+		again := m.queue[len(m.queue)-1]
+		require.Equal(t, 2, again.Number)
+		require.Equal(t, want[0], again.Class, "what is sent anew keeps its class")
+
+		m.work()
+		m.step(c)
+		require.Equal(t, want, classes(), priority)
+	}
+}
