@@ -25,8 +25,8 @@ const (
 	RefusedGone       Refusal = "gone"       // the run was deleted
 	RefusedEnded      Refusal = "ended"      // the node has ended, or was cancelled before its start
 	RefusedSuperseded Refusal = "superseded" // a later delivery of the node was sent
-	RefusedLeased     Refusal = "leased"     // a worker holds this very delivery
-	RefusedCancelled  Refusal = "cancelled"  // its lease passed after the run was asked to stop
+	RefusedLeased     Refusal = "leased"     // another worker holds this very delivery
+	RefusedCancelled  Refusal = "cancelled"  // the run was asked to stop: its lease passed since, or it is this worker's
 )
 
 // Refused is the error of a claim that must not be run: drop the delivery.

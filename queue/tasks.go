@@ -40,7 +40,8 @@ type Claimed struct {
 	Now    workflow.Millis // Redis's clock
 }
 
-// Claim takes a delivery for this worker. A *Refused error says to drop it.
+// Claim takes a delivery for this worker. To repeat a claim whose answer was lost is safe, so
+// no two may work on one delivery in one worker. A *Refused error says to drop it.
 func (t *Tasks) Claim(ctx context.Context, d Delivery) (*Claimed, error) {
 	keys := []string{runKey(d.Run), nodesKey(d.Run), flyKey(d.Run)}
 	v, err := t.conn.run(ctx, t.conn.scripts.hold, keys, string(d.Key), d.Number, t.worker, t.lease.Milliseconds())

@@ -15,6 +15,12 @@ import (
 func (w *Worker) Handle(work context.Context, d Delivery) {
 	log := w.log.With("run", d.Run, "node", string(d.Key), "delivery", d.N)
 
+	release, ok := w.leases.take(d)
+	if !ok {
+		log.Debug("delivery dropped, which is in work here", "hop", "execute")
+		return
+	}
+	defer release()
 	var c *Claimed
 	err := w.persist(work, log, "claiming", func(ctx context.Context) (err error) {
 		c, err = w.queue.Claim(ctx, d, w.cfg.Name, w.cfg.Lease)
@@ -25,8 +31,8 @@ func (w *Worker) Handle(work context.Context, d Delivery) {
 		return
 	}
 
-	ctx, release := w.leases.hold(work, d)
-	defer release()
+	ctx, end := w.leases.hold(work, d)
+	defer end()
 	result, err := w.execute(ctx, log, d, c)
 	switch {
 	case errors.Is(err, ErrLeaseLost):

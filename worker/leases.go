@@ -17,26 +17,38 @@ type leases struct {
 	log    *slog.Logger
 
 	mu   sync.Mutex
-	held map[Delivery]context.CancelCauseFunc
-	down bool // the last renewal failed
+	held map[Delivery]context.CancelCauseFunc // nil while it is being claimed
+	down bool                                 // the last renewal failed
 }
 
 func newLeases(q Queue, worker string, length time.Duration, log *slog.Logger) *leases {
 	return &leases{queue: q, worker: worker, length: length, log: log, held: map[Delivery]context.CancelCauseFunc{}}
 }
 
-// hold starts to renew the delivery's lease. The context ends when the lease says so.
-func (l *leases) hold(ctx context.Context, d Delivery) (held context.Context, release func()) {
+// take reserves the delivery for the caller, until its release. False: it is in work here
+// already, though the queue handed it out again.
+func (l *leases) take(d Delivery) (release func(), ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, taken := l.held[d]; taken {
+		return nil, false
+	}
+	l.held[d] = nil
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.held, d)
+	}, true
+}
+
+// hold starts to renew the lease of a delivery that was taken. The context ends when the
+// lease says so.
+func (l *leases) hold(ctx context.Context, d Delivery) (held context.Context, end func()) {
 	held, cancel := context.WithCancelCause(ctx)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.held[d] = cancel
-	return held, func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		delete(l.held, d)
-		cancel(context.Canceled)
-	}
+	return held, func() { cancel(context.Canceled) }
 }
 
 // renew renews all leases once.
@@ -74,8 +86,10 @@ func (l *leases) deliveries() []Delivery {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	ds := make([]Delivery, 0, len(l.held))
-	for d := range l.held {
-		ds = append(ds, d)
+	for d, cancel := range l.held {
+		if cancel != nil {
+			ds = append(ds, d)
+		}
 	}
 	slices.SortFunc(ds, func(a, b Delivery) int {
 		return cmp.Or(cmp.Compare(a.Run, b.Run), cmp.Compare(a.Key, b.Key), cmp.Compare(a.N, b.N))

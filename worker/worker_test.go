@@ -92,6 +92,33 @@ func TestLeasesAreRenewedTogetherEverySecond(t *testing.T) {
 	})
 }
 
+func TestADeliveryHandedOutAgainIsWorkedOnOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		executed := 0
+		r := start(t, Config{}, ExecutorFunc(func(context.Context, *Step) (workflow.Result, error) {
+			executed++
+			time.Sleep(10 * time.Second)
+			return Exited(0, ""), nil
+		}))
+		r.queue.set(func() { r.queue.down = true }) // the first is being claimed, or so it seems
+		r.queue.deliveries <- first
+		synctest.Wait()
+		r.queue.deliveries <- first
+		pass(5 * time.Second)
+		r.queue.set(func() { r.queue.down = false })
+		pass(5 * time.Second)
+		r.queue.deliveries <- first
+		pass(20 * time.Second)
+		require.Equal(t, 1, executed)
+		require.Len(t, r.queue.reports, 1)
+		r.queue.deliveries <- first // which the queue is to refuse
+		synctest.Wait()
+		require.Equal(t, 2, executed)
+		r.finish(t)
+	})
+}
+
 func TestACancelledLeaseEndsTheStepAsFailed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -1,4 +1,5 @@
--- Claims a delivery for a worker.
+-- Claims a delivery for a worker. One that has it already gets the same answer again: the
+-- first may have been lost.
 -- KEYS: 1 run  2 nodes  3 fly
 -- ARGV: 1 key  2 number  3 worker  4 lease in ms
 -- Returns the reason of the refusal, or {run record, node JSON, now}.
@@ -9,13 +10,13 @@ if not entry then
   end
   return 'ended'
 end
-local state, number, expires, pool = string.match(entry, '^(%a+)|(%d+)|(%d+)|([^|]*)|')
+local state, number, expires, pool, holder = string.match(entry, '^(%a+)|(%d+)|(%d+)|([^|]*)|(.*)$')
 if number ~= ARGV[2] then
   return 'superseded'
 end
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
-if state ~= 'sent' and tonumber(expires) > now then
+if state ~= 'sent' and tonumber(expires) > now and holder ~= ARGV[3] then
   return 'leased'
 end
 if state == 'cancel' then

@@ -25,6 +25,7 @@ type process struct {
 	conn    *queue.Conn
 	taken   []int // messages that it has from the broker
 	slots   int   // of the pool, as far as it was told
+	running map[queue.Delivery]bool
 }
 
 var (
@@ -36,7 +37,7 @@ var (
 // boot starts a process, now or after its predecessor's end.
 func (w *world) boot(role string, start func(t *thread, p *process)) {
 	w.lives[role]++
-	p := &process{w: w, role: role, life: w.lives[role], start: start}
+	p := &process{w: w, role: role, life: w.lives[role], start: start, running: map[queue.Delivery]bool{}}
 	p.skew = time.Duration(w.rng.Int64N(int64(4*time.Second))) - 2*time.Second
 	w.processes = append(w.processes, p)
 	p.spawn("main", func(t *thread) {

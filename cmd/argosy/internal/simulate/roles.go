@@ -164,9 +164,12 @@ func (w *world) pick(offered []queuesim.Message) queuesim.Message {
 func (p *process) execute(ctx context.Context, s *worker.Step) (workflow.Result, error) {
 	w := p.w
 	d := queue.Delivery{Run: s.Run.ID, Key: s.Key, Number: s.Delivery, Pool: pool}
-	w.watch.starts(d)
+	w.watch.starts(p, d)
 	w.executing++
-	defer func() { w.executing-- }()
+	defer func() {
+		w.executing--
+		delete(p.running, d)
+	}()
 	w.trace(p, "runs %s", name(d))
 	takes := w.job(s.Run.ID).leaf.duration(s.Key)
 	p.park(p.current, w.now.Add(takes), func() bool { return ctx.Err() != nil })

@@ -180,7 +180,7 @@ func (v *watch) deletes(keys []string) {
 // held looks at a claim that was granted.
 func (v *watch) held(p *process, r *runWatch, k workflow.Key, number string) {
 	r.moved = v.w.now
-	if h := r.holder[k]; h.number == number && h.until.After(v.w.now) {
+	if h := r.holder[k]; h.number == number && h.worker != p.id() && h.until.After(v.w.now) {
 		v.violated("one worker at a time", "delivery %s of %s went to %s while %s held it", number, nodeName(r.id, k), p.id(), h.worker)
 	}
 	r.holder[k] = holder{number: number, worker: p.id(), until: v.w.now.Add(queue.DefaultTaskLease)}
@@ -328,8 +328,12 @@ func (v *watch) finishes(r *runWatch) {
 	}
 }
 
-// starts looks at an execution.
-func (v *watch) starts(d queue.Delivery) {
+// starts looks at a step that a worker begins to run.
+func (v *watch) starts(p *process, d queue.Delivery) {
+	if p.running[d] {
+		v.violated("one worker runs a delivery once at a time", "%s runs %s twice", p.id(), name(d))
+	}
+	p.running[d] = true
 	if r := v.runs[d.Run]; r != nil {
 		r.moved = v.w.now
 	}
