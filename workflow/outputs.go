@@ -110,9 +110,13 @@ func (t *turn) artifact(a *spec.Artifact, scope expr.Scope, c *call) (spec.Artif
 		}
 		return spec.Artifact{}, false, optionalOr(a.Optional, err)
 	}
-	out := spec.Artifact{Name: a.Name, ArtifactLocation: found.ArtifactLocation, Archive: found.Archive, SubPath: a.SubPath}
+	out := spec.Artifact{Name: a.Name, ArtifactLocation: found.ArtifactLocation, Archive: found.Archive}
 	if a.SubPath != "" {
-		if out.SubPath, err = expr.Substitute(a.SubPath, scope, expr.Strict); err != nil {
+		part, err := expr.Substitute(a.SubPath, scope, expr.Strict)
+		if err == nil {
+			out.ArtifactLocation, err = out.Below(part)
+		}
+		if err != nil {
 			return spec.Artifact{}, false, fmt.Errorf("resolving subPath: %w", err)
 		}
 	}

@@ -43,9 +43,6 @@ func (p *Plan) Resolve(run *Run, n *Node) (resolved *spec.Template, want bool, e
 			continue // optional and absent
 		}
 		in.ArtifactLocation = given.ArtifactLocation
-		if given.SubPath != "" {
-			in.SubPath = given.SubPath
-		}
 		artifacts = append(artifacts, in)
 	}
 	resolved.Inputs.Artifacts = artifacts

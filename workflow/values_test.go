@@ -148,3 +148,30 @@ func TestATemplateMayBeNamedByAnInput(t *testing.T) {
 	require.Equal(t, "Error", phases["wf[0].m.c"])
 	require.Equal(t, `template "echo-none" is not defined`, e.node("wf[0].m.c").Message)
 }
+
+func TestAnArgumentMayBeAPartOfAnArtifact(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t, head+`
+  - name: writer
+    outputs: {artifacts: [{name: f, path: /f, s3: {key: k/dir}}]}
+    container: {image: busybox}
+  - name: reader
+    inputs: {artifacts: [{name: f, path: /f}]}
+    container: {image: busybox}
+  - name: main
+    inputs: {parameters: [{name: part, value: a}]}
+    steps:
+    - - {name: w, template: writer}
+    - - {name: r, template: reader, arguments: {artifacts: [{name: f, from: "{{steps.w.outputs.artifacts.f}}", subPath: "{{inputs.parameters.part}}/b.txt"}]}}
+      - {name: all, template: reader, arguments: {artifacts: [{name: f, from: "{{steps.w.outputs.artifacts.f}}"}]}}
+`)
+	got := map[string]string{}
+	e.act = func(n *workflow.Node, tmpl *spec.Template) *workflow.Result {
+		for _, a := range tmpl.Inputs.Artifacts {
+			got[n.Key.Name("wf")] = a.S3.Key
+		}
+		return &workflow.Result{Phase: spec.NodeSucceeded, Outputs: &workflow.Values{Artifacts: tmpl.Outputs.Artifacts}}
+	}
+	e.run(inOrder)
+	require.Equal(t, map[string]string{"wf[1].r": "k/dir/a/b.txt", "wf[1].all": "k/dir"}, got)
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -17,22 +18,64 @@ import (
 
 const lintFamily = "lint"
 
+// withTemplates is expected of files that are valid beside the templates of others, which
+// any file of the corpus may define.
+const withTemplates = "valid-with-templates"
+
 // lintAll has argosy lint the rows of lint.csv.
 func lintAll(ctx context.Context, s *settings, c *corpus) []outcome {
 	cases := slices.DeleteFunc(slices.Clone(c.lints), func(l lintCase) bool {
 		return !s.only.MatchString(l.path) && !s.only.MatchString(lintFamily)
 	})
-	return each(runtime.NumCPU(), cases, func(l *lintCase) outcome { return lint(ctx, s, c, l) })
+	all := append(slices.Clone(c.support), c.templates()...)
+	return each(runtime.NumCPU(), cases, func(l *lintCase) outcome {
+		if l.expected == withTemplates {
+			return lint(ctx, s, l, all)
+		}
+		return lint(ctx, s, l, c.support)
+	})
 }
 
-// lint checks one file, beside the support files, which it may refer to.
-func lint(ctx context.Context, s *settings, c *corpus, l *lintCase) outcome {
+// templates lists the listed files, beside the support files, that define templates.
+func (c *corpus) templates() []string {
+	seen := map[string]bool{}
+	for _, path := range c.support {
+		seen[path] = true
+	}
+	var out []string
+	add := func(path string) {
+		if seen[path] {
+			return
+		}
+		seen[path] = true
+		data, err := os.ReadFile(filepath.Join(c.dir, path))
+		if err != nil {
+			return // whoever checks the file itself will say so
+		}
+		docs, err := spec.Parse(path, data)
+		if err == nil && slices.ContainsFunc(docs, func(d spec.Document) bool {
+			return d.Kind == spec.KindWorkflowTemplate || d.Kind == spec.KindClusterWorkflowTemplate
+		}) {
+			out = append(out, path)
+		}
+	}
+	for _, t := range c.runs {
+		add(t.path)
+	}
+	for _, l := range c.lints {
+		add(l.path)
+	}
+	return out
+}
+
+// lint checks one file, beside those that it may refer to.
+func lint(ctx context.Context, s *settings, l *lintCase, with []string) outcome {
 	o := outcome{Path: l.path, Family: lintFamily, Expected: verdict(l), Status: failed}
-	file := filepath.Join(c.dir, l.path)
+	file := filepath.Join(s.corpus, l.path)
 	args := []string{"lint", "-o", "json", file}
-	for _, other := range c.support {
+	for _, other := range with {
 		if other != l.path {
-			args = append(args, "--with", filepath.Join(c.dir, other))
+			args = append(args, "--with", filepath.Join(s.corpus, other))
 		}
 	}
 	out, err := exec.CommandContext(ctx, s.argosy, args...).Output()
@@ -48,7 +91,7 @@ func lint(ctx context.Context, s *settings, c *corpus, l *lintCase) outcome {
 	if json.Unmarshal(out, &found) == nil {
 		for _, f := range found {
 			for _, e := range f.Errors {
-				messages = append(messages, strings.TrimPrefix(e.Error(), c.dir+"/"))
+				messages = append(messages, strings.TrimPrefix(e.Error(), s.corpus+"/"))
 			}
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -22,6 +23,9 @@ const (
 	slow    = "slow" // the family whose members may take longer than there is patience for
 	refused = "Refused"
 )
+
+// atRoot finds a tool where its image has it, which the machine has on its PATH.
+var atRoot = regexp.MustCompile(`(^|[^\w./-])/(argosay)\b`)
 
 // runner runs cases on a fleet.
 type runner struct {
@@ -127,6 +131,9 @@ func (r *runner) workflow(ctx context.Context, t *testCase) (*spec.Workflow, err
 	if err != nil {
 		return nil, err
 	}
+	if r.settings.executor == "process" {
+		data = atRoot.ReplaceAll(data, []byte("${1}${2}"))
+	}
 	if t.kinds == "(none)" {
 		data = append([]byte("apiVersion: "+spec.APIVersion+"\nkind: "+spec.KindWorkflow+"\n"), data...)
 	}
@@ -152,8 +159,8 @@ func (r *runner) workflow(ctx context.Context, t *testCase) (*spec.Workflow, err
 	if wf == nil {
 		return r.from(ctx, from)
 	}
-	// Files share names, and run side by side.
-	wf.GenerateName, wf.Name = cmp.Or(wf.GenerateName, wf.Name+"-"), ""
+	// Files share names, and run side by side; some have names that no cluster would take.
+	wf.GenerateName, wf.Name = strings.ToLower(cmp.Or(wf.GenerateName, wf.Name+"-")), ""
 	wf.Namespace = r.settings.namespace
 	return wf, nil
 }

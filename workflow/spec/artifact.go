@@ -1,5 +1,10 @@
 package spec
 
+import (
+	"fmt"
+	"strings"
+)
+
 // Artifact is a file or directory that a step takes or gives.
 type Artifact struct {
 	Name             string `json:"name"`
@@ -51,6 +56,41 @@ func (l *ArtifactLocation) stores() []string {
 		}
 	}
 	return out
+}
+
+// Below returns the location of a part of the artifact: what has its name below the
+// artifact's own.
+func (l ArtifactLocation) Below(subPath string) (ArtifactLocation, error) {
+	subPath = strings.Trim(subPath, "/")
+	switch {
+	case l.S3 != nil:
+		l.S3 = below(l.S3, func(a *S3Artifact) *string { return &a.Key }, subPath)
+	case l.GCS != nil:
+		l.GCS = below(l.GCS, func(a *GCSArtifact) *string { return &a.Key }, subPath)
+	case l.Azure != nil:
+		l.Azure = below(l.Azure, func(a *AzureArtifact) *string { return &a.Blob }, subPath)
+	case l.OSS != nil:
+		l.OSS = below(l.OSS, func(a *OSSArtifact) *string { return &a.Key }, subPath)
+	case l.HDFS != nil:
+		l.HDFS = below(l.HDFS, func(a *HDFSArtifact) *string { return &a.Path }, subPath)
+	case l.HTTP != nil:
+		l.HTTP = below(l.HTTP, func(a *HTTPArtifact) *string { return &a.URL }, subPath)
+	case l.Artifactory != nil:
+		l.Artifactory = below(l.Artifactory, func(a *ArtifactoryArtifact) *string { return &a.URL }, subPath)
+	case l.Plugin != nil:
+		l.Plugin = below(l.Plugin, func(a *PluginArtifact) *string { return &a.Key }, subPath)
+	default:
+		return l, fmt.Errorf("an artifact of %s has no parts to take subPath %q of", strings.Join(l.stores(), ", "), subPath)
+	}
+	return l, nil
+}
+
+// below copies a store's artifact with the subPath at the end of its key.
+func below[T any](of *T, key func(*T) *string, subPath string) *T {
+	part := *of
+	k := key(&part)
+	*k = strings.TrimRight(*k, "/") + "/" + subPath
+	return &part
 }
 
 // ArchiveStrategy says how files are packed. At most one field is set; none means Tar.

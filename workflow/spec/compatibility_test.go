@@ -73,18 +73,18 @@ spec.arguments.parameters | yes
 entrypoint inputs | yes
 input default / value | yes
 argument precedence | yes
-input valueFrom.configMapKeyRef | no | | template.inputs.parameters[].valueFrom.configMapKeyRef call.arguments.parameters[].valueFrom.configMapKeyRef
-configMapKeyRef default | no | | template.inputs.parameters[].valueFrom.configMapKeyRef template.outputs.parameters[].valueFrom.configMapKeyRef
-global valueFrom.configMapKeyRef | no | | spec.arguments.parameters[].valueFrom
+input valueFrom.configMapKeyRef | no | | template.inputs.parameters.valueFrom.configMapKeyRef call.arguments.parameters.valueFrom.configMapKeyRef
+configMapKeyRef default | no | | template.inputs.parameters.valueFrom.configMapKeyRef template.outputs.parameters.valueFrom.configMapKeyRef
+global valueFrom.configMapKeyRef | no | | spec.arguments.parameters.valueFrom
 enum / description | yes
 AnyString values | yes
 outputs valueFrom.path | yes
 outputs valueFrom.default | yes
 outputs valueFrom.parameter | yes
 outputs valueFrom.expression | yes
-outputs valueFrom.jsonPath / jqFilter | no | | template.outputs.parameters[].valueFrom.jsonPath template.outputs.parameters[].valueFrom.jqFilter template.inputs.parameters[].valueFrom.jsonPath template.inputs.parameters[].valueFrom.jqFilter call.arguments.parameters[].valueFrom.jsonPath call.arguments.parameters[].valueFrom.jqFilter
-outputs valueFrom.supplied | no | | template.outputs.parameters[].valueFrom.supplied template.inputs.parameters[].valueFrom.supplied call.arguments.parameters[].valueFrom.supplied
-outputs valueFrom.event | no | | template.inputs.parameters[].valueFrom.event template.outputs.parameters[].valueFrom.event call.arguments.parameters[].valueFrom.event
+outputs valueFrom.jsonPath / jqFilter | no | | template.outputs.parameters.valueFrom.jsonPath template.outputs.parameters.valueFrom.jqFilter template.inputs.parameters.valueFrom.jsonPath template.inputs.parameters.valueFrom.jqFilter call.arguments.parameters.valueFrom.jsonPath call.arguments.parameters.valueFrom.jqFilter
+outputs valueFrom.supplied | no | | template.outputs.parameters.valueFrom.supplied template.inputs.parameters.valueFrom.supplied call.arguments.parameters.valueFrom.supplied
+outputs valueFrom.event | no | | template.inputs.parameters.valueFrom.event template.outputs.parameters.valueFrom.event call.arguments.parameters.valueFrom.event
 outputs literal value | yes
 outputs.result | yes
 outputs.exitCode | yes
@@ -105,13 +105,13 @@ artifact passing | yes
 default repository | differs | the store that the fleet is started with, and keys of its own; no keyFormat
 artifactRepositoryRef | no | | spec.artifactRepositoryRef
 key-only artifact | yes
-hard-wired location | no | a location that names its own bucket or endpoint is refused | template.inputs.artifacts[].s3.endpoint template.inputs.artifacts[].s3.bucket spec.arguments.artifacts[].s3.endpoint spec.arguments.artifacts[].s3.bucket call.arguments.artifacts[].s3.endpoint call.arguments.artifacts[].s3.bucket
-s3 | differs | one bucket for all, given to the fleet; options at an artifact are refused | template.outputs.artifacts[].s3.endpoint template.outputs.artifacts[].s3.bucket
-gcs / azure / oss / hdfs | no | | template.inputs.artifacts[].gcs template.inputs.artifacts[].azure template.inputs.artifacts[].oss template.inputs.artifacts[].hdfs template.outputs.artifacts[].gcs template.outputs.artifacts[].azure template.outputs.artifacts[].oss template.outputs.artifacts[].hdfs call.arguments.artifacts[].gcs call.arguments.artifacts[].azure call.arguments.artifacts[].oss call.arguments.artifacts[].hdfs spec.arguments.artifacts[].gcs spec.arguments.artifacts[].azure spec.arguments.artifacts[].oss spec.arguments.artifacts[].hdfs
-git input | no | | template.inputs.artifacts[].git template.outputs.artifacts[].git call.arguments.artifacts[].git spec.arguments.artifacts[].git
-http / artifactory | no | | template.inputs.artifacts[].http template.outputs.artifacts[].http call.arguments.artifacts[].http spec.arguments.artifacts[].http template.inputs.artifacts[].artifactory template.outputs.artifacts[].artifactory call.arguments.artifacts[].artifactory spec.arguments.artifacts[].artifactory
+hard-wired location | no | a location that names its own bucket or endpoint is refused | template.inputs.artifacts.s3.endpoint template.inputs.artifacts.s3.bucket spec.arguments.artifacts.s3.endpoint spec.arguments.artifacts.s3.bucket call.arguments.artifacts.s3.endpoint call.arguments.artifacts.s3.bucket
+s3 | differs | one bucket for all, given to the fleet; options at an artifact are refused | template.outputs.artifacts.s3.endpoint template.outputs.artifacts.s3.bucket
+gcs / azure / oss / hdfs | no | | template.inputs.artifacts.gcs template.inputs.artifacts.azure template.inputs.artifacts.oss template.inputs.artifacts.hdfs template.outputs.artifacts.gcs template.outputs.artifacts.azure template.outputs.artifacts.oss template.outputs.artifacts.hdfs call.arguments.artifacts.gcs call.arguments.artifacts.azure call.arguments.artifacts.oss call.arguments.artifacts.hdfs spec.arguments.artifacts.gcs spec.arguments.artifacts.azure spec.arguments.artifacts.oss spec.arguments.artifacts.hdfs
+git input | no | | template.inputs.artifacts.git template.outputs.artifacts.git call.arguments.artifacts.git spec.arguments.artifacts.git
+http / artifactory | no | | template.inputs.artifacts.http template.outputs.artifacts.http call.arguments.artifacts.http spec.arguments.artifacts.http template.inputs.artifacts.artifactory template.outputs.artifacts.artifactory call.arguments.artifacts.artifactory spec.arguments.artifacts.artifactory
 raw | yes
-plugin driver | no | | template.inputs.artifacts[].plugin template.outputs.artifacts[].plugin call.arguments.artifacts[].plugin spec.arguments.artifacts[].plugin
+plugin driver | no | | template.inputs.artifacts.plugin template.outputs.artifacts.plugin call.arguments.artifacts.plugin spec.arguments.artifacts.plugin
 archive default | yes
 archive none | yes
 archive tar compressionLevel / zip | differs | compressionLevel as Argo does; zip ends the node in Error
@@ -119,8 +119,8 @@ optional input | yes
 optional output | yes
 non-optional missing output | yes
 mode / recurseMode | yes
-subPath | no
-fromExpression | no | | template.outputs.artifacts[].fromExpression call.arguments.artifacts[].fromExpression
+subPath | yes
+fromExpression | no | | template.outputs.artifacts.fromExpression call.arguments.artifacts.fromExpression
 globalName artifact | yes
 artifact path variables | yes
 same path in and out | yes
@@ -129,7 +129,7 @@ artifact arguments with item | yes
 workflow argument artifacts | yes
 archiveLogs | no | it has no effect; the log of a node is kept with the run | spec.archiveLogs
 archiveLocation | no | | template.archiveLocation
-artifactGC strategy | no | it has no effect | spec.artifactGC template.outputs.artifacts[].artifactGC
+artifactGC strategy | no | it has no effect | spec.artifactGC template.outputs.artifacts.artifactGC
 artifactGC finalizer | no | | spec.artifactGC
 artifactGC failure | no | | spec.artifactGC
 artifactGC pod options | no | | spec.artifactGC
@@ -299,7 +299,7 @@ http fields | no | | template.http
 http success | no | | template.http
 executor plugin | no | | template.plugin
 workflow-level executorPlugins | no | | spec.executorPlugins
-artifact driver plugin API | no | | template.inputs.artifacts[].plugin
+artifact driver plugin API | no | | template.inputs.artifacts.plugin
 # 13. Metrics, events, tracing, persistence
 custom metrics | no | it has no effect | spec.metrics template.metrics
 templateDefaults metrics | no | | spec.templateDefaults
@@ -424,12 +424,12 @@ engine's list of refused fields says otherwise.
 func TestTheCompatibilityMatrixAgreesWithWhatIsRefused(t *testing.T) {
 	t.Parallel()
 	var refused, inPod []string
-	for at, table := range map[string]fieldTable{"spec": specFields(), "template": templateFields(), "call": callFields()} {
+	for at, table := range map[string]fieldTable{"spec": specTable, "template": templateTable, "call": callTable} {
 		for _, f := range table.refused {
-			refused = append(refused, at+"."+f)
+			refused = append(refused, at+"."+f.name)
 		}
 		for _, f := range table.inPod {
-			inPod = append(inPod, at+"."+f)
+			inPod = append(inPod, at+"."+f.name)
 		}
 	}
 	var named []string
