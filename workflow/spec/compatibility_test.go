@@ -214,7 +214,7 @@ parallelism (workflow) | no | | spec.parallelism
 parallelism (template) | no | | template.parallelism
 failFast (template) | no | | template.failFast
 controller parallelism | no
-priority | no | it has no effect | spec.priority
+priority | differs | three classes of what waits for workers: above 0, 0 and below 0
 resourceRateLimit | no
 # 9. Suspend, resume, stop, retry, resubmit
 suspend duration | no | | template.suspend
