@@ -22,6 +22,7 @@ type Observation struct {
 	Pool      string
 	Ready     int           // tasks that wait for a worker
 	Running   int           // tasks that a worker holds
+	Waiting   int           // tasks to come as soon as there is room for them
 	OldestAge time.Duration // of the oldest task that waits
 	Replicas  int           // workers asked for at present
 	At        time.Time
@@ -55,7 +56,7 @@ func (p Policy) Validate() error {
 type Reason string
 
 const (
-	Demand   Reason = "demand"   // ready and running tasks
+	Demand   Reason = "demand"   // ready, running and waiting tasks
 	Running  Reason = "running"  // workers are not taken from running tasks
 	Cooldown Reason = "cooldown" // demand was higher a short time ago
 	Minimum  Reason = "minimum"
@@ -88,7 +89,7 @@ func (d Decision) String() string {
 func Decide(p Policy, h History, o Observation) Decision {
 	d := Decision{
 		Want: o.Replicas, At: o.At,
-		ForDemand:  workers(max(o.Ready, 0)+max(o.Running, 0), p.Slots),
+		ForDemand:  workers(max(o.Ready, 0)+max(o.Running, 0)+max(o.Waiting, 0), p.Slots),
 		ForRunning: workers(max(o.Running, 0), p.Slots),
 	}
 	if !h.last.IsZero() && !o.At.After(h.last) {

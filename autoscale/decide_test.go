@@ -170,3 +170,11 @@ func BenchmarkDecide(b *testing.B) {
 		h = h.Add(policy, autoscale.Decide(policy, h, o))
 	}
 }
+
+func TestWhatWaitsForRoomIsDemand(t *testing.T) {
+	t.Parallel()
+	o := autoscale.Observation{Ready: 5, Running: 2, Waiting: 10, Replicas: 2, At: start}
+	d := autoscale.Decide(policy, autoscale.History{}, o)
+	require.Equal(t, 5, d.Want)
+	require.Equal(t, 1, d.ForRunning, "what waits keeps no worker")
+}

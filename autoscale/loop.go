@@ -98,7 +98,7 @@ func (l *Loop) Step(ctx context.Context) Decision {
 	}
 	l.tell(ctx, slog.LevelInfo, fmt.Sprintf("%d %s", d.Want, d.Reason), "scale",
 		slog.Int("from", o.Replicas), slog.Int("to", d.Want), slog.String("decision", d.String()),
-		slog.Int("ready", o.Ready), slog.Int("running", o.Running), slog.Duration("oldest", o.OldestAge))
+		slog.Int("ready", o.Ready), slog.Int("running", o.Running), slog.Int("waiting", o.Waiting), slog.Duration("oldest", o.OldestAge))
 	return d
 }
 
@@ -111,7 +111,7 @@ func (l *Loop) observe(ctx context.Context) (Observation, error) {
 	if err != nil {
 		return Observation{}, fmt.Errorf("observing the pool: %w", err)
 	}
-	if o.At.IsZero() || o.Ready < 0 || o.Running < 0 {
+	if o.At.IsZero() || o.Ready < 0 || o.Running < 0 || o.Waiting < 0 {
 		return Observation{}, fmt.Errorf("observing the pool: %+v makes no sense", o)
 	}
 	o.Pool, o.Replicas = l.cfg.Pool, replicas

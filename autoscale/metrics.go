@@ -22,7 +22,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "argosy_autoscale_replicas", Help: "Workers asked for before the decision.",
 		}, []string{"pool"}),
 		tasks: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "argosy_autoscale_tasks", Help: "Tasks seen, by state: ready, running.",
+			Name: "argosy_autoscale_tasks", Help: "Tasks seen, by state: ready, running, waiting for room.",
 		}, []string{"pool", "state"}),
 		oldest: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "argosy_autoscale_oldest_seconds", Help: "Age of the oldest task that waits.",
@@ -42,6 +42,7 @@ func (m *Metrics) decided(o Observation, d Decision) {
 	m.replicas.WithLabelValues(o.Pool).Set(float64(o.Replicas))
 	m.tasks.WithLabelValues(o.Pool, "ready").Set(float64(o.Ready))
 	m.tasks.WithLabelValues(o.Pool, "running").Set(float64(o.Running))
+	m.tasks.WithLabelValues(o.Pool, "waiting").Set(float64(o.Waiting))
 	m.oldest.WithLabelValues(o.Pool).Set(o.OldestAge.Seconds())
 	for reason, workers := range map[string]int{"demand": d.ForDemand, "running": d.ForRunning, "recent": d.Recent, "final": d.Want} {
 		m.want.WithLabelValues(o.Pool, reason).Set(float64(workers))

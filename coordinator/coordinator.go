@@ -143,7 +143,7 @@ func (c *Coordinator) turn(ctx context.Context, t Turn) (string, error) {
 		}
 		c.log.Debug("dispatched", "hop", "dispatch", "run", l.Run.Name, "tasks", len(out))
 	}
-	if err := t.Settle(ctx, len(out)); err != nil {
+	if err := t.Settle(ctx, Settlement{Sent: len(out), Waiting: c.waiting(l, commit)}); err != nil {
 		return "failed", fmt.Errorf("settling run %s: %w", l.Run.ID, err)
 	}
 	return outcome, nil

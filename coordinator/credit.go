@@ -46,3 +46,18 @@ func (c *Coordinator) limits(ctx context.Context) workflow.Limits {
 	l.Slots, l.InFlight = slots, c.config.Credit(slots)
 	return l
 }
+
+// waiting is what the pool is to be told: nothing of a run that never had to wait.
+func (c *Coordinator) waiting(l *Loaded, commit *Commit) *Waiting {
+	was := l.State.Waiting()
+	is := was
+	if commit != nil {
+		if is = commit.State.Waiting(); commit.State.Finished != 0 {
+			is = 0
+		}
+	}
+	if was == 0 && is == 0 {
+		return nil
+	}
+	return &Waiting{Pool: c.config.Pool, N: is}
+}

@@ -82,3 +82,36 @@ func TestADeliverysClassFollowsFromPriorityAndWhatIsInFlight(t *testing.T) {
 		require.Equal(t, want, classes(), priority)
 	}
 }
+
+func TestThePoolIsToldWhatWaits(t *testing.T) {
+	t.Parallel()
+	m := newMemory(t, fmt.Sprintf(wide, ""))
+	m.slots = 20
+	c, _ := m.start(coordinator.Config{})
+	m.step(c)
+	m.step(c) // idle: what is said counts for a while only
+	m.fail = once("settle", errAway)
+	m.work()
+	require.ErrorIs(t, c.Step(t.Context(), t.Context()), errAway)
+	for m.state.Finished == 0 {
+		m.step(c)
+		m.work()
+	}
+	told := func() (n []int) {
+		for _, w := range m.waiting {
+			require.Equal(t, "default", w.Pool)
+			n = append(n, w.N)
+		}
+		return n
+	}
+	// A loop that has items left counts as one more.
+	require.Equal(t, []int{61, 61, 21, 0}, told())
+
+	m = newMemory(t, run)
+	c, _ = m.start(coordinator.Config{})
+	for m.state.Finished == 0 {
+		m.step(c)
+		m.work()
+	}
+	require.Empty(t, m.waiting, "a run that never had to wait costs nothing")
+}

@@ -42,7 +42,8 @@ type memory struct {
 	queue   []coordinator.Delivery // sent, for workers to take
 	commits []*coordinator.Commit
 	settled []int
-	asked   int // for nodes
+	waiting []coordinator.Waiting // what the pool was told
+	asked   int                   // for nodes
 }
 
 // flight is a delivery under way.
@@ -216,11 +217,15 @@ func (t *memoryTurn) Dispatch(_ context.Context, d []coordinator.Delivery) error
 	return t.fail("dispatched")
 }
 
-func (t *memoryTurn) Settle(_ context.Context, sent int) error {
+func (t *memoryTurn) Settle(_ context.Context, s coordinator.Settlement) error {
 	if err := t.fail("settle"); err != nil {
 		return err
 	}
+	sent := s.Sent
 	t.settled = append(t.settled, sent)
+	if s.Waiting != nil {
+		t.waiting = append(t.waiting, *s.Waiting)
+	}
 	if t.token == t.memory.token && len(t.out) > 0 {
 		t.out = t.out[sent:]
 	}

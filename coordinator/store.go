@@ -37,8 +37,20 @@ type Turn interface {
 	Commit(ctx context.Context, c *Commit) ([]Delivery, error)
 	// Dispatch sends deliveries to their pools.
 	Dispatch(ctx context.Context, d []Delivery) error
-	// Settle ends the turn; sent counts the deliveries that were dispatched.
-	Settle(ctx context.Context, sent int) error
+	// Settle ends the turn.
+	Settle(ctx context.Context, s Settlement) error
+}
+
+// Settlement ends a turn.
+type Settlement struct {
+	Sent    int      // deliveries that were dispatched
+	Waiting *Waiting // what the pool is told that waits; nil tells nothing
+}
+
+// Waiting is what a run could start in a pool and has no credit for.
+type Waiting struct {
+	Pool string
+	N    int
 }
 
 // Loaded is what a turn starts from.

@@ -17,6 +17,7 @@ func NewDemand(c *Conn) *Demand { return &Demand{conn: c} }
 type Load struct {
 	Ready   int // deliveries that wait for a worker
 	Running int // deliveries that a worker took
+	Waiting int // what runs could start and have no credit for
 	// OldestAge is how long the oldest ready delivery has waited.
 	OldestAge time.Duration
 }
@@ -27,12 +28,14 @@ func (d *Demand) Pool(ctx context.Context, pool string) (Load, error) {
 	for _, q := range queuesOf(pool) {
 		steps = append(steps, call(d.conn.scripts.poolDemand, []string{pendingKey(q), activeKey(q), retryKey(q)}, taskPrefix(q)))
 	}
+	steps = append(steps, d.conn.note(waitKey(pool), "", 0, 0))
 	cmds, err := d.conn.together(ctx, steps...)
 	if err != nil {
 		return Load{}, fmt.Errorf("observing pool %s: %w", pool, err)
 	}
-	var l Load
-	for _, cmd := range cmds {
+	last := len(cmds) - 1
+	l := Load{Waiting: int(asInt(cmds[last].Val()))}
+	for _, cmd := range cmds[:last] {
 		answer := asList(cmd.Val())
 		if len(answer) != 3 {
 			return Load{}, fmt.Errorf("observing pool %s: unexpected answer %v", pool, cmd.Val())

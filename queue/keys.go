@@ -71,6 +71,7 @@ func changedChannel(id string) string { return "run:" + id }
 
 func poolBellKey(pool string) string { return "bell:{" + pool + "}" }  // list: one entry a ring
 func slotsKey(pool string) string    { return "slots:{" + pool + "}" } // hash: server -> slots|expiry
+func waitKey(pool string) string     { return "wait:{" + pool + "}" }  // hash: run -> what it has waiting|expiry
 
 // asynq's, in the slot of a queue, see queueOf. The normal one's is the pool's.
 

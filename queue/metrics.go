@@ -27,7 +27,7 @@ func RegisterMetrics(reg prometheus.Registerer, d *Demand) error {
 	m := &Metrics{
 		demand: d, log: d.conn.log,
 		tasks: prometheus.NewDesc("argosy_queue_tasks",
-			"Deliveries that a pool has, ready for a worker or running.", []string{"pool", "state"}, nil),
+			"Deliveries that a pool has, ready for a worker or running, and what waits for its run's credit.", []string{"pool", "state"}, nil),
 		oldest: prometheus.NewDesc("argosy_queue_oldest_seconds",
 			"How long the oldest ready delivery of a pool has waited.", []string{"pool"}, nil),
 		failed: prometheus.NewCounter(prometheus.CounterOpts{
@@ -70,6 +70,7 @@ func (m *Metrics) observe(ctx context.Context, ch chan<- prometheus.Metric) erro
 		}
 		ch <- prometheus.MustNewConstMetric(m.tasks, prometheus.GaugeValue, float64(load.Ready), pool, "ready")
 		ch <- prometheus.MustNewConstMetric(m.tasks, prometheus.GaugeValue, float64(load.Running), pool, "running")
+		ch <- prometheus.MustNewConstMetric(m.tasks, prometheus.GaugeValue, float64(load.Waiting), pool, "waiting")
 		ch <- prometheus.MustNewConstMetric(m.oldest, prometheus.GaugeValue, load.OldestAge.Seconds(), pool)
 	}
 	return nil

@@ -77,8 +77,8 @@ func (p *Pools) Attend(ctx context.Context, pool, server string, slots int) erro
 }
 
 func (c *Conn) slots(ctx context.Context, pool, server string, slots int) (int, error) {
-	v, err := c.run(ctx, c.scripts.slots, []string{slotsKey(pool)}, server, slots, attendFor.Milliseconds())
-	return int(asInt(v)), err
+	cmds, err := c.together(ctx, c.note(slotsKey(pool), server, slots, attendFor))
+	return int(asInt(cmds[0].Val())), err
 }
 
 // attend attends until ctx ends. What it cannot tell counts as silence.
@@ -101,4 +101,10 @@ func (p *Pools) attend(ctx context.Context, pool, server string, slots int) {
 		}
 		return
 	}
+}
+
+// note is the step that notes a number under a name, for a while; 0 takes it back. Under no
+// name it adds up what is noted.
+func (c *Conn) note(key, name string, number int, d time.Duration) step {
+	return call(c.scripts.tally, []string{key}, name, number, d.Milliseconds())
 }

@@ -22,7 +22,7 @@ type scripts struct {
 	begin, commit, clear, touch  *redis.Script
 	hold, renew, report, release *redis.Script
 	log, poolDemand, handback    *redis.Script
-	sweep, slots                 *redis.Script
+	sweep, tally                 *redis.Script
 
 	mu      sync.Mutex
 	sources []string
@@ -64,7 +64,7 @@ func loadScripts() (*scripts, error) {
 		"takename": &s.takename, "signal": &s.signal,
 		"begin": &s.begin, "commit": &s.commit, "clear": &s.clear, "touch": &s.touch,
 		"hold": &s.hold, "renew": &s.renew, "report": &s.report, "release": &s.release,
-		"log": &s.log, "demand": &s.poolDemand, "handback": &s.handback, "sweep": &s.sweep, "slots": &s.slots,
+		"log": &s.log, "demand": &s.poolDemand, "handback": &s.handback, "sweep": &s.sweep, "tally": &s.tally,
 	} {
 		src, err := luaFiles.ReadFile(path.Join("lua", name+".lua"))
 		if err != nil {

@@ -296,7 +296,20 @@ type Settlement struct {
 	// length of Committed.Out (or Loaded.Out).
 	Token int64
 	Sent  int
+	// Waiting tells the pool what the run could start there and has no credit for; nil tells
+	// nothing. It counts for a while only: say so at each turn, and zero when it is over.
+	Waiting *Waiting
 }
+
+// Waiting is a part of a pool's demand that is not on its queues.
+type Waiting struct {
+	Pool string
+	N    int
+}
+
+// waitFor is how long what is said to wait counts. A run that has anything in flight takes
+// a turn every Check.
+const waitFor = 30 * time.Second
 
 // Settle ends a turn. A turn whose lease passed has been taken over, and is left alone.
 func (t *Turns) Settle(ctx context.Context, ticket *Ticket, s Settlement) error {
@@ -307,6 +320,9 @@ func (t *Turns) Settle(ctx context.Context, ticket *Ticket, s Settlement) error 
 		steps = append(steps, call(c.scripts.clear, []string{metaKey(ticket.Run), outKey(ticket.Run)}, s.Token, s.Sent))
 	}
 	steps = append(steps, c.onShard(c.scripts.settle, k, ticket.Run, ticket.until, int64(s.Next), sweepEvery.Milliseconds()))
+	if w := s.Waiting; w != nil {
+		steps = append(steps, c.note(waitKey(w.Pool), ticket.Run, w.N, waitFor))
+	}
 	if _, err := c.inOrder(ctx, steps...); err != nil {
 		return fmt.Errorf("settling run %s: %w", ticket.Run, err)
 	}

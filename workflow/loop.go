@@ -38,6 +38,7 @@ func (t *turn) startLoop(k Key, c *call) {
 		return
 	}
 	n.Loop = &LoopState{Count: list.len()}
+	t.delta.State.Left += list.len()
 	t.put(n)
 	t.keepItems(n, list)
 	t.expand(n, c)
@@ -66,6 +67,7 @@ func (t *turn) expand(n *Node, c *call) {
 		i := l.Next
 		l.Next++
 		l.Running++
+		t.delta.State.Left--
 		item := t.item(n, c, i)
 		t.start(itemKey(n.Key, i, item), c, item)
 	}
@@ -100,6 +102,7 @@ func (t *turn) settleLoop(n *Node) {
 	if n.Fulfilled() || l.Running > 0 || (l.Next < l.Count && !t.closing()) {
 		return
 	}
+	t.delta.State.Left -= l.Count - l.Next
 	switch {
 	case l.Phase != "":
 		t.finish(n, l.Phase, "")

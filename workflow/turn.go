@@ -38,9 +38,15 @@ type State struct {
 	// Ready lists scopes and nodes that may start but found no room yet: a loop with
 	// items left, a released task. They are started first as soon as there is room.
 	Ready []Key `json:"r,omitempty"`
+	// Left counts the items of loops that have started which wait to be launched.
+	Left int `json:"lf,omitempty"`
 	// Outputs are the run's global outputs, exported by globalName.
 	Outputs *Values `json:"o,omitempty"`
 }
+
+// Waiting is how many leaves or loop items could be launched now and found no room. A loop
+// that has started counts as another one.
+func (s *State) Waiting() int { return s.Left + len(s.Ready) }
 
 // Closing says that the run is ending before its time: nothing more starts.
 func (s *State) Closing() bool { return s.Shutdown != "" || s.Expired }

@@ -82,6 +82,6 @@ func (o demandObserver) Observe(ctx context.Context, pool string) (autoscale.Obs
 		return autoscale.Observation{}, err
 	}
 	return autoscale.Observation{
-		Pool: pool, Ready: l.Ready, Running: l.Running, OldestAge: l.OldestAge, At: time.Now(),
+		Pool: pool, Ready: l.Ready, Running: l.Running, Waiting: l.Waiting, OldestAge: l.OldestAge, At: time.Now(),
 	}, nil
 }

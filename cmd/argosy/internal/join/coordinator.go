@@ -77,8 +77,10 @@ func (t *turn) Dispatch(ctx context.Context, d []coordinator.Delivery) error {
 	return t.turns.Dispatch(ctx, toQueue(d))
 }
 
-func (t *turn) Settle(ctx context.Context, sent int) error {
-	return t.turns.Settle(ctx, t.ticket, queue.Settlement{Next: t.next, Token: t.loaded.Token, Sent: sent})
+func (t *turn) Settle(ctx context.Context, s coordinator.Settlement) error {
+	return t.turns.Settle(ctx, t.ticket, queue.Settlement{
+		Next: t.next, Token: t.loaded.Token, Sent: s.Sent, Waiting: (*queue.Waiting)(s.Waiting),
+	})
 }
 
 // The classes of both sides are in the same order.

@@ -25,6 +25,9 @@ func (w *world) judge() {
 	if w.executing > 0 {
 		w.violated("nothing is left over", fmt.Sprintf("%d steps still run", w.executing))
 	}
+	if w.demanded() {
+		w.violated("nothing is left over", "something still waits for room")
+	}
 	for _, j := range w.jobs {
 		if err := w.compare(j); err != nil {
 			w.violated("runs end as if undisturbed", fmt.Sprintf("%s: %v", j.id, err))

@@ -171,7 +171,7 @@ func (p *process) After(c *queuesim.Command) error {
 		return nil
 	}
 	err := p.after(func() string { return describe(c) })
-	if n, ok := c.Answer.(int64); ok && err == nil && c.Script == "slots" {
+	if n, ok := c.Answer.(int64); ok && err == nil && c.Script == "tally" && c.Args[0] == "" {
 		p.slots = int(n)
 	}
 	return err

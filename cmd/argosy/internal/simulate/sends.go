@@ -3,6 +3,9 @@ package simulate
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
+	"strings"
+	"time"
 
 	"argosy/workflow"
 )
@@ -58,4 +61,30 @@ func (j *job) queue(inFlight int) string {
 		return pool + ".bulk"
 	}
 	return pool
+}
+
+// told is how long it may take until the pool knows what a run has waiting.
+const told = 8 * time.Second
+
+// waits holds what the pool was told against what the run has waiting.
+func (v *watch) waits(r *runWatch, well time.Time) {
+	if v.w.now.Sub(later(r.committed, well)) < told {
+		return
+	}
+	n, _, _ := strings.Cut(v.w.server.Field("wait:{"+pool+"}", r.id), "|")
+	if said, _ := strconv.Atoi(n); said != r.waiting {
+		v.violated("what waits is demand", "run %s has %d waiting, and the pool was told of %d", r.id, r.waiting, said)
+	}
+}
+
+// demanded says that the pool is still told that something waits.
+func (w *world) demanded() bool {
+	key := "wait:{" + pool + "}"
+	for _, run := range w.server.Fields(key) {
+		_, until, _ := strings.Cut(w.server.Field(key, run), "|")
+		if ms, _ := strconv.ParseInt(until, 10, 64); time.UnixMilli(ms).After(w.now) {
+			return true
+		}
+	}
+	return false
 }

@@ -34,6 +34,9 @@ type runWatch struct {
 	turn     turn                    // the last that began
 	waits    time.Time               // since when something is in its in-list; zero: nothing is
 	moved    time.Time               // when anything happened to it
+	// waiting is what it could start and has no credit for, as of its last commit.
+	waiting   int
+	committed time.Time
 }
 
 type nodeWatch struct {
@@ -238,7 +241,7 @@ func (v *watch) commits(p *process, r *runWatch, c *queuesim.Command) {
 	for i := 2; i+1 < len(c.Args); i += 2 {
 		v.node(r, &state, workflow.Key(c.Args[i]), c.Args[i+1])
 	}
-	r.phase = state.Phase
+	r.phase, r.waiting, r.committed = state.Phase, state.Waiting(), v.w.now
 	if v.counts(r, &state); state.Finished != 0 {
 		v.finishes(r)
 		return
@@ -364,7 +367,7 @@ func (v *watch) patience() {
 		if quiet := w.now.Sub(later(r.moved, w.calmAt)); quiet > stuck {
 			v.violated("no run is wedged", "nothing happened to run %s for %.1fs", r.id, quiet.Seconds())
 		}
-		if r.waits.IsZero() {
+		if v.waits(r, well); r.waits.IsZero() {
 			continue
 		}
 		if waited := w.now.Sub(later(r.waits, well)); waited > prompt {

@@ -208,7 +208,7 @@ func (w *world) idle() bool {
 	if w.now.Sub(w.doneAt) > settles {
 		return true
 	}
-	if w.executing > 0 || len(w.broker.Messages()) > 0 {
+	if w.executing > 0 || len(w.broker.Messages()) > 0 || w.demanded() {
 		return false
 	}
 	for _, k := range w.server.Keys() {
