@@ -78,7 +78,8 @@ image: $(BIN)/argosy-step ## write the product's image to dist/argosy.tar, witho
 	go run ./deploy/image -o dist/argosy.tar product dist/argosy $(BIN)/argosy-step
 
 .PHONY: loadtest
-loadtest: $(BIN)/argosy ## run the load scenarios (ROW=hello for one) and write loadtest/results
+loadtest: $(BIN)/argosy $(DEVCLUSTER) ## measure the rows of loadtest/ (ROW=T6 for one, ROW=ladder for the ladder; all take an hour) into loadtest/results
+	$(if $(filter-out R2,$(ROW)),,$(DEVCLUSTER) minio-binary >/dev/null)
 	go run ./loadtest $(if $(ROW),-row $(ROW))
 
 .PHONY: chaos

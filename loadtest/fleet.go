@@ -22,17 +22,34 @@ import (
 // fleet is a Redis of its own and processes that work with it.
 type fleet struct {
 	dir       string
+	binary    string
+	shape     shape
 	redis     string // address
+	api       string // address of the server
 	client    *client.Client
 	processes []*process
+	runs      int // that repeat has submitted
 }
 
 type process struct {
-	name string
-	cmd  *exec.Cmd
-	log  string
-	done chan struct{}
+	name    string
+	cmd     *exec.Cmd
+	log     string
+	monitor string // address of its metrics; "" has none
+	done    chan struct{}
 }
+
+// shape says which processes a fleet has beside its Redis and a server.
+type shape struct {
+	executor     string
+	coordinators int
+	workers      int
+	slots        int      // of each worker; 0 is one per core
+	coordinator  []string // more flags for each coordinator
+}
+
+// plain is one of each.
+func plain(executor string) shape { return shape{executor: executor, coordinators: 1, workers: 1} }
 
 // patience bounds how long a process may take to start or to end.
 const patience = 20 * time.Second
@@ -49,8 +66,7 @@ func startRedis(ctx context.Context) (*fleet, error) {
 		return nil, errors.Join(err, f.stop())
 	}
 	f.redis = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-	err = f.start("redis", "redis-server", "--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--dir", dir,
-		"--save", "", "--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory-policy", "noeviction")
+	err = f.start("redis", "redis-server", append([]string{"--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--dir", dir}, redisConfig...)...)
 	if err == nil {
 		err = f.await(ctx, "redis", func() error {
 			c, err := (&net.Dialer{}).DialContext(ctx, "tcp", f.redis)
@@ -68,6 +84,11 @@ func startRedis(ctx context.Context) (*fleet, error) {
 
 // startFleet starts a Redis, a server, a coordinator and a worker with one slot per core.
 func startFleet(ctx context.Context, b bench, executor string) (*fleet, error) {
+	return startShape(ctx, b, plain(executor))
+}
+
+// startShape starts a Redis, a server and what else is asked for.
+func startShape(ctx context.Context, b bench, sh shape) (*fleet, error) {
 	binary, err := filepath.Abs(b.binary)
 	if err != nil {
 		return nil, fmt.Errorf("finding argosy: %w", err)
@@ -76,40 +97,76 @@ func startFleet(ctx context.Context, b bench, executor string) (*fleet, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := f.startRoles(ctx, binary, executor); err != nil {
+	f.binary, f.shape = binary, sh
+	if err := f.startRoles(ctx); err != nil {
 		return nil, errors.Join(err, f.stop())
 	}
 	return f, nil
 }
 
-func (f *fleet) startRoles(ctx context.Context, binary, executor string) error {
+// withFleet measures with a fleet of its own, and shows its logs if that fails.
+func withFleet(ctx context.Context, b bench, sh shape, measure func(*fleet) error) error {
+	f, err := startShape(ctx, b, sh)
+	if err != nil {
+		return err
+	}
+	if err := measure(f); err != nil {
+		return errors.Join(fmt.Errorf("%w\n%s", err, f.logs()), f.stop())
+	}
+	return f.stop()
+}
+
+func (f *fleet) startRoles(ctx context.Context) error {
 	api, err := freePort()
 	if err != nil {
 		return err
 	}
-	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(api))
-	if f.client, err = client.New(address, ""); err != nil {
+	f.api = net.JoinHostPort("127.0.0.1", strconv.Itoa(api))
+	if f.client, err = client.New(f.api, ""); err != nil {
 		return err
 	}
-	for _, role := range [][]string{
-		{"server", "--addr", address},
-		{"coordinator"},
-		{"worker", "--executor", executor, "--artifacts", filepath.Join(f.dir, "artifacts")},
-	} {
-		port, err := freePort()
-		if err != nil {
+	if err := f.startRole(ctx, "server", "server", "--addr", f.api); err != nil {
+		return err
+	}
+	for i := range f.shape.coordinators {
+		if err := f.startRole(ctx, numbered("coordinator", i), append([]string{"coordinator"}, f.shape.coordinator...)...); err != nil {
 			return err
 		}
-		monitor := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-		args := append(slices.Clone(role), "--redis-url", "redis://"+f.redis, "--metrics-addr", monitor, "--log-level", "warn")
-		if err := f.start(role[0], binary, args...); err != nil {
-			return err
-		}
-		if err := f.await(ctx, role[0], func() error { return ready(ctx, "http://"+monitor+"/readyz") }); err != nil {
+	}
+	for i := range f.shape.workers {
+		if err := f.startWorker(ctx, numbered("worker", i)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (f *fleet) startWorker(ctx context.Context, name string) error {
+	return f.startRole(ctx, name, "worker", "--executor", f.shape.executor, "--slots", strconv.Itoa(f.shape.slots),
+		"--artifacts", filepath.Join(f.dir, "artifacts"))
+}
+
+// numbered names the first one plainly.
+func numbered(role string, i int) string {
+	if i == 0 {
+		return role
+	}
+	return fmt.Sprintf("%s-%d", role, i+1)
+}
+
+// startRole starts argosy in a role and waits until it is ready.
+func (f *fleet) startRole(ctx context.Context, name string, args ...string) error {
+	port, err := freePort()
+	if err != nil {
+		return err
+	}
+	monitor := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	args = append(slices.Clone(args), "--redis-url", "redis://"+f.redis, "--metrics-addr", monitor, "--log-level", "warn")
+	if err := f.start(name, f.binary, args...); err != nil {
+		return err
+	}
+	f.processes[len(f.processes)-1].monitor = monitor
+	return f.await(ctx, name, func() error { return ready(ctx, "http://"+monitor+"/readyz") })
 }
 
 func ready(ctx context.Context, url string) error {

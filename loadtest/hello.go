@@ -2,12 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
-
-	"argosy/workflow/spec"
 )
 
 // helloOn measures one-step runs, one after the other: from the start of the submit to the
@@ -16,18 +12,16 @@ import (
 // more.
 func helloOn(executor string) func(context.Context, bench) (measurement, error) {
 	return func(ctx context.Context, b bench) (m measurement, err error) {
-		f, err := startFleet(ctx, b, executor)
-		if err != nil {
-			return m, err
-		}
-		defer func() { err = errors.Join(err, f.stop()) }()
-		samples, err := hellos(ctx, f, b)
-		if err != nil {
-			return m, fmt.Errorf("%w\n%s", err, f.logs())
-		}
-		m.samples = inMillis(samples)
-		m.value = m.samples.P50
-		m.peers, err = helloPeers(ctx, f, b, executor)
+		err = withFleet(ctx, b, plain(executor), func(f *fleet) error {
+			samples, err := f.repeat(ctx, b, again{warm: 10, times: b.n, steps: 1, look: time.Millisecond}, chainText(1, noopLeaf))
+			if err != nil {
+				return err
+			}
+			m.samples = inMillis(samples)
+			m.value = m.samples.P50
+			m.peers, err = helloPeers(ctx, f, b, executor)
+			return err
+		})
 		return m, err
 	}
 }
@@ -52,42 +46,33 @@ func helloPeers(ctx context.Context, f *fleet, b bench, executor string) ([]peer
 	return []peer{polled, usual, bare}, nil
 }
 
-func hellos(ctx context.Context, f *fleet, b bench) ([]time.Duration, error) {
-	random := rand.New(rand.NewPCG(b.seed, 0))
-	const warmup = 10
+// again says how a workflow is repeated.
+type again struct {
+	warm, times int           // the first ones do not count
+	steps       int           // that each run has
+	look        time.Duration // between two looks at whether it has ended
+	limit       time.Duration // of one run; 0 is ten minutes
+}
+
+// repeat takes the times of runs of the text, one after the other.
+func (f *fleet) repeat(ctx context.Context, b bench, a again, text string) ([]time.Duration, error) {
+	if a.limit == 0 {
+		a.limit = 10 * time.Minute
+	}
 	var samples []time.Duration
-	for i := range b.n + warmup {
-		wf, err := helloWorkflow(fmt.Sprintf("hello-%d-%d", b.seed, i), random.Uint64())
+	for i := range a.warm + a.times {
+		f.runs++
+		wf, err := named(text, fmt.Sprintf("run-%d-%d", b.seed, f.runs))
 		if err != nil {
 			return nil, err
 		}
-		took, err := f.toEnd(ctx, wf, time.Millisecond, patience)
+		took, err := f.toEnd(ctx, wf, a.steps, a.look, a.limit)
 		if err != nil {
 			return nil, err
 		}
-		if i >= warmup {
+		if i >= a.warm {
 			samples = append(samples, took)
 		}
 	}
 	return samples, nil
-}
-
-func helloWorkflow(name string, word uint64) (*spec.Workflow, error) {
-	return parse(fmt.Sprintf(`
-apiVersion: argoproj.io/v1alpha1
-kind: Workflow
-metadata:
-  name: %s
-spec:
-  entrypoint: hello
-  arguments:
-    parameters:
-      - name: word
-        value: "%x"
-  templates:
-    - name: hello
-      container:
-        image: busybox
-        command: ["true", "{{workflow.parameters.word}}"]
-`, name, word))
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -10,6 +11,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"argosy/server"
+	"argosy/workflow/spec"
 )
 
 func TestQuantilesAreSamplesThatWereSeen(t *testing.T) {
@@ -99,12 +103,49 @@ func TestAnUnknownRowIsRefusedBeforeAnythingStarts(t *testing.T) {
 	require.ErrorContains(t, err, "hello")
 }
 
+func TestRowsHaveNamesOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	seen := map[string]bool{}
+	for _, s := range scenarios() {
+		require.False(t, seen[s.row], s.row)
+		seen[s.row] = true
+	}
+	for _, row := range []string{"L3", "L4", "T3", "T4", "T5", "T6", "S1", "S2", "S3", "R1", "R2"} {
+		require.True(t, seen[row], row)
+	}
+}
+
 func TestWorkflowsOfScenariosAreValid(t *testing.T) {
 	t.Parallel()
-	hello, err := helloWorkflow("a", 1)
+	texts := map[string]string{
+		"sleeps": chainText(2, leaf(`["sleep", "0.01"]`)), "busy": loopText(3, leaf(`["sh", "-c", "i=0"]`)),
+	}
+	for _, r := range rungs() {
+		texts[r.row] = r.text(bench{n: min(r.n, 100), seed: 1})
+	}
+	for name, text := range texts {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			docs, err := spec.Parse(name, []byte(fmt.Sprintf(text, "some-name")))
+			require.NoError(t, err)
+			require.Len(t, docs, 1)
+			_, err = server.Check(&docs[0], false)
+			require.NoError(t, err)
+		})
+	}
+	docs, err := spec.Parse("one step", oneStepWorkflow("some", 7))
 	require.NoError(t, err)
-	require.Equal(t, "a", hello.Name)
-	loop, err := loopWorkflow("b", 12)
+	_, err = server.Check(&docs[0], false)
 	require.NoError(t, err)
-	require.Equal(t, "12", loop.Spec.Templates[0].Steps[0].Steps[0].WithSequence.Count.String())
+	require.Equal(t, "some-7", docs[0].Object.(*spec.Workflow).Name)
+}
+
+func TestARowIsShortWhenAConditionBesideItsValueFails(t *testing.T) {
+	t.Parallel()
+	m := measurement{value: 1}
+	m.require(true, "fine")
+	m.require(false, "%d bytes", 7)
+	r := newResult(scenario{row: "a", target: 2, lessIsBetter: true}, m, machine{}, 1, 1)
+	require.False(t, r.Reached)
+	require.Equal(t, []string{"7 bytes"}, r.Missed)
 }

@@ -2,113 +2,109 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
-
-	"argosy/workflow/spec"
 )
 
-// loopRepeats is how often a loop runs; the first one warms up and does not count.
-const loopRepeats = 6
+// loopRepeats is how often a loop is measured.
+const loopRepeats = 3
 
-// loopNoop measures the items per second of one loop, against tasks per second of asynq
+// loopLimit is how long one loop may take.
+const loopLimit = time.Hour
+
+// itemsPerSecond measures the items per second of one loop, against tasks per second of asynq
 // alone.
-func loopNoop(ctx context.Context, b bench) (measurement, error) {
-	return loop(ctx, b, "noop", func(f *fleet) ([]peer, error) {
-		p, err := asynqThroughput(ctx, f.redis, max(b.n, 2000))
-		return []peer{p}, err
+func itemsPerSecond(ctx context.Context, b bench) (m measurement, err error) {
+	err = withFleet(ctx, b, plain("noop"), func(f *fleet) error {
+		text := loopText(b.n, noopLeaf)
+		if _, err := f.repeat(ctx, b, again{warm: 1, steps: b.n / 10, look: 20 * time.Millisecond}, loopText(b.n/10, noopLeaf)); err != nil {
+			return err
+		}
+		before, err := f.usage(ctx)
+		if err != nil {
+			return err
+		}
+		samples, err := f.repeat(ctx, b, again{times: loopRepeats, steps: b.n, look: 20 * time.Millisecond, limit: loopLimit}, text)
+		if err != nil {
+			return err
+		}
+		after, err := f.usage(ctx)
+		if err != nil {
+			return err
+		}
+		m.noteUsage(before, after, float64(loopRepeats*b.n))
+		m.samples = inSeconds(samples)
+		m.value = float64(b.n) / m.samples.P50
+		m.note("best per second", float64(b.n)/m.samples.Min)
+		p, err := asynqThroughput(ctx, f.redis, 20_000)
+		m.peers = []peer{p}
+		return err
 	})
-}
-
-// loopProcess measures the items per second of one loop whose items run true, against xargs
-// doing the same without isolation, queue or record. Half of that is the target.
-func loopProcess(ctx context.Context, b bench) (measurement, error) {
-	m, err := loop(ctx, b, "process", func(*fleet) ([]peer, error) {
-		p, err := xargs(ctx, b.n)
-		return []peer{p}, err
-	})
-	if err == nil {
-		m.target = m.peers[0].Value / 2
-	}
 	return m, err
 }
 
-func loop(ctx context.Context, b bench, executor string, peers func(*fleet) ([]peer, error)) (m measurement, err error) {
-	f, err := startFleet(ctx, b, executor)
+// Bounds of a run of a million items beside its time.
+const (
+	maxRunBytes         = 100e6
+	maxCoordinatorBytes = 200e6
+	maxGrowth           = 13 // times what a tenth of it takes
+)
+
+// oneLargeRun measures one run of n items, against one of a tenth: time, Redis's memory, and
+// the coordinator's. Both have a fleet of their own, and neither warms up.
+func oneLargeRun(ctx context.Context, b bench) (m measurement, err error) {
+	small, err := largeRun(ctx, b, b.n/10)
 	if err != nil {
 		return m, err
 	}
-	defer func() { err = errors.Join(err, f.stop()) }()
-	var samples []time.Duration
-	for i := range loopRepeats {
-		name := fmt.Sprintf("loop-%d-%d", b.seed, i)
-		wf, err := loopWorkflow(name, b.n)
-		if err != nil {
-			return m, err
-		}
-		took, err := f.toEnd(ctx, wf, 20*time.Millisecond, 10*time.Minute)
-		if err == nil {
-			err = checkLoop(ctx, f, name, b.n)
-		}
-		if err != nil {
-			return m, fmt.Errorf("%w\n%s", err, f.logs())
-		}
-		fmt.Fprintf(b.log, "   %d items in %v\n", b.n, took.Round(time.Millisecond))
-		if i > 0 {
-			samples = append(samples, took)
-		}
-	}
-	m.samples = inSeconds(samples)
-	m.value = float64(b.n) / m.samples.P50
-	m.notes = map[string]float64{"items": float64(b.n), "bestPerSecond": round(float64(b.n) / m.samples.Min)}
-	m.peers, err = peers(f)
-	return m, err
-}
-
-// checkLoop makes sure that what was measured is what was asked for.
-func checkLoop(ctx context.Context, f *fleet, name string, n int) error {
-	whole, err := f.client.Get(ctx, namespace, name, "")
+	fmt.Fprintf(b.log, "   %d items in %v\n", b.n/10, small.took.Round(time.Millisecond))
+	large, err := largeRun(ctx, b, b.n)
 	if err != nil {
-		return fmt.Errorf("reading %s: %w", name, err)
+		return m, err
 	}
-	succeeded := 0
-	for _, node := range whole.Status.Nodes {
-		if node.Type == spec.NodeTypePod && node.Phase == spec.NodeSucceeded {
-			succeeded++
-		}
-	}
-	if succeeded != n {
-		return fmt.Errorf("run %s has %d steps that succeeded, not %d", name, succeeded, n)
-	}
-	return nil
+	m.samples = inSeconds([]time.Duration{large.took})
+	m.value = large.took.Seconds()
+	m.peers = []peer{{Name: fmt.Sprintf("%d items", b.n/10), Value: round(small.took.Seconds()), Unit: "s", Samples: inSeconds([]time.Duration{small.took})}}
+	m.note("Redis bytes of the run, at most", large.peak)
+	m.note("Redis bytes of the run, ended", large.ended)
+	m.note("coordinator's memory, at most", large.coordinator)
+	m.note("worker's memory, at most", large.worker)
+	m.note("server's memory, at most", large.server)
+	growth := large.took.Seconds() / small.took.Seconds()
+	m.require(large.peak <= maxRunBytes, "Redis had %.0f bytes of it", large.peak)
+	m.require(large.coordinator <= maxCoordinatorBytes, "the coordinator had %.0f bytes", large.coordinator)
+	m.require(growth <= maxGrowth, "it took %.1f times what a tenth of it takes", growth)
+	return m, nil
 }
 
-func loopWorkflow(name string, n int) (*spec.Workflow, error) {
-	return parse(fmt.Sprintf(`
-apiVersion: argoproj.io/v1alpha1
-kind: Workflow
-metadata:
-  name: %s
-spec:
-  entrypoint: main
-  templates:
-    - name: main
-      steps:
-        - - name: item
-            template: item
-            withSequence:
-              count: "%d"
-            arguments:
-              parameters:
-                - name: i
-                  value: "{{item}}"
-    - name: item
-      inputs:
-        parameters:
-          - name: i
-      container:
-        image: busybox
-        command: ["true", "{{inputs.parameters.i}}"]
-`, name, n))
+type largeRunResult struct {
+	took                        time.Duration
+	peak, ended                 float64
+	coordinator, worker, server float64
+}
+
+func largeRun(ctx context.Context, b bench, n int) (r largeRunResult, err error) {
+	err = withFleet(ctx, b, plain("noop"), func(f *fleet) error {
+		before, _, err := f.redisBytes(ctx)
+		if err != nil {
+			return err
+		}
+		samples, err := f.repeat(ctx, b, again{times: 1, steps: n, look: 50 * time.Millisecond, limit: loopLimit}, loopText(n, noopLeaf))
+		if err != nil {
+			return err
+		}
+		r.took = samples[0]
+		now, peak, err := f.redisBytes(ctx)
+		if err != nil {
+			return err
+		}
+		r.peak, r.ended = peak-before, now-before
+		for name, into := range map[string]*float64{"coordinator": &r.coordinator, "worker": &r.worker, "server": &r.server} {
+			if *into, err = f.find(name).peakBytes(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return r, err
 }

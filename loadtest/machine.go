@@ -21,26 +21,20 @@ type machine struct {
 	Kernel   string  `json:"kernel"`
 	Go       string  `json:"go"`
 	Redis    string  `json:"redis"`
-	Load     float64 `json:"load"` // of the last minute before the start; above 0.5 others were at work
+	// RedisConfig is what Redis is started with, in every row.
+	RedisConfig []string `json:"redisConfig"`
 
 	commit string
 }
 
 func describeMachine(ctx context.Context) (machine, error) {
-	m := machine{Cores: runtime.NumCPU(), Go: runtime.Version()}
+	m := machine{Cores: runtime.NumCPU(), Go: runtime.Version(), RedisConfig: redisConfig}
 	m.CPU = procField("/proc/cpuinfo", "model name")
 	kilobytes, err := strconv.ParseFloat(strings.TrimSuffix(procField("/proc/meminfo", "MemTotal"), " kB"), 64)
 	if err != nil {
 		return m, fmt.Errorf("reading the memory's size: %w", err)
 	}
 	m.MemoryGB = round(kilobytes / (1 << 20))
-	load, err := os.ReadFile("/proc/loadavg")
-	if err != nil {
-		return m, fmt.Errorf("reading the load: %w", err)
-	}
-	if _, err := fmt.Sscan(string(load), &m.Load); err != nil {
-		return m, fmt.Errorf("reading the load: %w", err)
-	}
 	kernel, err := os.ReadFile("/proc/sys/kernel/osrelease")
 	if err != nil {
 		return m, fmt.Errorf("reading the kernel's version: %w", err)
@@ -55,6 +49,18 @@ func describeMachine(ctx context.Context) (machine, error) {
 	}
 	m.commit, err = commit(ctx)
 	return m, err
+}
+
+// loadAverage is that of the last minute. Before a row, above 0.5 says that others were at work.
+func loadAverage() (load float64, err error) {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err == nil {
+		_, err = fmt.Sscan(string(text), &load)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("reading the load: %w", err)
+	}
+	return load, nil
 }
 
 // procField gives the first field of that name in a file of /proc.

@@ -18,6 +18,13 @@ import (
 )
 
 func main() {
+	if child := children[first(os.Args[1:])]; child != nil {
+		if err := child(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, "loadtest:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	switch err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); {
@@ -28,6 +35,16 @@ func main() {
 		fmt.Fprintln(os.Stderr, "loadtest:", err)
 		os.Exit(1)
 	}
+}
+
+// children are programs that scenarios start this one as.
+var children = map[string]func(args []string) error{bareArg: runBare, asynqArg: runAsynq}
+
+func first(args []string) string {
+	if len(args) == 0 {
+		return ""
+	}
+	return args[0]
 }
 
 func run(ctx context.Context, args []string, out, progress io.Writer) error {
@@ -41,7 +58,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		fmt.Fprintln(progress, "\nflags:")
 		flags.PrintDefaults()
 	}
-	row := flags.String("row", "", "the one row to measure (default: all)")
+	row := flags.String("row", "", "the one row to measure, or ladder for all its rungs (default: all rows)")
 	n := flags.Int("n", 0, "how many runs or items (default: the row's own)")
 	seed := flags.Uint64("seed", 1, "seed of all that is random")
 	binary := flags.String("argosy", "bin/argosy", "binary to measure")
@@ -64,11 +81,19 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 			size = *n
 		}
 		fmt.Fprintf(progress, "== %s: %s (n = %d)\n", s.row, s.about, size)
+		before, err := loadAverage()
+		if err != nil {
+			return err
+		}
 		m, err := s.measure(ctx, bench{binary: *binary, n: size, seed: *seed, log: progress})
 		if err != nil {
 			return fmt.Errorf("measuring %s: %w", s.row, err)
 		}
 		r := newResult(s, m, machine, *seed, size)
+		r.LoadBefore = before
+		if r.LoadAfter, err = loadAverage(); err != nil {
+			return err
+		}
 		path, err := r.write(*results)
 		if err != nil {
 			return fmt.Errorf("writing the result of %s: %w", s.row, err)

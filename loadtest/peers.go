@@ -114,24 +114,11 @@ func bareExec(ctx context.Context, n int) (peer, error) {
 	return p, nil
 }
 
-// xargs measures how many times per second xargs runs true, on all cores.
-func xargs(ctx context.Context, n int) (peer, error) {
-	n = max(n, 2000)
-	var items strings.Builder
+// numbers are n lines.
+func numbers(n int) *strings.Reader {
+	var lines strings.Builder
 	for i := range n {
-		fmt.Fprintln(&items, i)
+		fmt.Fprintln(&lines, i)
 	}
-	var samples []time.Duration
-	for range 3 {
-		cmd := exec.CommandContext(ctx, "xargs", "-P", strconv.Itoa(runtime.NumCPU()), "-n", "1", "true")
-		cmd.Stdin = strings.NewReader(items.String())
-		start := time.Now()
-		if err := cmd.Run(); err != nil {
-			return peer{}, fmt.Errorf("running xargs: %w", err)
-		}
-		samples = append(samples, time.Since(start))
-	}
-	p := peer{Name: fmt.Sprintf("xargs -P %d -n 1 true", runtime.NumCPU()), Unit: "/s", Samples: inSeconds(samples)}
-	p.Value = round(float64(n) / p.Samples.P50)
-	return p, nil
+	return strings.NewReader(lines.String())
 }

@@ -17,13 +17,17 @@ type result struct {
 	Seed    uint64    `json:"seed"`
 	N       int       `json:"n"`
 	Machine machine   `json:"machine"`
+	// The load of the minute before and after: a fleet on two cores makes one of 2 to 5.
+	LoadBefore float64 `json:"loadBefore"`
+	LoadAfter  float64 `json:"loadAfter"`
 
 	Value        float64            `json:"value"`
 	Unit         string             `json:"unit"`
 	Target       float64            `json:"target"`
 	LessIsBetter bool               `json:"lessIsBetter"`
 	Reached      bool               `json:"reached"`
-	Ratio        float64            `json:"ratio"` // value / the first peer's
+	Missed       []string           `json:"missed,omitempty"` // conditions beside the value
+	Ratio        float64            `json:"ratio"`            // value / the first peer's
 	Samples      quantiles          `json:"samples"`
 	Peers        []peer             `json:"peers"`
 	Notes        map[string]float64 `json:"notes,omitempty"`
@@ -45,6 +49,8 @@ func newResult(s scenario, m measurement, on machine, seed uint64, n int) result
 	if s.lessIsBetter {
 		r.Reached = m.value <= target
 	}
+	r.Reached = r.Reached && len(m.missed) == 0
+	r.Missed = m.missed
 	if len(m.peers) > 0 && m.peers[0].Value != 0 {
 		r.Ratio = round(m.value / m.peers[0].Value)
 	}

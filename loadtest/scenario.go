@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"slices"
-	"strings"
 )
 
 // scenario is one row of results.
@@ -18,8 +16,8 @@ type scenario struct {
 	// the measurement brings it along.
 	target       float64
 	lessIsBetter bool
-	// long rows are only measured when they are named.
-	long    bool
+	// ladder rows are measured together as the row ladder, too.
+	ladder  bool
 	measure func(context.Context, bench) (measurement, error)
 }
 
@@ -38,6 +36,23 @@ type measurement struct {
 	samples quantiles
 	peers   []peer // the first is the one to compare with
 	notes   map[string]float64
+	// missed are conditions of the row beside its value that do not hold.
+	missed []string
+}
+
+// require adds a condition beside the value.
+func (m *measurement) require(holds bool, format string, args ...any) {
+	if !holds {
+		m.missed = append(m.missed, fmt.Sprintf(format, args...))
+	}
+}
+
+// note adds a number to the result file.
+func (m *measurement) note(name string, value float64) {
+	if m.notes == nil {
+		m.notes = map[string]float64{}
+	}
+	m.notes[name] = round(value)
 }
 
 // peer is something that does the same or a part of it, measured in the same run.
@@ -46,45 +61,4 @@ type peer struct {
 	Value   float64   `json:"value"`
 	Unit    string    `json:"unit"`
 	Samples quantiles `json:"samples"`
-}
-
-// scenarios lists all rows, the quick ones first.
-func scenarios() []scenario {
-	return []scenario{
-		{
-			row: "hello", about: "one-step runs one after the other, noop executor: submit to done", n: 300,
-			unit: "ms", target: 10, lessIsBetter: true, measure: helloOn("noop"),
-		},
-		{
-			row: "hello-process", about: "one-step runs one after the other, process executor: submit to done", n: 200,
-			unit: "ms", target: 20, lessIsBetter: true, measure: helloOn("process"),
-		},
-		{
-			row: "loop", about: "one run with a loop of n items, noop executor", n: 1000,
-			unit: "/s", target: 100_000, measure: loopNoop,
-		},
-		{
-			row: "loop-process", about: "one run with a loop of n items that run true, process executor", n: 500,
-			unit: "/s", measure: loopProcess, // at least half of what xargs does
-		},
-		{
-			row: "R2", about: "n runs of 10,000 items while any process is killed with -9 at random", n: 3,
-			unit: " rounds", long: true, measure: chaos, // all of them end right
-		},
-	}
-}
-
-func choose(row string) ([]scenario, error) {
-	all := scenarios()
-	if row == "" {
-		return slices.DeleteFunc(all, func(s scenario) bool { return s.long }), nil
-	}
-	var known []string
-	for _, s := range all {
-		if s.row == row {
-			return []scenario{s}, nil
-		}
-		known = append(known, s.row)
-	}
-	return nil, fmt.Errorf("there is no row %q; there are %s", row, strings.Join(known, ", "))
 }

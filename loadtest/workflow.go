@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"sigs.k8s.io/yaml"
@@ -23,38 +24,91 @@ func parse(text string) (*spec.Workflow, error) {
 	return &wf, nil
 }
 
-// toEnd submits a run and takes the time until an answer shows that it has succeeded, looking
-// again some time after each answer. It looks at the list, which reads no nodes.
-func (f *fleet) toEnd(ctx context.Context, wf *spec.Workflow, again, limit time.Duration) (time.Duration, error) {
+// toEnd submits a run and takes the time until an answer shows that it has succeeded, with so
+// many steps, looking again some time after each answer. It looks at the list, which reads no
+// nodes.
+func (f *fleet) toEnd(ctx context.Context, wf *spec.Workflow, steps int, again, limit time.Duration) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	start := time.Now()
 	if _, err := f.client.Submit(ctx, namespace, wf, false); err != nil {
 		return 0, fmt.Errorf("submitting %s: %w", wf.Name, err)
 	}
-	timer := time.NewTimer(again)
-	defer timer.Stop()
-	only := client.ListOptions{
-		FieldSelector: "metadata.name=" + wf.Name,
-		Fields:        "items.metadata.name,items.status.phase,items.status.message",
-	}
 	for {
-		list, err := f.client.List(ctx, namespace, only)
+		end, err := f.look(ctx, wf.Name)
 		if err != nil {
-			return 0, fmt.Errorf("looking at %s: %w", wf.Name, err)
+			return 0, err
 		}
-		if len(list.Items) == 1 && list.Items[0].Status.Phase.Completed() {
+		if end.Phase.Completed() {
 			took := time.Since(start)
-			if end := list.Items[0].Status; end.Phase != spec.WorkflowSucceeded {
+			if end.Phase != spec.WorkflowSucceeded {
 				return 0, fmt.Errorf("run %s ended as %s: %s", wf.Name, end.Phase, end.Message)
+			}
+			if done := fmt.Sprintf("%d/%d", steps, steps); string(end.Progress) != done {
+				return 0, fmt.Errorf("run %s ended with a progress of %s, not %s", wf.Name, end.Progress, done)
 			}
 			return took, nil
 		}
-		timer.Reset(again)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			return 0, fmt.Errorf("waiting for %s: %w", wf.Name, ctx.Err())
+		if err := pause(ctx, again); err != nil {
+			return 0, fmt.Errorf("waiting for %s: %w", wf.Name, err)
 		}
 	}
 }
+
+// look is a run's status without its nodes.
+func (f *fleet) look(ctx context.Context, name string) (spec.WorkflowStatus, error) {
+	list, err := f.client.List(ctx, namespace, client.ListOptions{
+		FieldSelector: "metadata.name=" + name,
+		Fields:        "items.metadata.name,items.status.phase,items.status.message,items.status.progress",
+	})
+	if err != nil {
+		return spec.WorkflowStatus{}, fmt.Errorf("looking at %s: %w", name, err)
+	}
+	if len(list.Items) != 1 {
+		return spec.WorkflowStatus{}, fmt.Errorf("looking at %s: there are %d of it", name, len(list.Items))
+	}
+	return list.Items[0].Status, nil
+}
+
+// header is how every workflow here begins; %s is its name.
+const header = `
+apiVersion: argoproj.io/v1alpha1
+kind: Workflow
+metadata: {name: %s}
+spec:
+  entrypoint: main
+  templates:
+`
+
+// leaf is a template that runs a command, given as a YAML list, with a parameter.
+func leaf(command string) string {
+	return `
+  - name: step
+    inputs: {parameters: [{name: i, value: ""}]}
+    container: {image: busybox, command: ` + command + `}
+`
+}
+
+// noopLeaf is for executors that run nothing, or true.
+var noopLeaf = leaf(`["true", "{{inputs.parameters.i}}"]`)
+
+// chainText is n steps, one after the other.
+func chainText(n int, leaf string) string {
+	var groups strings.Builder
+	for i := range n {
+		fmt.Fprintf(&groups, "    - [{name: s%d, template: step}]\n", i)
+	}
+	return header + "  - name: main\n    steps:\n" + groups.String() + leaf
+}
+
+// loopText is one loop over n items.
+func loopText(n int, leaf string) string {
+	return header + fmt.Sprintf(`
+  - name: main
+    steps:
+    - - {name: item, template: step, withSequence: {count: "%d"}, arguments: {parameters: [{name: i, value: "{{item}}"}]}}
+`, n) + leaf
+}
+
+// named is a workflow of that text.
+func named(text, name string) (*spec.Workflow, error) { return parse(fmt.Sprintf(text, name)) }

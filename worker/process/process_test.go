@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -24,17 +23,6 @@ import (
 func TestMain(m *testing.M) {
 	if code, ok := RunHelper(os.Args); ok {
 		os.Exit(code)
-	}
-	if len(os.Args) == 4 && os.Args[1] == bareArg {
-		n, err := strconv.Atoi(os.Args[2])
-		if err == nil {
-			err = bareLoop(n, os.Args[3])
-		}
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
 	}
 	// What must never reach a step.
 	os.Setenv("ARGOSY_REDIS", "redis://:secret@localhost") //nolint:errcheck // the name is valid

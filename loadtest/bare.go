@@ -1,40 +1,62 @@
-package process
+package main
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
 	"syscall"
-	"testing"
+	"time"
 
-	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
 
-const bareArg = "argosy-test-bare"
+// bareArg has this program run true n times in sandboxes below a directory, and nothing else:
+// loadtest bare n dir.
+const bareArg = "bare"
 
-// BenchmarkBare is the least that isolation costs: processes in the same namespaces and on
-// the same overlay, made by two loops that do nothing else. It needs root.
-func BenchmarkBare(b *testing.B) {
-	dir := b.TempDir()
+// bareIsolated is the least that isolation costs: the time in which n processes run in the same
+// namespaces and on the same overlay as a process step, made by one loop on each core that does
+// nothing else. It needs root.
+func bareIsolated(ctx context.Context, n int) (took time.Duration, err error) {
+	dir, err := os.MkdirTemp("", "argosy-bare-")
+	if err != nil {
+		return 0, fmt.Errorf("making a folder: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	start := time.Now()
 	var cmds []*exec.Cmd
-	for i := range 2 {
-		cmd := exec.Command("/proc/self/exe", bareArg, strconv.Itoa((b.N+i)/2), dir)
+	for i := range runtime.NumCPU() {
+		cmd := exec.CommandContext(ctx, "/proc/self/exe", bareArg, strconv.Itoa((n+i)/runtime.NumCPU()), dir)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWIPC}
 		cmd.Stderr = os.Stderr
-		require.NoError(b, cmd.Start())
+		if err := cmd.Start(); err != nil {
+			return 0, fmt.Errorf("starting bare processes, which needs root: %w", err)
+		}
 		cmds = append(cmds, cmd)
 	}
 	for _, cmd := range cmds {
-		require.NoError(b, cmd.Wait())
+		err = errors.Join(err, cmd.Wait())
 	}
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "steps/s")
+	if err != nil {
+		return 0, fmt.Errorf("running bare processes: %w", err)
+	}
+	return time.Since(start), nil
 }
 
-// bareLoop runs true n times.
-func bareLoop(n int, dir string) error {
+// runBare is the program of bareArg.
+func runBare(args []string) error {
+	if len(args) != 2 {
+		return errors.New("usage: loadtest bare n dir")
+	}
+	n, err := strconv.Atoi(args[0])
+	if err != nil {
+		return err
+	}
 	runtime.LockOSThread()
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return err
@@ -48,7 +70,7 @@ func bareLoop(n int, dir string) error {
 		return err
 	}
 	for range n {
-		if err := bareStep(dir, uintptr(null)); err != nil {
+		if err := bareStep(args[1], uintptr(null)); err != nil {
 			return err
 		}
 		if err := unix.Setns(home, unix.CLONE_NEWNS); err != nil {
@@ -57,7 +79,6 @@ func bareLoop(n int, dir string) error {
 	}
 	return nil
 }
-
 func bareStep(dir string, null uintptr) error {
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 		return err

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// scenarios lists all rows: those of the targets first, then the rungs of the ladder.
+func scenarios() []scenario {
+	rows := []scenario{
+		{
+			row: "L3", about: "n steps of 10 ms one after the other, process executor", n: 40,
+			unit: "s", target: 0.6, lessIsBetter: true, measure: sequence,
+		},
+		{
+			row: "L4", about: "from step to step in chains of n, noop executor", n: 200,
+			unit: "ms", target: 2, lessIsBetter: true, measure: hops,
+		},
+		{
+			row: "T3", about: "one loop of n items, noop executor", n: 100_000,
+			unit: "/s", target: 100_000, measure: itemsPerSecond,
+		},
+		{
+			row: "T4", about: "n tasks of 10 ms of CPU over 10 workers, process executor", n: 400,
+			unit: "s", lessIsBetter: true, measure: busyTasks, // 1.35 of what the cores need
+		},
+		{
+			row: "T5", about: "a loop of n items that run true, process executor", n: 2000,
+			unit: "/s", measure: trueSteps, // 1/1.25 of bare isolated processes, 1/2 of xargs
+		},
+		{
+			row: "T6", about: "n one-step runs over HTTP, noop executor: first submit to last done", n: 10_000,
+			unit: "/s", target: 3000, measure: runsPerSecond,
+		},
+		{
+			row: "S1", about: "one run with a loop of n items, noop executor", n: 1_000_000,
+			unit: "s", target: 60, lessIsBetter: true, measure: oneLargeRun,
+		},
+		{
+			row: "S2", about: "n queued one-step runs, worked off by two coordinators instead of one", n: 5000,
+			unit: "x", target: 1.2, measure: secondCoordinator,
+		},
+		{
+			row: "S3", about: "n queued one-step runs: Redis's memory", n: 1_000_000,
+			unit: "GB", target: 1, lessIsBetter: true, measure: queuedRuns,
+		},
+		{
+			row: "R1", about: "a worker killed with -9: until its step begins anew, the worst of n", n: 5,
+			unit: "s", target: 10, lessIsBetter: true, measure: lostWorker,
+		},
+		{
+			row: "R2", about: "n runs of 10,000 items while any process is killed with -9 at random", n: 3,
+			unit: " rounds", measure: chaos, // all of them end right
+		},
+		{
+			row: "hello", about: "one-step runs one after the other, noop executor: submit to done", n: 300,
+			unit: "ms", target: 10, lessIsBetter: true, ladder: true, measure: helloOn("noop"),
+		},
+		{
+			row: "hello-process", about: "one-step runs one after the other, process executor: submit to done", n: 200,
+			unit: "ms", target: 20, lessIsBetter: true, ladder: true, measure: helloOn("process"),
+		},
+		{
+			row: "queued-hellos", about: "n queued one-step runs, from the coordinator's start", n: 5000,
+			unit: "s", lessIsBetter: true, ladder: true, measure: queuedHellos,
+		},
+		{
+			row: "runs-at-once", about: "n one-step runs submitted together", n: 1000,
+			unit: "s", lessIsBetter: true, ladder: true, measure: manyAtOnce,
+		},
+		{
+			row: "map-reduce", about: "examples/map-reduce.yaml with n parts, process executor", n: 50,
+			unit: "s", lessIsBetter: true, ladder: true, measure: mapReduce,
+		},
+		{
+			row: "node-bytes", about: "Redis's memory for each finished item of a loop of n", n: 10_000,
+			unit: "B", target: 100, lessIsBetter: true, ladder: true, measure: nodeBytes,
+		},
+	}
+	for _, r := range rungs() {
+		rows = append(rows, r.scenario())
+	}
+	return rows
+}
+
+// ladderRow names all rungs together.
+const ladderRow = "ladder"
+
+func choose(row string) ([]scenario, error) {
+	all := scenarios()
+	if row == "" {
+		return all, nil
+	}
+	known := []string{ladderRow}
+	var chosen []scenario
+	for _, s := range all {
+		if s.row == row || row == ladderRow && s.ladder {
+			chosen = append(chosen, s)
+		}
+		known = append(known, s.row)
+	}
+	if chosen == nil {
+		slices.Sort(known)
+		return nil, fmt.Errorf("there is no row %q; there are %s", row, strings.Join(known, ", "))
+	}
+	return chosen, nil
+}
