@@ -18,7 +18,7 @@ type arguments struct {
 }
 
 // resolveArguments gives a call's arguments their values, in the scope of the caller.
-func (t *turn) resolveArguments(args *spec.Arguments, scope expr.Scope, c *call) (*arguments, error) {
+func (o *opener) resolveArguments(args *spec.Arguments, scope expr.Scope) (*arguments, error) {
 	out := &arguments{}
 	for i := range args.Parameters {
 		p := &args.Parameters[i]
@@ -37,7 +37,7 @@ func (t *turn) resolveArguments(args *spec.Arguments, scope expr.Scope, c *call)
 		}
 	}
 	for i := range args.Artifacts {
-		a, ok, err := t.artifact(&args.Artifacts[i], scope, c)
+		a, ok, err := resolveArtifact(&args.Artifacts[i], scope, o.find)
 		if err != nil {
 			return nil, fmt.Errorf("resolving argument artifact %q: %w", args.Artifacts[i].Name, err)
 		}
@@ -111,13 +111,13 @@ func pureTag(p *spec.Parameter) bool {
 
 // bindInputs gives a node its inputs: arguments are matched with what the template declares,
 // by name, and values already in the template apply where the caller gives none.
-func (t *turn) bindInputs(n *Node, tmpl *template, args *arguments) error {
+func (o *opener) bindInputs(n *Node, tmpl *template, args *arguments) error {
 	if len(tmpl.Inputs.Parameters) == 0 && len(tmpl.Inputs.Artifacts) == 0 {
 		return nil
 	}
 	in := &Values{}
 	n.Inputs = in // what comes later may name what is bound
-	scope := t.inputScope(n)
+	scope := o.inputScope(n)
 	for i := range tmpl.Inputs.Parameters {
 		p := &tmpl.Inputs.Parameters[i]
 		value, err := inputParameter(p, args, scope)

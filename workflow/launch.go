@@ -143,38 +143,14 @@ func (t *turn) abandon(k Key) {
 // start launches one node: a call without a loop, or one item of a loop.
 func (t *turn) start(k Key, c *call, item []byte) {
 	t.room-- // also what is skipped or fails at once is work of this turn
-	scope := t.callScope(c, item)
-	tmpl, err := t.v.Plan.template(c.template)
-	if err != nil {
-		t.fail(k, c.template, item, err)
+	o := t.opener(c)
+	n, tmpl := o.open(k, c, item, t.callScope(c, item))
+	if n.Fulfilled() {
+		t.finish(n, n.Phase, n.Message)
 		return
 	}
-	if c.when != "" {
-		proceed, text, err := evalWhen(c.when, scope)
-		if err != nil {
-			t.fail(k, c.template, item, err)
-			return
-		}
-		if !proceed {
-			n := &Node{Key: k, Type: spec.NodeTypeSkipped, Template: c.template, Item: item}
-			t.finish(n, spec.NodeSkipped, fmt.Sprintf("when '%s' evaluated false", text))
-			return
-		}
-	}
-	args, err := t.resolveArguments(&c.arguments, scope, c)
-	if err != nil {
-		t.fail(k, c.template, item, err)
-		return
-	}
-	n := &Node{Key: k, Type: tmpl.nodeType(), Template: c.template, Item: item, Started: t.now}
-	if err = t.bindInputs(n, tmpl, args); err == nil && k.Depth() >= maxDepth {
-		err = fmt.Errorf("max recursion depth of %d exceeded: %s", maxDepth, k.Name(t.v.Run.Name))
-	}
-	if err != nil {
-		t.fail(k, c.template, item, err)
-		return
-	}
-	n.WantResult = c.caller != nil && t.v.Plan.templates[c.caller.Template].wantsResult(c.kind, c.name)
+	n.Started = t.now
+	n.WantResult = t.wantsResult(c)
 	if err := t.captureVars(n, tmpl); err != nil {
 		t.fail(k, c.template, item, err)
 		return
@@ -184,6 +160,10 @@ func (t *turn) start(k Key, c *call, item []byte) {
 		return
 	}
 	t.body(n, tmpl)
+}
+
+func (t *turn) wantsResult(c *call) bool {
+	return c.caller != nil && t.v.Plan.templates[c.caller.Template].wantsResult(c.kind, c.name)
 }
 
 // body starts what the template does, once its inputs are bound.
@@ -196,16 +176,4 @@ func (t *turn) body(n *Node, tmpl *template) {
 	default:
 		t.startLeaf(n)
 	}
-}
-
-func evalWhen(when string, scope expr.Scope) (bool, string, error) {
-	text, err := expr.Substitute(when, scope, expr.Strict)
-	if err != nil {
-		return false, "", fmt.Errorf("resolving when %q: %w", when, err)
-	}
-	ok, err := expr.When(text)
-	if err != nil {
-		return false, "", fmt.Errorf("invalid 'when' expression %q: %w", text, err)
-	}
-	return ok, text, nil
 }

@@ -30,7 +30,7 @@ func (t *turn) scopeOutputs(n *Node, tmpl *template) (*Values, error) {
 		out.Parameters = append(out.Parameters, Param{Name: p.Name, Value: value, Global: global})
 	}
 	for i := range tmpl.Outputs.Artifacts {
-		a, ok, err := t.artifact(&tmpl.Outputs.Artifacts[i], scope, &call{caller: n})
+		a, ok, err := resolveArtifact(&tmpl.Outputs.Artifacts[i], scope, t.opener(&call{caller: n}).find)
 		if err != nil {
 			return nil, fmt.Errorf("resolving outputs.artifacts.%s: %w", tmpl.Outputs.Artifacts[i].Name, err)
 		}
@@ -92,9 +92,9 @@ func evalText(expression string, scope expr.Scope) (*string, error) {
 	return &text, nil
 }
 
-// artifact resolves an artifact argument or a scope's output artifact to a location. It is
-// not ok when the artifact is optional and absent.
-func (t *turn) artifact(a *spec.Artifact, scope expr.Scope, c *call) (spec.Artifact, bool, error) {
+// resolveArtifact resolves an artifact argument or a scope's output artifact to a location. It
+// is not ok when the artifact is optional and absent.
+func resolveArtifact(a *spec.Artifact, scope expr.Scope, find func(string) (*spec.Artifact, error)) (spec.Artifact, bool, error) {
 	if a.From == "" {
 		if !a.HasLocation() {
 			return spec.Artifact{}, false, optionalOr(a.Optional, fmt.Errorf("it has no location and no from"))
@@ -102,8 +102,8 @@ func (t *turn) artifact(a *spec.Artifact, scope expr.Scope, c *call) (spec.Artif
 		out, err := substituteArtifact(a, scope)
 		return out, err == nil, err
 	}
-	name := strings.TrimSpace(strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(a.From), "{{"), "}}"))
-	found, err := t.findArtifact(name, c)
+	name := fromName(a)
+	found, err := find(name)
 	if err != nil || found == nil {
 		if err == nil {
 			err = fmt.Errorf("%s was not found", name)
@@ -121,6 +121,11 @@ func (t *turn) artifact(a *spec.Artifact, scope expr.Scope, c *call) (spec.Artif
 		}
 	}
 	return out, true, nil
+}
+
+// fromName is what an artifact's from names.
+func fromName(a *spec.Artifact) string {
+	return strings.TrimSpace(strings.TrimSuffix(strings.TrimPrefix(strings.TrimSpace(a.From), "{{"), "}}"))
 }
 
 func optionalOr(optional bool, err error) error {

@@ -30,8 +30,14 @@ func (t *turn) callScope(c *call, item json.RawMessage) expr.Scope {
 }
 
 // inputScope is what the template of a node may name during a turn.
-func (t *turn) inputScope(n *Node) expr.Scope {
-	return expr.Chain(&stateScope{t}, &nodeScope{plan: t.v.Plan, run: t.v.Run, node: n})
+func (t *turn) inputScope(n *Node) expr.Scope { return t.opener(nil).inputScope(n) }
+
+// opener opens what a call launches during a turn.
+func (t *turn) opener(c *call) *opener {
+	return &opener{
+		plan: t.v.Plan, run: t.v.Run, now: &stateScope{t},
+		find: func(name string) (*spec.Artifact, error) { return t.findArtifact(name, c) },
+	}
 }
 
 // itemScope names the loop value: item, and item.key of a map.

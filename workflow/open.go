@@ -1,0 +1,79 @@
+package workflow
+
+import (
+	"fmt"
+
+	"argosy/workflow/expr"
+	"argosy/workflow/spec"
+)
+
+// opener turns a call into a node that is ready to run. A turn opens calls among all that it
+// sees of the run; a worker opens the items of a chunk with what the loop's call kept for it.
+type opener struct {
+	plan *Plan
+	run  *Run
+	// now names what changes while the run goes on; nil where nothing of it is used.
+	now expr.Scope
+	// find finds what an artifact's from names; nil: it was not found.
+	find func(name string) (*spec.Artifact, error)
+}
+
+// open makes the node of a call at a key, in the scope that its arguments are written in. A
+// node that ended before it could run has a final phase and says why.
+func (o *opener) open(k Key, c *call, item []byte, scope expr.Scope) (*Node, *template) {
+	failed := func(err error) (*Node, *template) {
+		return &Node{
+			Key: k, Type: spec.NodeTypeSkipped, Template: c.template, Item: item,
+			Phase: spec.NodeError, Message: err.Error(),
+		}, nil
+	}
+	tmpl, err := o.plan.template(c.template)
+	if err != nil {
+		return failed(err)
+	}
+	if c.when != "" {
+		proceed, text, err := evalWhen(c.when, scope)
+		if err != nil {
+			return failed(err)
+		}
+		if !proceed {
+			return &Node{
+				Key: k, Type: spec.NodeTypeSkipped, Template: c.template, Item: item,
+				Phase: spec.NodeSkipped, Message: fmt.Sprintf("when '%s' evaluated false", text),
+			}, nil
+		}
+	}
+	args, err := o.resolveArguments(&c.arguments, scope)
+	if err != nil {
+		return failed(err)
+	}
+	n := &Node{Key: k, Type: tmpl.nodeType(), Template: c.template, Item: item}
+	if err = o.bindInputs(n, tmpl, args); err == nil && k.Depth() >= maxDepth {
+		err = fmt.Errorf("max recursion depth of %d exceeded: %s", maxDepth, k.Name(o.run.Name))
+	}
+	if err != nil {
+		return failed(err)
+	}
+	return n, tmpl
+}
+
+// inputScope is what the template of a node may name.
+func (o *opener) inputScope(n *Node) expr.Scope {
+	own := &nodeScope{plan: o.plan, run: o.run, node: n}
+	if o.now == nil {
+		return own
+	}
+	return expr.Chain(o.now, own)
+}
+
+func evalWhen(when string, scope expr.Scope) (bool, string, error) {
+	text, err := expr.Substitute(when, scope, expr.Strict)
+	if err != nil {
+		return false, "", fmt.Errorf("resolving when %q: %w", when, err)
+	}
+	ok, err := expr.When(text)
+	if err != nil {
+		return false, "", fmt.Errorf("invalid 'when' expression %q: %w", text, err)
+	}
+	return ok, text, nil
+}
