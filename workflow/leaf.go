@@ -18,28 +18,30 @@ func (t *turn) result(e *Event) {
 		return
 	}
 	n = t.edit(e.Key)
-	r := e.Result
 	s := &t.delta.State
 	s.InFlight--
 	s.Done++
+	n.ends(e.Result, t.now)
+	if t.closing() && n.Failed() {
+		n.Phase, n.Message = spec.NodeFailed, t.closingMessage()
+	}
+	if n.Phase == spec.NodeSucceeded && n.Outputs != nil {
+		t.export(n.Outputs)
+	}
+	t.ended(n)
+}
+
+// ends applies a result to a leaf. What the worker did not time ended now.
+func (n *Node) ends(r *Result, now Millis) {
 	if r.Started != 0 {
 		n.Started = r.Started
 	}
 	n.Outputs, n.Host, n.Class = r.Outputs, r.Host, r.Class
-	phase, message := r.Phase, r.Message
-	if !Fulfilled(phase) {
-		phase, message, n.Class = spec.NodeError, "the worker reported no final phase: "+string(phase), "invalid"
+	n.Phase, n.Message, n.Finished = r.Phase, r.Message, r.Finished
+	if n.Finished == 0 {
+		n.Finished = now
 	}
-	if t.closing() && failed(phase) {
-		phase, message = spec.NodeFailed, t.closingMessage()
+	if !Fulfilled(r.Phase) {
+		n.Phase, n.Message, n.Class = spec.NodeError, "the worker reported no final phase: "+string(r.Phase), "invalid"
 	}
-	finished := t.now
-	if r.Finished != 0 {
-		finished = r.Finished
-	}
-	n.Phase, n.Message, n.Finished = phase, message, finished
-	if phase == spec.NodeSucceeded && n.Outputs != nil {
-		t.export(n.Outputs)
-	}
-	t.ended(n)
 }

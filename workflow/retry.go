@@ -17,20 +17,30 @@ type RetryState struct {
 // startRetry wraps a node in a Retry node and makes its first attempt.
 func (t *turn) startRetry(n *Node, tmpl *template) {
 	n.Type, n.Phase, n.Retry = spec.NodeTypeRetry, spec.NodeRunning, &RetryState{}
-	if limit := tmpl.RetryStrategy.Limit; limit != nil {
-		text, err := expr.Substitute(limit.String(), t.inputScope(n), expr.Strict)
-		l, convErr := strconv.Atoi(text)
-		if err == nil && convErr != nil {
-			err = fmt.Errorf("retryStrategy.limit %q is not a whole number", text)
-		}
-		if err != nil {
-			t.finish(n, spec.NodeError, err.Error())
-			return
-		}
-		n.Retry.Limit = &l
+	limit, err := retryLimit(tmpl.RetryStrategy, t.inputScope(n))
+	if err != nil {
+		t.finish(n, spec.NodeError, err.Error())
+		return
 	}
+	n.Retry.Limit = limit
 	t.put(n)
 	t.attempt(n)
+}
+
+// retryLimit resolves the limit of a strategy; nil is no limit.
+func retryLimit(r *spec.RetryStrategy, scope expr.Scope) (*int, error) {
+	if r.Limit == nil {
+		return nil, nil
+	}
+	text, err := expr.Substitute(r.Limit.String(), scope, expr.Strict)
+	if err != nil {
+		return nil, err
+	}
+	limit, err := strconv.Atoi(text)
+	if err != nil {
+		return nil, fmt.Errorf("retryStrategy.limit %q is not a whole number", text)
+	}
+	return &limit, nil
 }
 
 // attempt makes the next attempt, or puts it off when there is no room.
@@ -43,35 +53,56 @@ func (t *turn) attempt(n *Node) {
 		t.delta.State.Ready = append(t.delta.State.Ready, n.Key)
 		return
 	}
-	child := &Node{
-		Key: n.Key.Attempt(n.Retry.Attempts), Type: t.v.Plan.templates[n.Template].nodeType(), Template: n.Template,
-		Inputs: n.Inputs, Vars: n.Vars, Item: n.Item, WantResult: n.WantResult, Started: t.now,
-	}
-	n.Retry.Attempts++
+	child := nextAttempt(n, t.v.Plan.templates[n.Template])
+	child.Started = t.now
 	t.room--
 	t.put(n)
 	t.body(child, t.v.Plan.templates[n.Template])
 }
 
+// nextAttempt makes the node of a Retry node's next attempt.
+func nextAttempt(n *Node, tmpl *template) *Node {
+	child := &Node{
+		Key: n.Key.Attempt(n.Retry.Attempts), Type: tmpl.nodeType(), Template: n.Template,
+		Inputs: n.Inputs, Vars: n.Vars, Item: n.Item, WantResult: n.WantResult,
+	}
+	n.Retry.Attempts++
+	return child
+}
+
 // attemptEnded ends the Retry node or tries again.
 func (t *turn) attemptEnded(n *Node, child *Node) {
+	if t.closing() && child.Failed() {
+		t.finish(n, child.Phase, child.Message)
+		return
+	}
+	again, message := retried(n, t.v.Plan.templates[n.Template].RetryStrategy, child)
 	switch {
-	case !child.Failed():
+	case again:
+		t.attempt(n)
+	case child.Failed():
+		n.Outputs = child.Outputs
+		t.finishQuietly(n, child.Phase, message)
+	default:
 		n.Outputs = child.Outputs
 		n.Phase, n.Message, n.Finished, n.Host = child.Phase, "", child.Finished, child.Host
 		t.put(n)
 		t.ended(n)
-	case t.closing():
-		t.finish(n, child.Phase, child.Message)
-	case !retries(t.v.Plan.templates[n.Template].RetryStrategy.RetryPolicy, child):
-		n.Outputs = child.Outputs
-		t.finishQuietly(n, child.Phase, child.Message)
-	case n.Retry.Limit != nil && n.Retry.Attempts > *n.Retry.Limit:
-		n.Outputs = child.Outputs
-		t.finishQuietly(n, child.Phase, "No more retries left")
-	default:
-		t.attempt(n)
 	}
+}
+
+// retried says whether a Retry node makes another attempt after the end of one, and with what
+// message it ends otherwise.
+func retried(n *Node, r *spec.RetryStrategy, child *Node) (again bool, message string) {
+	switch {
+	case !child.Failed():
+		return false, ""
+	case !retries(r.RetryPolicy, child):
+		return false, child.Message
+	case n.Retry.Limit != nil && n.Retry.Attempts > *n.Retry.Limit:
+		return false, "No more retries left"
+	}
+	return true, ""
 }
 
 // finishQuietly ends a node without exporting its outputs again.
