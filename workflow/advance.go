@@ -76,6 +76,8 @@ func (t *turn) take(events []Event) {
 		switch e := &events[i]; e.Kind {
 		case EventResult:
 			t.result(e)
+		case EventItems:
+			t.itemsEnded(e)
 		case EventSignal:
 			t.signal(e)
 		case EventTimer:
@@ -190,10 +192,14 @@ func (t *turn) endRun(root *Node) {
 }
 
 func (t *turn) finishDelta() *Delta {
-	for _, k := range t.order {
-		t.delta.Nodes = append(t.delta.Nodes, t.changed[k])
-	}
 	d := &t.delta
+	for _, k := range t.order {
+		if n := t.changed[k]; n != nil {
+			d.Nodes = append(d.Nodes, n)
+		} else {
+			d.Gone = append(d.Gone, k)
+		}
+	}
 	// Without room in flight, the next result brings the next turn.
 	limit := t.v.Limits.InFlight
 	d.More = !d.Finished() && len(d.State.Ready) > 0 && (limit == 0 || d.State.InFlight < limit)
@@ -247,9 +253,13 @@ func (t *turn) edit(k Key) *Node {
 		return nil
 	}
 	n := *old
-	n.Steps, n.DAG, n.Loop, n.Retry = clone(n.Steps), clone(n.DAG), clone(n.Loop), clone(n.Retry)
+	n.Steps, n.DAG, n.Loop, n.Retry, n.Chunk = clone(n.Steps), clone(n.DAG), clone(n.Loop), clone(n.Retry), clone(n.Chunk)
 	if n.DAG != nil {
 		n.DAG.Waits = maps.Clone(n.DAG.Waits)
+	}
+	if n.Loop != nil && n.Loop.Chunks != nil {
+		n.Loop.Chunks = clone(n.Loop.Chunks)
+		n.Loop.Chunks.Back = slices.Clone(n.Loop.Chunks.Back)
 	}
 	t.put(&n)
 	return &n
@@ -269,6 +279,12 @@ func (t *turn) put(n *Node) {
 		t.order = append(t.order, n.Key)
 	}
 	t.changed[n.Key] = n
+}
+
+// drop removes a record.
+func (t *turn) drop(n *Node) {
+	t.put(n)
+	t.changed[n.Key] = nil
 }
 
 // finish ends a node and tells its scope.
@@ -360,6 +376,9 @@ func (v *View) Apply(d *Delta) *View {
 	}
 	for _, n := range d.Nodes {
 		next.Nodes[n.Key] = n
+	}
+	for _, k := range d.Gone {
+		delete(next.Nodes, k)
 	}
 	return &next
 }

@@ -259,7 +259,7 @@ func TestLimitsBoundWhatIsInFlight(t *testing.T) {
       - {name: a, template: echo, withSequence: {count: "300"}}
       - {name: b, template: echo, withSequence: {count: "40"}}
 `)
-	e.view.Limits = workflow.Limits{Launch: 7, InFlight: 20}
+	e.view.Limits = workflow.Limits{Launch: 7, InFlight: 20, ChunkFrom: -1}
 	e.act = func(n *workflow.Node, tmpl *spec.Template) *workflow.Result {
 		require.LessOrEqual(t, e.view.State.InFlight, 20)
 		return echo(n, tmpl)

@@ -38,7 +38,7 @@ func wideLoop(tb testing.TB, n int) (*workflow.View, []workflow.Key) {
 	plan, err := workflow.Compile(docs[0].Object.(*spec.Workflow))
 	require.NoError(tb, err)
 	view := &workflow.View{
-		Run: &workflow.Run{ID: "uid", Name: "wf"}, Plan: plan, Complete: true, Limits: workflow.Limits{Launch: n + 2},
+		Run: &workflow.Run{ID: "uid", Name: "wf"}, Plan: plan, Complete: true, Limits: workflow.Limits{Launch: n + 2, ChunkFrom: -1},
 	}
 	d, err := workflow.Advance(view, nil, start)
 	require.NoError(tb, err)

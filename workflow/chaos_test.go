@@ -24,13 +24,15 @@ type chaos struct {
 	sent     map[workflow.Key]bool
 	flying   int              // sent and not answered
 	closings []workflow.Event // that may still come
-	last     *workflow.Delta
+	// chunkFrom is Limits.ChunkFrom.
+	chunkFrom int
+	last      *workflow.Delta
 }
 
 func newChaos(t *testing.T, n *nested, seed uint64, closings ...workflow.Event) *chaos {
 	c := &chaos{
 		engine: newEngine(t, n.yaml()), r: rand.New(rand.NewPCG(seed, 5)), n: n,
-		sent: map[workflow.Key]bool{}, closings: closings,
+		sent: map[workflow.Key]bool{}, closings: closings, chunkFrom: -1,
 	}
 	c.act = func(node *workflow.Node, _ *spec.Template) *workflow.Result {
 		phase, class := n.fate(node.Key)
@@ -45,7 +47,7 @@ func (c *chaos) finish() {
 	c.t.Helper()
 	for c.last == nil || !c.last.Finished() {
 		require.Less(c.t, c.turns, 5000, "the run does not end")
-		c.view.Limits = workflow.Limits{Launch: c.r.IntN(8) * c.r.IntN(8), InFlight: c.r.IntN(6)}
+		c.view.Limits = workflow.Limits{Launch: c.r.IntN(8) * c.r.IntN(8), InFlight: c.r.IntN(6), Slots: c.r.IntN(3), ChunkFrom: c.chunkFrom}
 		events := c.events()
 		c.advance(events)
 		require.True(c.t, c.last.Finished() || c.last.More || len(c.queue) > 0,
@@ -71,6 +73,10 @@ func (c *chaos) events() []workflow.Event {
 			i := c.r.IntN(len(c.queue))
 			k := c.queue[i]
 			c.queue = append(c.queue[:i], c.queue[i+1:]...)
+			if k.IsChunk() {
+				events = append(events, c.work(k, events)...)
+				continue
+			}
 			e := c.answer(k)
 			if c.view.State.Closing() && c.r.IntN(2) == 0 {
 				e.Result = &workflow.Result{Phase: spec.NodeFailed, Message: "killed"}
@@ -86,11 +92,39 @@ func (c *chaos) events() []workflow.Event {
 	return events
 }
 
+// work lets a worker go on with a chunk for a while. Before it began a stop may end it.
+func (c *chaos) work(k workflow.Key, before []workflow.Event) []workflow.Event {
+	if c.view.State.Closing() && c.r.IntN(2) == 0 {
+		c.flying--
+		for _, e := range before { // its own come first
+			if e.Key == k {
+				return []workflow.Event{{Kind: workflow.EventItems, Key: k, Items: &workflow.Tally{From: e.Items.To, To: e.Items.To, End: true}}}
+			}
+		}
+		return []workflow.Event{{Kind: workflow.EventResult, Key: k, Result: &workflow.Result{Phase: spec.NodeFailed, Message: "killed"}}}
+	}
+	for _, e := range before {
+		if e.Key == k { // what it did is not known to the view yet
+			c.queue = append(c.queue, k)
+			return nil
+		}
+	}
+	e := c.chunk(k, 1+c.r.IntN(3), c.r.IntN(2) == 0)
+	c.answered = append(c.answered, e)
+	if e.Items.End {
+		c.flying--
+	} else {
+		c.queue = append(c.queue, k)
+	}
+	return []workflow.Event{e}
+}
+
 // advance takes a turn on the whole view and on parts of it.
 func (c *chaos) advance(events []workflow.Event) {
 	c.t.Helper()
 	c.turns++
 	c.now = c.now.Add(time.Second)
+	c.view.Outputs = c.shelf.outputs(c.view.Nodes)
 	before := c.encode(c.view)
 	whole, err := workflow.Advance(c.view, events, c.now)
 	require.NoError(c.t, err)

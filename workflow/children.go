@@ -140,33 +140,22 @@ func (t *turn) aggregate(n *Node, name string) (any, expr.State) {
 // collect gathers the values of a loop's items as a JSON list. Items that were skipped give
 // none.
 func (t *turn) collect(n *Node, name string) (any, expr.State) {
-	t.needItems(n, 0, n.Loop.Count)
-	c := t.site(n.Key)
-	keys := make([]Key, n.Loop.Count)
-	for i := range keys {
-		keys[i] = itemKey(n.Key, i, t.item(n, c, i))
-	}
-	t.need(keys...)
 	parameter, isParameter := strings.CutPrefix(name, "parameters.")
 	values := []any{}
-	for _, k := range keys {
-		item := t.node(k)
-		if item == nil || item.Outputs == nil {
-			continue
-		}
+	for _, o := range t.itemOutputs(n) {
 		switch {
 		case isParameter:
-			if v, ok := item.Outputs.Parameter(parameter); ok {
+			if v, ok := o.Parameter(parameter); ok {
 				values = append(values, v)
 			}
-		case name == "parameters" && len(item.Outputs.Parameters) > 0:
-			m := make(map[string]string, len(item.Outputs.Parameters))
-			for _, p := range item.Outputs.Parameters {
+		case name == "parameters" && len(o.Parameters) > 0:
+			m := make(map[string]string, len(o.Parameters))
+			for _, p := range o.Parameters {
 				m[p.Name] = p.Value
 			}
 			values = append(values, m)
-		case name == "result" && item.Outputs.Result != nil:
-			values = append(values, asJSON(*item.Outputs.Result))
+		case name == "result" && o.Result != nil:
+			values = append(values, asJSON(*o.Result))
 		}
 	}
 	if len(values) == 0 && isParameter && !t.v.Plan.declaresOutput(n.Template, parameter) {
@@ -180,6 +169,27 @@ func (t *turn) collect(n *Node, name string) (any, expr.State) {
 		return nil, expr.Unknown
 	}
 	return string(data), expr.Known
+}
+
+// itemOutputs are the outputs of a loop's items, in the items' order.
+func (t *turn) itemOutputs(n *Node) []*Values {
+	if n.Loop.Chunks != nil {
+		return t.chunkOutputs(n.Key)
+	}
+	t.needItems(n, 0, n.Loop.Count)
+	c := t.site(n.Key)
+	keys := make([]Key, n.Loop.Count)
+	for i := range keys {
+		keys[i] = itemKey(n.Key, i, t.item(n, c, i))
+	}
+	t.need(keys...)
+	var outputs []*Values
+	for _, k := range keys {
+		if item := t.node(k); item != nil && item.Outputs != nil {
+			outputs = append(outputs, item.Outputs)
+		}
+	}
+	return outputs
 }
 
 // structured takes texts for the JSON that they are if every one is a list or a map.

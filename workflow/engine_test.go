@@ -29,6 +29,7 @@ type engine struct {
 	// partial gives Advance only the nodes it asks for.
 	partial bool
 	turns   int
+	shelf   shelf
 	loaded  int // nodes that turns asked for
 	rounds  int // how often they asked
 }
@@ -48,7 +49,7 @@ func newEngine(t *testing.T, text string) *engine {
 	plan, err := workflow.Compile(wf)
 	require.NoError(t, err)
 	run := &workflow.Run{ID: "uid", Name: "wf", Namespace: "default", Created: workflow.At(start), Arguments: wf.Spec.Arguments, Labels: wf.Labels}
-	return &engine{t: t, view: &workflow.View{Run: run, Plan: plan, Nodes: map[workflow.Key]*workflow.Node{}, Complete: true}, now: start, act: succeed}
+	return &engine{t: t, view: &workflow.View{Run: run, Plan: plan, Nodes: map[workflow.Key]*workflow.Node{}, Complete: true, Limits: workflow.Limits{ChunkFrom: -1}}, now: start, act: succeed, shelf: shelf{}}
 }
 
 func succeed(*workflow.Node, *spec.Template) *workflow.Result {
@@ -74,6 +75,7 @@ func (e *engine) turn(events ...workflow.Event) *workflow.Delta {
 	e.turns++
 	e.now = e.now.Add(time.Second)
 	view := *e.view
+	view.Outputs = e.shelf.outputs(e.view.Nodes)
 	if e.partial {
 		view.Complete, view.Nodes = false, map[workflow.Key]*workflow.Node{}
 	}
@@ -112,6 +114,15 @@ func (e *engine) answer(k workflow.Key) workflow.Event {
 	e.t.Helper()
 	n := e.view.Nodes[k]
 	require.NotNil(e.t, n, "dispatched a node without a record: %q", k)
+	if n.Chunk != nil {
+		return e.chunk(k, n.Chunk.To, true)
+	}
+	return workflow.Event{Kind: workflow.EventResult, Key: k, Result: e.leaf(n)}
+}
+
+// leaf resolves and acts out a leaf.
+func (e *engine) leaf(n *workflow.Node) *workflow.Result {
+	e.t.Helper()
 	tmpl, _, err := e.view.Plan.Resolve(e.view.Run, n)
 	r := &workflow.Result{Phase: spec.NodeError, Class: "invalid"}
 	if err != nil {
@@ -119,7 +130,7 @@ func (e *engine) answer(k workflow.Key) workflow.Event {
 	} else {
 		r = e.act(n, tmpl)
 	}
-	return workflow.Event{Kind: workflow.EventResult, Key: k, Result: r}
+	return r
 }
 
 // run goes on until the run ends, answering leaves in the order that pick gives.

@@ -78,25 +78,32 @@ func (t *turn) keepItems(n *Node, l itemList) {
 func blockKey(loop Key, i int) Key { return loop.Child("#" + strconv.Itoa(i)) }
 
 // needItems asks for the records of some items, all at once.
-func (t *turn) needItems(n *Node, from, to int) {
-	size := n.Loop.Block
-	if size == 0 || from >= to {
-		return
+func (t *turn) needItems(n *Node, from, to int) { t.need(n.Loop.blocks(n.Key, from, to)...) }
+
+// blocks are the keys of the records of some items.
+func (l *LoopState) blocks(loop Key, from, to int) []Key {
+	if l.Block == 0 || from >= to {
+		return nil
 	}
 	var keys []Key
-	for b := from / size; b <= (to-1)/size; b++ {
-		keys = append(keys, blockKey(n.Key, b))
+	for b := from / l.Block; b <= (to-1)/l.Block; b++ {
+		keys = append(keys, blockKey(loop, b))
 	}
-	t.need(keys...)
+	return keys
 }
 
 // item is one of the items of a loop, which comes from the call.
 func (t *turn) item(n *Node, c *call, i int) json.RawMessage {
-	switch l := n.Loop; {
+	return n.Loop.item(c, i, func(block int) *Node { return t.node(blockKey(n.Key, block)) })
+}
+
+// item is one of the items; block gives the record with those that were resolved.
+func (l *LoopState) item(c *call, i int, block func(int) *Node) json.RawMessage {
+	switch {
 	case l.Sequence != nil:
 		return l.Sequence.at(i)
 	case l.Block > 0:
-		return t.node(blockKey(n.Key, i/l.Block)).Items[i%l.Block]
+		return block(i / l.Block).Items[i%l.Block]
 	}
 	item, _ := c.withItems[i].MarshalJSON()
 	return item

@@ -48,25 +48,44 @@ func (t *turn) site(k Key) *call {
 }
 
 func (t *turn) stepCall(scope *Node, segment string) *call {
-	g, i, ok := t.v.Plan.templates[scope.Template].step(segment)
-	if !ok {
-		panic(fmt.Sprintf("node %q is not a step of template %q", segment, scope.Template))
-	}
-	s := &t.v.Plan.templates[scope.Template].Steps[g].Steps[i]
-	return &call{
-		kind: "steps", name: s.Name, template: s.Template, arguments: s.Arguments, when: s.When,
-		withItems: s.WithItems, withParam: s.WithParam, withSequence: s.WithSequence,
-		continueOn: s.ContinueOn, caller: scope,
-	}
+	return t.v.Plan.stepCall(scope.Template, segment).by(scope)
 }
 
 func (t *turn) taskCall(scope *Node, name string) *call {
-	plan := t.v.Plan.templates[scope.Template]
+	return t.v.Plan.taskCall(scope.Template, name).by(scope)
+}
+
+func (c *call) by(caller *Node) *call {
+	c.caller = caller
+	return c
+}
+
+// callBelow finds the call of a template by what its key adds to the caller's.
+func (p *Plan) callBelow(template, segment string) *call {
+	if p.templates[template].DAG != nil {
+		return p.taskCall(template, strings.TrimPrefix(segment, "."))
+	}
+	return p.stepCall(template, segment)
+}
+
+func (p *Plan) stepCall(template, segment string) *call {
+	g, i, ok := p.templates[template].step(segment)
+	if !ok {
+		panic(fmt.Sprintf("node %q is not a step of template %q", segment, template))
+	}
+	s := &p.templates[template].Steps[g].Steps[i]
+	return &call{
+		kind: "steps", name: s.Name, template: s.Template, arguments: s.Arguments, when: s.When,
+		withItems: s.WithItems, withParam: s.WithParam, withSequence: s.WithSequence, continueOn: s.ContinueOn,
+	}
+}
+
+func (p *Plan) taskCall(template, name string) *call {
+	plan := p.templates[template]
 	task := &plan.DAG.Tasks[plan.dag.index[name]]
 	return &call{
 		kind: "tasks", name: name, template: task.Template, arguments: task.Arguments, when: task.When,
-		withItems: task.WithItems, withParam: task.WithParam, withSequence: task.WithSequence,
-		continueOn: task.ContinueOn, caller: scope,
+		withItems: task.WithItems, withParam: task.WithParam, withSequence: task.WithSequence, continueOn: task.ContinueOn,
 	}
 }
 

@@ -14,6 +14,10 @@ func (t *turn) startLeaf(n *Node) {
 // result applies how a leaf ended. The first result stands.
 func (t *turn) result(e *Event) {
 	n := t.node(e.Key)
+	if n != nil && n.Chunk != nil {
+		t.chunkEnded(n) // no worker reports a chunk like that: it had not been started
+		return
+	}
 	if n == nil || n.Fulfilled() || n.Type != spec.NodeTypePod || e.Result == nil {
 		return
 	}
@@ -33,6 +37,7 @@ func (t *turn) result(e *Event) {
 
 // ends applies a result to a leaf. What the worker did not time ended now.
 func (n *Node) ends(r *Result, now Millis) {
+	r = r.final()
 	if r.Started != 0 {
 		n.Started = r.Started
 	}
@@ -41,7 +46,14 @@ func (n *Node) ends(r *Result, now Millis) {
 	if n.Finished == 0 {
 		n.Finished = now
 	}
-	if !Fulfilled(r.Phase) {
-		n.Phase, n.Message, n.Class = spec.NodeError, "the worker reported no final phase: "+string(r.Phase), "invalid"
+}
+
+// final is the result with a phase that a node can end with.
+func (r *Result) final() *Result {
+	if Fulfilled(r.Phase) {
+		return r
 	}
+	bad := *r
+	bad.Phase, bad.Message, bad.Class = spec.NodeError, "the worker reported no final phase: "+string(r.Phase), "invalid"
+	return &bad
 }

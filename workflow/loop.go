@@ -19,10 +19,24 @@ type LoopState struct {
 	// with neither, the spec.
 	Sequence *SequenceState `json:"q,omitempty"`
 	Block    int            `json:"k,omitempty"`
+
+	// Chunks is set for a loop whose items have no records of their own, see chunk.go.
+	Chunks *ChunksState `json:"c,omitempty"`
+}
+
+// left counts the items that wait to be launched.
+func (l *LoopState) left() int {
+	left := l.Count - l.Next
+	if l.Chunks != nil {
+		for _, r := range l.Chunks.Back {
+			left += r[1] - r[0]
+		}
+	}
+	return left
 }
 
 // cut says that the loop has not run all its items; if it has ended, the run was ending.
-func (l *LoopState) cut() bool { return l != nil && l.Next < l.Count }
+func (l *LoopState) cut() bool { return l != nil && l.left() > 0 }
 
 // startLoop makes the loop's record and launches what there is room for.
 func (t *turn) startLoop(k Key, c *call) {
@@ -41,6 +55,9 @@ func (t *turn) startLoop(k Key, c *call) {
 	t.delta.State.Left += list.len()
 	t.put(n)
 	t.keepItems(n, list)
+	if n.Loop.Chunks = t.chunks(n, c); n.Loop.Chunks != nil {
+		t.put(&Node{Key: callKey(k), Call: n.Loop.Chunks.call})
+	}
 	t.expand(n, c)
 }
 
@@ -56,6 +73,10 @@ func (t *turn) neverRuns(c *call) bool {
 // expand launches the items that there is room for.
 func (t *turn) expand(n *Node, c *call) {
 	l := n.Loop
+	if l.Chunks != nil {
+		t.expandChunks(n)
+		return
+	}
 	if !t.closing() {
 		t.needItems(n, l.Next, l.Next+t.roomFor(l.Count-l.Next))
 	}
@@ -99,14 +120,15 @@ func (t *turn) itemEnded(n *Node, child *Node) {
 // settleLoop ends the loop when every item has ended, or none runs and none may start.
 func (t *turn) settleLoop(n *Node) {
 	l := n.Loop
-	if n.Fulfilled() || l.Running > 0 || (l.Next < l.Count && !t.closing()) {
+	left := l.left()
+	if n.Fulfilled() || l.Running > 0 || (left > 0 && !t.closing()) {
 		return
 	}
-	t.delta.State.Left -= l.Count - l.Next
+	t.delta.State.Left -= left
 	switch {
 	case l.Phase != "":
 		t.finish(n, l.Phase, "")
-	case l.Next < l.Count:
+	case left > 0:
 		t.finish(n, spec.NodeFailed, t.closingMessage())
 	default:
 		t.finish(n, spec.NodeSucceeded, "")

@@ -146,7 +146,7 @@ func TestAnItemCostsNotTheWholeList(t *testing.T) {
 			t.Parallel()
 			e := newEngine(t, head+body)
 			e.act, e.partial = echo, true
-			e.view.Limits = workflow.Limits{InFlight: 20}
+			e.view.Limits = workflow.Limits{InFlight: 20, ChunkFrom: -1}
 			e.run(inOrder)
 			require.Equal(t, spec.WorkflowSucceeded, e.view.State.Phase)
 			require.Zero(t, e.view.State.Total%n)

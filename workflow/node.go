@@ -37,6 +37,10 @@ type Node struct {
 	// Items are some of the items of the loop above, and then this is a record of its own
 	// which is no node: it has no Type, see items.go.
 	Items []json.RawMessage `json:"is,omitempty"`
+	// Call is what a chunked loop's call is opened with, and Chunk a range of its items: as
+	// Items, each makes a record of its own; see chunk.go.
+	Call  *CallState  `json:"ca,omitempty"`
+	Chunk *ChunkState `json:"ck,omitempty"`
 
 	Steps *StepsState `json:"st,omitempty"`
 	DAG   *DAGState   `json:"d,omitempty"`

@@ -33,7 +33,7 @@ type State struct {
 	// Total and Done count leaf nodes: Argo's progress.
 	Total int `json:"n,omitempty"`
 	Done  int `json:"d,omitempty"`
-	// InFlight counts leaves dispatched and not ended.
+	// InFlight counts deliveries: leaves and chunks dispatched and not ended.
 	InFlight int `json:"fl,omitempty"`
 	// Ready lists scopes and nodes that may start but found no room yet: a loop with
 	// items left, a released task. They are started first as soon as there is room.
@@ -60,14 +60,21 @@ type View struct {
 	Nodes map[Key]*Node
 	// Complete says that Nodes holds every node of the run.
 	Complete bool
-	Limits   Limits
+	// Outputs holds the Extras of chunked loops whose outputs were asked for, by loop and item.
+	Outputs map[Key]map[int][]byte
+	Limits  Limits
 }
 
 // Limits bound a turn.
 type Limits struct {
 	Launch   int // nodes that one turn may start; 0 means 500
-	InFlight int // leaves that the run may have in flight; 0 means no bound
-	Slots    int // of the workers of its pool; 0 means unknown, or that there is none
+	InFlight int // deliveries that the run may have in flight; 0 means no bound
+	// Slots is how many deliveries the pool works on at once; 0 is unknown, or that there are
+	// no workers.
+	Slots int
+	// ChunkFrom is how many items a loop has at least that goes to workers in chunks; 0 means
+	// 256, and less than 0 that none does.
+	ChunkFrom int
 }
 
 // EventKind tells what happened.
@@ -76,6 +83,7 @@ type EventKind string
 // The kinds of events.
 const (
 	EventResult EventKind = "result" // a leaf ended: Key, Result
+	EventItems  EventKind = "items"  // items of a chunk ended: Key, Items
 	EventSignal EventKind = "signal" // somebody asked: Signal
 	EventTimer  EventKind = "timer"  // a timer that a Delta set came due: Key, Timer
 )
@@ -92,6 +100,7 @@ type Event struct {
 	Kind    EventKind `json:"k"`
 	Key     Key       `json:"n,omitempty"`
 	Result  *Result   `json:"r,omitempty"`
+	Items   *Tally    `json:"i,omitempty"`
 	Signal  string    `json:"sig,omitempty"`
 	Message string    `json:"m,omitempty"`
 	Timer   string    `json:"tm,omitempty"`
@@ -134,7 +143,9 @@ type Delta struct {
 	State State
 	// Nodes are the records that changed or came to be.
 	Nodes []*Node
-	// Dispatch names leaves to send to the queue, in order.
+	// Gone are records that are needed no more: chunks that have ended.
+	Gone []Key
+	// Dispatch names leaves and chunks to send to the queue, in order.
 	Dispatch []Key
 	// CancelAll asks to end every leaf in flight; their results come back as events.
 	CancelAll bool
@@ -151,9 +162,18 @@ func (d *Delta) Finished() bool { return d.State.Finished != 0 }
 
 // MissingError reports nodes that Advance needs and the View does not hold. Load them, a
 // nil record for one that does not exist, and call again.
-type MissingError struct{ Keys []Key }
+type MissingError struct {
+	Keys []Key
+	// Loop is a chunked loop whose View.Outputs are needed.
+	Loop Key
+}
 
-func (e *MissingError) Error() string { return fmt.Sprintf("%d nodes are not loaded", len(e.Keys)) }
+func (e *MissingError) Error() string {
+	if e.Loop != "" {
+		return fmt.Sprintf("the outputs of loop %q are not loaded", e.Loop)
+	}
+	return fmt.Sprintf("%d nodes are not loaded", len(e.Keys))
+}
 
 // Needs lists the nodes that the events concern and the scopes above them: what a View must
 // hold at least.

@@ -19,6 +19,13 @@ func References(text string) []string {
 	return refs.list
 }
 
+// Nested says that the name of one of the text's tags depends on another tag, as in
+// {{inputs.parameters.{{item}}}}. References does not know such names.
+func Nested(text string) bool {
+	parts, _ := scan(text)
+	return slices.ContainsFunc(parts, func(p part) bool { return p.kind == simple && len(p.inner) > 0 })
+}
+
 type names struct {
 	list []string
 	seen map[string]bool
