@@ -41,10 +41,11 @@ func (c *Coordinator) decide(ctx context.Context, t Turn, l *Loaded) (*Commit, e
 		return nil, err
 	}
 	commit := &Commit{
-		State: &delta.State, Nodes: delta.Nodes, Send: found.again, Drop: found.dropped, Timers: delta.Timers, More: delta.More,
+		State: &delta.State, Nodes: delta.Nodes, Gone: delta.Gone, Send: found.again, Drop: found.dropped, Timers: delta.Timers, More: delta.More,
 	}
 	for _, n := range found.counted {
-		if !slices.ContainsFunc(delta.Nodes, func(d *workflow.Node) bool { return d.Key == n.Key }) {
+		changed := slices.ContainsFunc(delta.Nodes, func(d *workflow.Node) bool { return d.Key == n.Key })
+		if !changed && !slices.Contains(delta.Gone, n.Key) {
 			commit.Nodes = append(commit.Nodes, n)
 		}
 	}
@@ -89,11 +90,16 @@ func (c *Coordinator) recover(ctx context.Context, t Turn, l *Loaded) (*recovery
 		if lost.Worker != "" {
 			counted := *n
 			counted.Lost++
-			n = &counted
+			if n = &counted; n.Chunk != nil {
+				// Only the item that they died with is given up, by the next worker.
+				chunk := *n.Chunk
+				chunk.Poison = n.Lost >= c.config.MaxLost
+				n.Chunk = &chunk
+			}
 			l.Nodes[lost.Key] = n
 			r.counted = append(r.counted, n)
 		}
-		if n.Lost < c.config.MaxLost && !closing {
+		if (n.Chunk != nil || n.Lost < c.config.MaxLost) && !closing {
 			next := lost.Delivery
 			next.Number++
 			r.again = append(r.again, next)
@@ -146,12 +152,19 @@ func load(ctx context.Context, t Turn, l *Loaded, lost []Lost) error {
 func (c *Coordinator) advance(ctx context.Context, t Turn, l *Loaded, plan *workflow.Plan, events []workflow.Event) (*workflow.Delta, error) {
 	view := &workflow.View{
 		Run: l.Run, Plan: plan, State: l.State, Nodes: l.Nodes, Complete: l.Complete, Limits: c.limits(ctx),
+		Outputs: map[workflow.Key]map[int][]byte{},
 	}
 	for {
 		delta, err := advance(view, events, l.Now)
 		var missing *workflow.MissingError
 		if !errors.As(err, &missing) {
 			return delta, err
+		}
+		if missing.Loop != "" {
+			if view.Outputs[missing.Loop], err = t.Outputs(ctx, missing.Loop); err != nil {
+				return nil, fmt.Errorf("loading a loop's outputs: %w", err)
+			}
+			continue
 		}
 		nodes, err := t.Nodes(ctx, missing.Keys)
 		if err != nil {

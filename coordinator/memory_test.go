@@ -155,6 +155,10 @@ func (t *memoryTurn) Nodes(_ context.Context, keys []workflow.Key) (map[workflow
 	return t.load(keys), t.fail("nodes")
 }
 
+func (t *memoryTurn) Outputs(context.Context, workflow.Key) (map[int][]byte, error) {
+	return nil, t.fail("outputs")
+}
+
 func (t *memoryTurn) Commit(_ context.Context, c *coordinator.Commit) ([]coordinator.Delivery, error) {
 	if err := t.fail("commit"); err != nil {
 		return nil, err
@@ -168,6 +172,9 @@ func (t *memoryTurn) Commit(_ context.Context, c *coordinator.Commit) ([]coordin
 		data, err := workflow.EncodeNode(n)
 		require.NoError(t.t, err)
 		t.nodes[n.Key] = data
+	}
+	for _, k := range c.Gone {
+		delete(t.nodes, k)
 	}
 	t.timers = append(t.timers, c.Timers...)
 	t.in = t.in[t.read:]

@@ -32,6 +32,8 @@ type Turn interface {
 	Begin(ctx context.Context) (*Loaded, error)
 	// Nodes loads more nodes; nil for one that does not exist.
 	Nodes(ctx context.Context, keys []workflow.Key) (map[workflow.Key]*workflow.Node, error)
+	// Outputs loads what View.Outputs holds of a chunked loop.
+	Outputs(ctx context.Context, loop workflow.Key) (map[int][]byte, error)
 	// Commit writes what the turn decided, all or nothing; ErrFenced drops it. It returns
 	// what is to be dispatched.
 	Commit(ctx context.Context, c *Commit) ([]Delivery, error)
@@ -105,6 +107,7 @@ type Lost struct {
 type Commit struct {
 	State  *workflow.State
 	Nodes  []*workflow.Node
+	Gone   []workflow.Key // records to remove
 	Send   []Delivery
 	Drop   []workflow.Key // nodes whose lost delivery is given up
 	Timers []workflow.Timer

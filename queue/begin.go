@@ -82,9 +82,9 @@ func (t *Turns) Begin(ctx context.Context, ticket *Ticket, hint ...workflow.Key)
 	return l, nil
 }
 
-// runKeys are the keys that begin.lua and commit.lua take.
+// runKeys are the keys that commit.lua takes, and all but the last begin.lua.
 func runKeys(id string) []string {
-	return []string{metaKey(id), nodesKey(id), inKey(id), outKey(id), flyKey(id), timersKey(id), runKey(id), stateKey(id)}
+	return []string{metaKey(id), nodesKey(id), inKey(id), outKey(id), flyKey(id), timersKey(id), runKey(id), stateKey(id), loopsKey(id)}
 }
 
 func (t *Turns) decode(id string, answer []any, hint []workflow.Key) (*Loaded, []entry, error) {

@@ -13,6 +13,7 @@ import (
 type Commit struct {
 	State *workflow.State // Finished != 0 ends the run
 	Nodes []*workflow.Node
+	Gone  []workflow.Key // records to remove
 	// Send are first deliveries of nodes, and the next ones of lost ones (Lost.Again). One
 	// that is not lost any more, reported or claimed meanwhile, is not sent anew.
 	Send []Delivery
@@ -55,6 +56,8 @@ type orders struct {
 	Fired    []string  `json:"fired,omitempty"`
 	Timers   [][2]any  `json:"timers,omitempty"`
 	Drop     [][2]any  `json:"drop,omitempty"`
+	Gone     []string  `json:"gone,omitempty"`
+	Loops    []string  `json:"loops,omitempty"`
 	Send     [][3]any  `json:"send,omitempty"`
 	Cancel   *ordersOf `json:"cancel,omitempty"`
 }
@@ -82,6 +85,15 @@ func (t *Turns) Commit(ctx context.Context, l *Loaded, c *Commit) (*Committed, e
 		}
 		for _, k := range c.Drop {
 			o.Drop = append(o.Drop, [2]any{lost[k], string(k)})
+		}
+	}
+	for _, k := range c.Gone {
+		o.Gone = append(o.Gone, string(k))
+	}
+	for _, n := range c.Nodes {
+		if n.Call != nil { // it is written once, when the loop starts
+			loop, _ := n.Key.Parent()
+			o.Loops = append(o.Loops, packedKey(id, loop), extrasKey(id, loop))
 		}
 	}
 	for _, d := range c.Send {

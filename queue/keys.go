@@ -26,6 +26,20 @@ func flyKey(id string) string    { return runTag(id) + "fly" }    // hash: key -
 func timersKey(id string) string { return runTag(id) + "timers" } // zset: name|key by millis
 func logsKey(id string) string   { return runTag(id) + "logs" }   // set: the run's live log streams
 
+// loopsKey is a set of the keys that the chunked loops of a run have for themselves.
+func loopsKey(id string) string { return runTag(id) + "loops" }
+func hostsKey(id string) string { return runTag(id) + "hosts" } // hash: host -> position, as item records name it
+
+// packedKey is a string with workflow.ItemSize bytes for each item of a chunked loop.
+func packedKey(id string, loop workflow.Key) string {
+	return runTag(id) + "g:" + strconv.FormatUint(hash64(string(loop)), 16)
+}
+
+// extrasKey is a hash: item -> what its record has no room for, JSON.
+func extrasKey(id string, loop workflow.Key) string {
+	return runTag(id) + "x:" + strconv.FormatUint(hash64(string(loop)), 16)
+}
+
 func logKey(id string, k workflow.Key) string {
 	return runTag(id) + "log:" + strconv.FormatUint(hash64(string(k)), 16)
 }

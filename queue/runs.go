@@ -198,14 +198,14 @@ func (r *Runs) Delete(ctx context.Context, id string) error {
 	if err != nil {
 		return fmt.Errorf("deleting: %w", err)
 	}
-	logs, err := r.conn.client.SMembers(ctx, logsKey(id)).Result()
+	own, err := r.conn.client.SUnion(ctx, logsKey(id), loopsKey(id)).Result()
 	if err != nil {
 		return fmt.Errorf("deleting run %s: %w", id, err)
 	}
 	k := shardOf(id)
-	del := []any{stateKey(id), metaKey(id), nodesKey(id), inKey(id), outKey(id), flyKey(id), timersKey(id), logsKey(id)}
-	for _, l := range logs {
-		del = append(del, l)
+	del := []any{stateKey(id), metaKey(id), nodesKey(id), inKey(id), outKey(id), flyKey(id), timersKey(id), logsKey(id), loopsKey(id), hostsKey(id)}
+	for _, key := range own {
+		del = append(del, key)
 	}
 	// The run itself goes last and at once: without it nobody could repeat this, and half of
 	// it could be taken for a run.
@@ -214,7 +214,7 @@ func (r *Runs) Delete(ctx context.Context, id string) error {
 		command("zrem", indexKey(s.Run.Namespace), id),
 		command("zrem", dueKey(k), id),
 		command("hdel", takenKey(k), id),
-		command("del", runKey(id), del...),
+		command("unlink", runKey(id), del...),
 		command("publish", changedChannel(id), "deleted"))
 	if err != nil {
 		return fmt.Errorf("deleting run %s: %w", id, err)

@@ -118,9 +118,12 @@ func (t *Tasks) Report(ctx context.Context, d Delivery, r workflow.Result) error
 	if err != nil {
 		return fmt.Errorf("encoding the result of delivery %s: %w", d.ID(), err)
 	}
-	cmds, err := t.conn.inOrder(ctx,
-		call(t.conn.scripts.report, []string{flyKey(d.Run), inKey(d.Run)}, string(d.Key), d.Number, t.worker, event),
-		t.conn.ring(d.Run))
+	return t.report(ctx, d, call(t.conn.scripts.report, []string{flyKey(d.Run), inKey(d.Run)}, string(d.Key), d.Number, t.worker, event))
+}
+
+// report takes the step that hands results in, and rings.
+func (t *Tasks) report(ctx context.Context, d Delivery, s step) error {
+	cmds, err := t.conn.inOrder(ctx, s, t.conn.ring(d.Run))
 	if err != nil && (cmds[0].Err() != nil || asInt(cmds[0].Val()) != 1) {
 		return fmt.Errorf("reporting delivery %s: %w", d.ID(), err)
 	}

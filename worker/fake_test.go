@@ -30,6 +30,8 @@ type fakeQueue struct {
 	released []Delivery
 	renewals [][]Delivery
 	claims   int
+	chunk    *Chunk
+	packs    []*workflow.Pack
 }
 
 var errDown = errors.New("connection refused")
@@ -93,6 +95,28 @@ func (q *fakeQueue) Report(_ context.Context, d Delivery, r workflow.Result) err
 		return ErrLeaseLost
 	}
 	q.reports[d] = r
+	return nil
+}
+
+func (q *fakeQueue) Chunk(context.Context, Delivery, *workflow.ChunkState, string) (*Chunk, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.down {
+		return nil, errDown
+	}
+	return q.chunk, nil
+}
+
+func (q *fakeQueue) ReportItems(_ context.Context, d Delivery, p *workflow.Pack) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case q.down:
+		return errDown
+	case q.lease[d] == LeaseLost:
+		return ErrLeaseLost
+	}
+	q.packs = append(q.packs, p)
 	return nil
 }
 

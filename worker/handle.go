@@ -33,32 +33,51 @@ func (w *Worker) Handle(work context.Context, d Delivery) {
 
 	ctx, end := w.leases.hold(work, d)
 	defer end()
-	result, err := w.execute(ctx, log, d, c)
+	if c.Node.Chunk != nil {
+		err = w.chunk(ctx, work, log, d, c)
+	} else {
+		var result workflow.Result
+		if result, err = w.execute(ctx, log, d, c); !unreported(err) {
+			w.report(work, log, d, asResult(result, err))
+			return
+		}
+	}
 	switch {
 	case errors.Is(err, ErrLeaseLost):
 		log.Warn("step ended unreported", "hop", "execute", "err", err)
 		return
 	case errors.Is(err, ErrShutdown):
 		w.handBack(log, d)
-		return
 	}
-	w.report(work, log, d, asResult(result, err))
 }
+
+// unreported says that the step's end is not for this worker to report.
+func unreported(err error) bool { return errors.Is(err, ErrLeaseLost) || errors.Is(err, ErrShutdown) }
 
 // execute resolves the delivery's step and runs it.
 func (w *Worker) execute(ctx context.Context, log *slog.Logger, d Delivery, c *Claimed) (workflow.Result, error) {
-	var plan *workflow.Plan
-	err := w.persist(ctx, log, "loading the plan", func(ctx context.Context) (err error) {
-		plan, err = w.plans.get(ctx, c.Digest)
-		return err
-	})
-	if errors.Is(err, errBadSpec) {
-		return workflow.Result{}, &Fault{Class: ClassInvalid, Err: err}
-	}
+	plan, err := w.plan(ctx, log, c.Digest)
 	if err != nil {
 		return workflow.Result{}, err
 	}
-	step, err := newStep(plan, c, d, w.cfg.Now())
+	return w.step(ctx, log, plan, c.Run, c.Node, d)
+}
+
+// plan loads a compiled spec. One that cannot be run is a Fault.
+func (w *Worker) plan(ctx context.Context, log *slog.Logger, digest string) (plan *workflow.Plan, err error) {
+	err = w.persist(ctx, log, "loading the plan", func(ctx context.Context) (err error) {
+		plan, err = w.plans.get(ctx, digest)
+		return err
+	})
+	if errors.Is(err, errBadSpec) {
+		err = &Fault{Class: ClassInvalid, Err: err}
+	}
+	return plan, err
+}
+
+// step runs one leaf.
+func (w *Worker) step(ctx context.Context, log *slog.Logger, plan *workflow.Plan, run *workflow.Run, n *workflow.Node, d Delivery) (workflow.Result, error) {
+	step, err := newStep(plan, run, n, d.N, w.cfg.Now())
 	if err != nil {
 		return workflow.Result{}, &Fault{Class: ClassInvalid, Err: err}
 	}
@@ -77,22 +96,25 @@ func (w *Worker) execute(ctx context.Context, log *slog.Logger, d Delivery, c *C
 // report hands the result in. Only the queue can refuse it; trouble on the way is waited
 // out, the lease being kept meanwhile.
 func (w *Worker) report(work context.Context, log *slog.Logger, d Delivery, r workflow.Result) {
-	// The result is worth a last try even if the worker was told to stop just now.
-	ctx := work
-	if work.Err() != nil {
-		last, cancel := context.WithTimeout(context.WithoutCancel(work), w.cfg.Lease)
-		defer cancel()
-		ctx = last
-	}
-	err := w.persist(ctx, log, "reporting", func(ctx context.Context) error {
-		return w.queue.Report(ctx, d, r)
-	})
+	err := w.handIn(work, log, func(ctx context.Context) error { return w.queue.Report(ctx, d, r) })
 	if err != nil {
 		log.Warn("result dropped", "hop", "report", "phase", r.Phase, "err", err)
 		return
 	}
 	log.Info("step ended", "hop", "report", "phase", r.Phase, "message", r.Message, "class", r.Class,
 		"seconds", r.Finished.Time().Sub(r.Started.Time()).Seconds())
+}
+
+// handIn reports what was done.
+func (w *Worker) handIn(work context.Context, log *slog.Logger, report func(context.Context) error) error {
+	// It is worth a last try even if the worker was told to stop just now.
+	ctx := work
+	if work.Err() != nil {
+		last, cancel := context.WithTimeout(context.WithoutCancel(work), w.cfg.Lease)
+		defer cancel()
+		ctx = last
+	}
+	return w.persist(ctx, log, "reporting", report)
 }
 
 // handBack gives up a step that the shutdown ended or left. If it fails, the lease expires.

@@ -2,7 +2,6 @@ package worker
 
 import (
 	"errors"
-	"fmt"
 
 	"argosy/workflow"
 	"argosy/workflow/spec"
@@ -27,7 +26,7 @@ func Exited(code int, detail string) workflow.Result {
 	if code == 0 {
 		return r
 	}
-	r.Phase, r.Message = spec.NodeFailed, fmt.Sprintf("main: Error (exit code %d)", code)
+	r.Phase, r.Message = spec.NodeFailed, workflow.ExitMessage(code)
 	if detail != "" {
 		r.Message += ": " + detail
 	}

@@ -22,6 +22,14 @@ type Claimed struct {
 	Node   *workflow.Node
 }
 
+// Chunk is what running a chunk takes beside its record.
+type Chunk struct {
+	Loop      *workflow.Node
+	Needs     map[workflow.Key]*workflow.Node // workflow.ItemNeeds
+	Recorded  workflow.Packed                 // what an earlier delivery left
+	HostIndex byte                            // see workflow.NewPack
+}
+
 // Lease tells how a delivery's lease stands after a renewal.
 type Lease int
 
@@ -49,6 +57,12 @@ type Queue interface {
 	Renew(ctx context.Context, worker string, ds []Delivery, lease time.Duration) ([]Lease, error)
 	// Report hands in a result. It returns ErrLeaseLost if the delivery was superseded.
 	Report(ctx context.Context, d Delivery, r workflow.Result) error
+	// Chunk reads what running a claimed chunk takes beside its record, for a worker on a
+	// host. ErrLeaseLost: the run is gone.
+	Chunk(ctx context.Context, d Delivery, c *workflow.ChunkState, host string) (*Chunk, error)
+	// ReportItems hands in how items of a chunk ended; ErrLeaseLost as for Report. The
+	// delivery goes on unless the pack says that it is over.
+	ReportItems(ctx context.Context, d Delivery, p *workflow.Pack) error
 	// Release gives a lease up, so that the step is soon delivered to another worker.
 	Release(ctx context.Context, d Delivery, worker string) error
 }

@@ -32,7 +32,7 @@ func Resolver(f Finder, specs SpecSource, fence func(context.Context, *Step) err
 		if err != nil {
 			return nil, err
 		}
-		s, err := newStep(plan, c, Delivery{Run: g.Run, Key: g.Key, N: g.Delivery}, time.Now())
+		s, err := newStep(plan, c.Run, c.Node, g.Delivery, time.Now())
 		if err != nil {
 			return nil, err
 		}

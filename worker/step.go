@@ -13,17 +13,17 @@ import (
 	"argosy/workflow/spec"
 )
 
-// newStep builds the step of a claimed delivery.
-func newStep(plan *workflow.Plan, c *Claimed, d Delivery, now time.Time) (*Step, error) {
-	t, wantResult, err := plan.Resolve(c.Run, c.Node)
+// newStep builds the step of a leaf, for the n-th delivery of it.
+func newStep(plan *workflow.Plan, run *workflow.Run, leaf *workflow.Node, n int, now time.Time) (*Step, error) {
+	t, wantResult, err := plan.Resolve(run, leaf)
 	if err != nil {
-		return nil, fmt.Errorf("resolving template %q: %w", c.Node.Template, err)
+		return nil, fmt.Errorf("resolving template %q: %w", leaf.Template, err)
 	}
 	s := &Step{
-		Run:           c.Run,
-		Key:           d.Key,
-		PodName:       workflow.PodName(c.Run.Name, t.Name, d.Key),
-		Delivery:      d.N,
+		Run:           run,
+		Key:           leaf.Key,
+		PodName:       workflow.PodName(run.Name, t.Name, leaf.Key),
+		Delivery:      n,
 		Spec:          plan.Spec,
 		Template:      t,
 		CaptureResult: wantResult,

@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // Config sets a Worker up. Zero durations mean their defaults.
 type Config struct {
 	Name  string        // who holds the leases; unique among all workers
+	Host  string        // where its steps run, if all of them run on one host
 	Lease time.Duration // default 6 s
 	Renew time.Duration // how often leases are renewed; default 1 s
 	Retry time.Duration // longest wait between tries to reach the queue; default 2 s
@@ -63,6 +65,8 @@ type Worker struct {
 	plans  *plans
 	leases *leases
 	log    *slog.Logger
+
+	draining atomic.Bool // the worker was told to stop
 }
 
 // New makes a worker whose steps run on exec, which comes decorated (see Decorate).
@@ -90,6 +94,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	var background sync.WaitGroup
 	background.Go(func() { w.keep(keep) })
 	stopDrain := context.AfterFunc(ctx, func() {
+		w.draining.Store(true)
 		drained := time.AfterFunc(w.cfg.Drain, func() { stopWork(ErrShutdown) })
 		context.AfterFunc(keep, func() { drained.Stop() })
 	})

@@ -201,10 +201,14 @@ func (f *workerFlags) parts(ctx context.Context, r *role) (groups [][]part, end 
 			f.slots = 100
 		}
 	}
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("reading the host's name: %w", err), end())
+	}
 	tasks := queue.NewTasks(r.conn, name, 0)
 	broker := queue.NewAsynq(r.conn)
 	q := &join.Work{Broker: broker, Tasks: tasks, Pool: f.pool, Slots: f.slots}
-	w, err := worker.New(worker.Config{Name: name, Lease: tasks.Lease(), Drain: f.drain}, q, tasks, worker.Decorate(base, decoration, r.log), r.log)
+	w, err := worker.New(worker.Config{Name: name, Host: host, Lease: tasks.Lease(), Drain: f.drain}, q, tasks, worker.Decorate(base, decoration, r.log), r.log)
 	if err != nil {
 		return nil, nil, errors.Join(err, broker.Close(), end())
 	}

@@ -1,6 +1,7 @@
 -- Commits a turn, all or nothing.
--- KEYS: 1 meta  2 nodes  3 in  4 out  5 fly  6 timers  7 run  8 state
+-- KEYS: 1 meta  2 nodes  3 in  4 out  5 fly  6 timers  7 run  8 state  9 loops
 -- ARGV: 1 orders, JSON {tok, ver, events, check, finished, more, run,
+--          gone: [key of a node], loops: [key of ours],
 --          fired: [member], timers: [[member, millis; 0 removes]],
 --          drop: [[number, key]], send: [[number, queue, key]], cancel: {p, m} or none}
 --       2 state JSON  3.. nodes: key, JSON, ..
@@ -36,6 +37,12 @@ end
 
 for first = 3, #ARGV, 1000 do
   redis.call('HSET', KEYS[2], unpack(ARGV, first, math.min(first + 999, #ARGV)))
+end
+for _, key in ipairs(o.gone or {}) do
+  redis.call('HDEL', KEYS[2], key)
+end
+for _, key in ipairs(o.loops or {}) do
+  redis.call('SADD', KEYS[9], key)
 end
 redis.call('SET', KEYS[8], string.format('%.0f ', o.ver + 1) .. ARGV[2])
 redis.call('HSET', KEYS[1], 'ver', o.ver + 1)

@@ -58,9 +58,13 @@ func (t *turn) Nodes(ctx context.Context, keys []workflow.Key) (map[workflow.Key
 	return t.turns.Nodes(ctx, t.ticket.Run, keys)
 }
 
+func (t *turn) Outputs(ctx context.Context, loop workflow.Key) (map[int][]byte, error) {
+	return t.turns.Outputs(ctx, t.ticket.Run, loop)
+}
+
 func (t *turn) Commit(ctx context.Context, c *coordinator.Commit) ([]coordinator.Delivery, error) {
 	done, err := t.turns.Commit(ctx, t.loaded, &queue.Commit{
-		State: c.State, Nodes: c.Nodes, Send: toQueue(c.Send), Drop: c.Drop,
+		State: c.State, Nodes: c.Nodes, Gone: c.Gone, Send: toQueue(c.Send), Drop: c.Drop,
 		Timers: c.Timers, Cancel: (*queue.Cancel)(c.Cancel), More: c.More,
 	})
 	if errors.Is(err, queue.ErrFenced) {

@@ -69,11 +69,31 @@ func (q *Work) Renew(ctx context.Context, _ string, ds []worker.Delivery, _ time
 
 // Report is part of worker.Queue.
 func (q *Work) Report(ctx context.Context, d worker.Delivery, r workflow.Result) error {
-	err := q.Tasks.Report(ctx, q.delivery(d), r)
+	return fenced(q.Tasks.Report(ctx, q.delivery(d), r))
+}
+
+func fenced(err error) error {
 	if errors.Is(err, queue.ErrFenced) {
 		return fmt.Errorf("%w: %w", worker.ErrLeaseLost, err)
 	}
 	return err
+}
+
+// Chunk is part of worker.Queue.
+func (q *Work) Chunk(ctx context.Context, d worker.Delivery, c *workflow.ChunkState, host string) (*worker.Chunk, error) {
+	chunk, err := q.Tasks.Chunk(ctx, q.delivery(d), c, host)
+	if errors.Is(err, queue.ErrNotFound) {
+		return nil, fmt.Errorf("%w: %w", worker.ErrLeaseLost, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return (*worker.Chunk)(chunk), nil
+}
+
+// ReportItems is part of worker.Queue.
+func (q *Work) ReportItems(ctx context.Context, d worker.Delivery, p *workflow.Pack) error {
+	return fenced(q.Tasks.ReportItems(ctx, q.delivery(d), p))
 }
 
 // Release is part of worker.Queue.
