@@ -103,3 +103,9 @@ func hash64(s string) uint64 {
 	h.Write([]byte(s))
 	return h.Sum64()
 }
+
+// ItemKeys are the keys of a chunked loop's records and extras, for whoever looks at a Redis
+// from outside.
+func ItemKeys(id string, loop workflow.Key) (records, extras string) {
+	return packedKey(id, loop), extrasKey(id, loop)
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/redis/go-redis/v9"
 
@@ -198,14 +199,19 @@ func (r *Runs) Delete(ctx context.Context, id string) error {
 	if err != nil {
 		return fmt.Errorf("deleting: %w", err)
 	}
-	own, err := r.conn.client.SUnion(ctx, logsKey(id), loopsKey(id)).Result()
+	logs, err := r.conn.client.SMembers(ctx, logsKey(id)).Result()
 	if err != nil {
 		return fmt.Errorf("deleting run %s: %w", id, err)
 	}
+	for some := range slices.Chunk(logs, 500) {
+		if err := r.conn.client.Unlink(ctx, some...).Err(); err != nil {
+			return fmt.Errorf("deleting the logs of run %s: %w", id, err)
+		}
+	}
 	k := shardOf(id)
-	del := []any{stateKey(id), metaKey(id), nodesKey(id), inKey(id), outKey(id), flyKey(id), timersKey(id), logsKey(id), loopsKey(id), hostsKey(id)}
-	for _, key := range own {
-		del = append(del, key)
+	keys := []string{
+		loopsKey(id), runKey(id), stateKey(id), metaKey(id), nodesKey(id), inKey(id), outKey(id), flyKey(id),
+		timersKey(id), hostsKey(id), logsKey(id),
 	}
 	// The run itself goes last and at once: without it nobody could repeat this, and half of
 	// it could be taken for a run.
@@ -214,7 +220,7 @@ func (r *Runs) Delete(ctx context.Context, id string) error {
 		command("zrem", indexKey(s.Run.Namespace), id),
 		command("zrem", dueKey(k), id),
 		command("hdel", takenKey(k), id),
-		command("unlink", runKey(id), del...),
+		call(r.conn.scripts.remove, keys),
 		command("publish", changedChannel(id), "deleted"))
 	if err != nil {
 		return fmt.Errorf("deleting run %s: %w", id, err)

@@ -23,7 +23,7 @@ type scripts struct {
 	hold, renew, report, release *redis.Script
 	log, poolDemand, handback    *redis.Script
 	sweep, tally                 *redis.Script
-	items, chunk                 *redis.Script
+	items, chunk, remove         *redis.Script
 
 	mu      sync.Mutex
 	sources []string
@@ -66,7 +66,7 @@ func loadScripts() (*scripts, error) {
 		"begin": &s.begin, "commit": &s.commit, "clear": &s.clear, "touch": &s.touch,
 		"hold": &s.hold, "renew": &s.renew, "report": &s.report, "release": &s.release,
 		"log": &s.log, "demand": &s.poolDemand, "handback": &s.handback, "sweep": &s.sweep, "tally": &s.tally,
-		"items": &s.items, "chunk": &s.chunk,
+		"items": &s.items, "chunk": &s.chunk, "remove": &s.remove,
 	} {
 		src, err := luaFiles.ReadFile(path.Join("lua", name+".lua"))
 		if err != nil {

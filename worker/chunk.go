@@ -50,7 +50,7 @@ func (w *Worker) chunk(ctx, work context.Context, log *slog.Logger, d Delivery, 
 			return err
 		case w.cfg.Now().Sub(r.began) >= workflow.ChunkTime || w.draining.Load():
 			return r.flush(true)
-		case r.due():
+		case i+1 < r.state.To && r.due():
 			if err := r.flush(false); err != nil {
 				return err
 			}
@@ -145,6 +145,7 @@ func (r *chunkRun) due() bool {
 
 // flush reports the pack. With end the delivery is over, and the rest of the chunk goes back.
 func (r *chunkRun) flush(end bool) error {
+	end = end || r.pack.To == r.state.To
 	if !end && r.pack.To == r.pack.From {
 		return nil
 	}

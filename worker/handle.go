@@ -45,7 +45,6 @@ func (w *Worker) Handle(work context.Context, d Delivery) {
 	switch {
 	case errors.Is(err, ErrLeaseLost):
 		log.Warn("step ended unreported", "hop", "execute", "err", err)
-		return
 	case errors.Is(err, ErrShutdown):
 		w.handBack(log, d)
 	}

@@ -285,7 +285,7 @@ func (t *turn) itemsEnded(e *Event) {
 	pk, _ := n.Key.Parent()
 	loop := t.edit(pk)
 	t.count(loop, r)
-	if r.End {
+	if r.End || n.Chunk.Done == n.Chunk.To {
 		t.chunkEnded(n)
 		return
 	}

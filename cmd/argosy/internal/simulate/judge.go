@@ -40,8 +40,9 @@ func (w *world) leftover(key string) bool {
 	tag := slot(key)
 	if id, ok := strings.CutPrefix(tag, "r:"); ok {
 		r := w.watch.runs[id]
-		kept := []string{"run", "state", "meta", "nodes"}
-		return r == nil || r.deleted || !slices.Contains(kept, strings.TrimPrefix(key, "{r:"+id+"}:"))
+		kept := []string{"run", "state", "meta", "nodes", "loops", "hosts", "g", "x"}
+		what, _, _ := strings.Cut(strings.TrimPrefix(key, "{r:"+id+"}:"), ":")
+		return r == nil || r.deleted || !slices.Contains(kept, what)
 	}
 	return strings.HasPrefix(key, "due:") || strings.HasPrefix(key, "taken:")
 }
@@ -67,6 +68,9 @@ func (w *world) compare(j *job) error {
 			return nil // the watch made sure that it had to be
 		}
 		nodes[n.Key] = n
+	}
+	if poisoned, err := w.spread(j, nodes); err != nil || poisoned {
+		return err
 	}
 	if root := nodes[workflow.Root]; root == nil || !agree(state.Phase, root.Phase) {
 		return fmt.Errorf("it ended as %s, unlike its root", state.Phase)

@@ -79,17 +79,25 @@ func encode(wf *spec.Workflow) ([]byte, error) {
 	return data, nil
 }
 
-// undisturbed is the outcome of a run that nothing happens to: the core alone, in memory.
-func undisturbed(j *job) (*outcome, error) {
+// compile makes the job's run and plan.
+func (j *job) compile() (*workflow.Run, *workflow.Plan, error) {
 	wf, err := spec.DecodeWorkflow(j.spec)
 	if err != nil {
-		return nil, fmt.Errorf("decoding the spec: %w", err)
+		return nil, nil, fmt.Errorf("decoding the spec: %w", err)
 	}
 	plan, err := workflow.Compile(wf)
 	if err != nil {
-		return nil, fmt.Errorf("compiling the spec: %w", err)
+		return nil, nil, fmt.Errorf("compiling the spec: %w", err)
 	}
-	run := &workflow.Run{ID: j.name, Name: j.name, Namespace: "argo", Created: workflow.At(epoch), Arguments: j.args.Arguments}
+	return &workflow.Run{ID: j.name, Name: j.name, Namespace: "argo", Created: workflow.At(epoch), Arguments: j.args.Arguments}, plan, nil
+}
+
+// undisturbed is the outcome of a run that nothing happens to: the core alone, in memory.
+func undisturbed(j *job) (*outcome, error) {
+	run, plan, err := j.compile()
+	if err != nil {
+		return nil, err
+	}
 	view := &workflow.View{Run: run, Plan: plan, Nodes: map[workflow.Key]*workflow.Node{}, Complete: true}
 	var waiting []workflow.Key
 	var events []workflow.Event

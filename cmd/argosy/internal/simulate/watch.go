@@ -30,10 +30,11 @@ type runWatch struct {
 	accepted map[workflow.Key]spec.NodePhase // results that Redis took
 	holder   map[workflow.Key]holder         // who claimed a delivery of a node last
 	claims   map[workflow.Key]int
-	queues   map[workflow.Key]string // that deliveries of a node went to
-	turn     turn                    // the last that began
-	waits    time.Time               // since when something is in its in-list; zero: nothing is
-	moved    time.Time               // when anything happened to it
+	queues   map[workflow.Key]string     // that deliveries of a node went to
+	items    map[workflow.Key]itemsWatch // of chunked loops
+	turn     turn                        // the last that began
+	waits    time.Time                   // since when something is in its in-list; zero: nothing is
+	moved    time.Time                   // when anything happened to it
 	// waiting is what it could start and has no credit for, as of its last commit.
 	waiting   int
 	committed time.Time
@@ -43,7 +44,11 @@ type nodeWatch struct {
 	leaf  bool
 	phase spec.NodePhase
 	class string
+	chunk *workflow.ChunkState
 }
+
+// open says that the node is a leaf or a chunk that has not ended.
+func (n nodeWatch) open() bool { return n.leaf && !workflow.Fulfilled(n.phase) }
 
 type holder struct {
 	number, worker string
@@ -66,6 +71,10 @@ func (v *watch) clone() *watch {
 		copied := *r
 		copied.nodes, copied.accepted = maps.Clone(r.nodes), maps.Clone(r.accepted)
 		copied.holder, copied.claims, copied.queues = maps.Clone(r.holder), maps.Clone(r.claims), maps.Clone(r.queues)
+		copied.items = map[workflow.Key]itemsWatch{}
+		for k, items := range r.items {
+			copied.items[k] = maps.Clone(items)
+		}
 		c.runs[id] = &copied
 	}
 	return c
@@ -99,14 +108,15 @@ func (v *watch) applied(p *process, c *queuesim.Command) {
 		return
 	}
 	switch {
-	case c.Name == "del":
-		v.deletes(c.Args)
+	case c.Script == "remove":
+		v.deletes(c.Keys)
 		return
 	case c.Name == "set" && strings.HasSuffix(c.Args[0], "}:run"):
 		if id := runOf(c.Args[0]); c.Answer != nil {
 			v.runs[id] = &runWatch{
 				id: id, moved: v.w.now, nodes: map[workflow.Key]nodeWatch{}, accepted: map[workflow.Key]spec.NodePhase{},
 				holder: map[workflow.Key]holder{}, claims: map[workflow.Key]int{}, queues: map[workflow.Key]string{},
+				items: map[workflow.Key]itemsWatch{},
 			}
 		}
 		return
@@ -148,6 +158,10 @@ func (v *watch) applied(p *process, c *queuesim.Command) {
 	case "report":
 		if c.Answer == int64(1) {
 			v.reports(p, r, c)
+		}
+	case "items":
+		if c.Answer == int64(1) {
+			v.reportsItems(r, c)
 		}
 	case "signal":
 		if c.Answer == int64(1) {
@@ -191,20 +205,26 @@ func (v *watch) held(p *process, r *runWatch, k workflow.Key, number string) {
 	switch n := r.nodes[k]; {
 	case r.finished:
 		v.violated("nothing runs after its run's end", "%s was claimed", nodeName(r.id, k))
-	case !n.leaf || workflow.Fulfilled(n.phase):
+	case !n.open():
 		v.violated("only what waits is run", "%s was claimed, which is %q", nodeName(r.id, k), n.phase)
 	}
+}
+
+// fenced looks at whose report was accepted, and of what.
+func (v *watch) fenced(r *runWatch, c *queuesim.Command) workflow.Key {
+	k := workflow.Key(c.Args[0])
+	if h := r.holder[k]; h.number != c.Args[1] || h.worker != c.Args[2] {
+		v.violated("stale deliveries are fenced", "%s of %s was accepted for %s, which %s holds as delivery %s",
+			"delivery "+c.Args[1], c.Args[2], nodeName(r.id, k), h.worker, h.number)
+	}
+	return k
 }
 
 // reports looks at a result that was accepted.
 func (v *watch) reports(p *process, r *runWatch, c *queuesim.Command) {
 	r.moved = v.w.now
 	r.gets(v.w.now)
-	k := workflow.Key(c.Args[0])
-	if h := r.holder[k]; h.number != c.Args[1] || h.worker != c.Args[2] {
-		v.violated("stale deliveries are fenced", "%s of %s was accepted for %s, which %s holds as delivery %s",
-			"delivery "+c.Args[1], c.Args[2], nodeName(r.id, k), h.worker, h.number)
-	}
+	k := v.fenced(r, c)
 	if phase, twice := r.accepted[k]; twice {
 		v.violated("one result for each node", "%s was reported again, after %s", nodeName(r.id, k), phase)
 	}
@@ -220,8 +240,9 @@ func (v *watch) reports(p *process, r *runWatch, c *queuesim.Command) {
 func (v *watch) commits(p *process, r *runWatch, c *queuesim.Command) {
 	r.moved = v.w.now
 	var orders struct {
-		Token int64  `json:"tok"`
-		Send  []sent `json:"send"`
+		Token int64    `json:"tok"`
+		Send  []sent   `json:"send"`
+		Gone  []string `json:"gone"`
 	}
 	var state workflow.State
 	if err := json.Unmarshal([]byte(c.Args[0]), &orders); err != nil {
@@ -241,6 +262,9 @@ func (v *watch) commits(p *process, r *runWatch, c *queuesim.Command) {
 	for i := 2; i+1 < len(c.Args); i += 2 {
 		v.node(r, &state, workflow.Key(c.Args[i]), c.Args[i+1])
 	}
+	for _, k := range orders.Gone {
+		delete(r.nodes, workflow.Key(k))
+	}
 	r.phase, r.waiting, r.committed = state.Phase, state.Waiting(), v.w.now
 	if v.counts(r, &state); state.Finished != 0 {
 		v.finishes(r)
@@ -257,7 +281,7 @@ func (v *watch) node(r *runWatch, state *workflow.State, k workflow.Key, data st
 		return
 	}
 	old, existed := r.nodes[k]
-	r.nodes[k] = nodeWatch{leaf: n.Type == spec.NodeTypePod, phase: n.Phase, class: n.Class}
+	r.nodes[k] = nodeWatch{leaf: n.Type == spec.NodeTypePod || n.Chunk != nil, phase: n.Phase, class: n.Class, chunk: n.Chunk}
 	switch {
 	case workflow.Fulfilled(old.phase) && n.Phase != old.phase:
 		v.violated("what ended stays so", "%s was %s and is %s", nodeName(r.id, k), old.phase, n.Phase)
@@ -278,14 +302,19 @@ func (v *watch) node(r *runWatch, state *workflow.State, k workflow.Key, data st
 
 // counts holds the counters against the nodes.
 func (v *watch) counts(r *runWatch, s *workflow.State) {
-	open := 0
+	open, leaves := 0, 0
 	for _, n := range r.nodes {
-		if n.leaf && !workflow.Fulfilled(n.phase) {
+		if n.open() {
 			open++
+			leaves++
+		}
+		if n.chunk != nil {
+			leaves += n.chunk.To - n.chunk.Done - 1
 		}
 	}
-	if s.InFlight != open || s.Total-s.Done != open {
-		v.violated("counters equal states", "run %s has %d open leaves, InFlight %d, Total %d, Done %d", r.id, open, s.InFlight, s.Total, s.Done)
+	if s.InFlight != open || s.Total-s.Done != leaves {
+		v.violated("counters equal states", "run %s has %d open leaves in %d deliveries, InFlight %d, Total %d, Done %d",
+			r.id, leaves, open, s.InFlight, s.Total, s.Done)
 	}
 }
 
@@ -295,14 +324,14 @@ func (v *watch) flights(r *runWatch) {
 	flying := map[workflow.Key]bool{}
 	for _, k := range v.w.server.Fields(prefix + "fly") {
 		flying[workflow.Key(k)] = true
-		if n := r.nodes[workflow.Key(k)]; !n.leaf || workflow.Fulfilled(n.phase) {
+		if n := r.nodes[workflow.Key(k)]; !n.open() {
 			v.violated("what is in flight is open", "%s is in flight and %q", nodeName(r.id, workflow.Key(k)), n.phase)
 		}
 	}
 	in := v.w.server.List(prefix + "in")
 	for _, text := range in {
 		var e workflow.Event
-		if err := json.Unmarshal([]byte(text), &e); err == nil && e.Kind == workflow.EventResult {
+		if err := json.Unmarshal([]byte(text), &e); err == nil && (e.Kind == workflow.EventResult || e.Kind == workflow.EventItems && e.Items.End) {
 			flying[e.Key] = true
 		}
 	}
@@ -310,7 +339,7 @@ func (v *watch) flights(r *runWatch) {
 		r.waits = v.w.now
 	}
 	for k, n := range r.nodes {
-		if n.leaf && !workflow.Fulfilled(n.phase) && !flying[k] {
+		if n.open() && !flying[k] {
 			v.violated("what is open is in flight", "%s is %s, and neither in flight nor reported", nodeName(r.id, k), n.phase)
 		}
 	}
@@ -319,6 +348,7 @@ func (v *watch) flights(r *runWatch) {
 // finishes looks at a run that ended.
 func (v *watch) finishes(r *runWatch) {
 	r.finished, r.waits = true, time.Time{}
+	v.itemsKept(r)
 	for k := range r.accepted {
 		if n := r.nodes[k]; !workflow.Fulfilled(n.phase) {
 			v.violated("no accepted result is lost", "%s was reported as %s and is %s at its run's end", nodeName(r.id, k), r.accepted[k], n.phase)

@@ -1,0 +1,8 @@
+-- Removes all of a run.
+-- KEYS: 1 loops  2 run  3.. the rest of it
+-- Returns 1.
+for _, key in ipairs(redis.call('SMEMBERS', KEYS[1])) do
+  redis.call('UNLINK', key) -- in the run's slot too
+end
+redis.call('UNLINK', unpack(KEYS))
+return 1
