@@ -124,6 +124,10 @@ func (v *validator) workflow() {
 	}
 	v.retry(v.spec.RetryStrategy, v.at+".retryStrategy")
 	v.metrics(v.spec.Metrics, v.at+".metrics", "spec")
+	v.locks(v.spec.Synchronization, v.at+".synchronization", "spec")
+	if v.spec.Parallelism != nil && *v.spec.Parallelism < 0 {
+		v.fail(v.at+".parallelism", "spec.parallelism cannot be negative")
+	}
 	v.collection()
 }
 
@@ -137,8 +141,12 @@ func (v *validator) arguments() {
 		if !p.HasValue() && !v.o.Lint && !v.stored && v.spec.WorkflowTemplateRef == nil {
 			v.fail(fmt.Sprintf("%s.parameters[%d]", path, i), "spec.arguments.%s.value is required", p.Name)
 		}
+		v.argumentSource(p.ValueFrom, fmt.Sprintf("%s.parameters[%d].valueFrom", path, i), "spec.arguments."+p.Name)
 		v.hasChoice(p, fmt.Sprintf("%s.parameters[%d]", path, i))
 		v.enum(p, p.Value, fmt.Sprintf("%s.parameters[%d]", path, i), p.Name)
+	}
+	if !v.stored {
+		v.argumentArtifacts(v.spec.Arguments.Artifacts, path+".artifacts", "spec.arguments.")
 	}
 }
 
@@ -243,6 +251,12 @@ func (v *validator) workflowTemplateRef(ref *WorkflowTemplateRef) {
 			Artifacts:  append(append([]Artifact{}, v.spec.Arguments.Artifacts...), stored.Arguments.Artifacts...),
 		}
 		v.supplied(t, &merged, path, "")
+	}
+	for i := range stored.Arguments.Parameters {
+		p := &stored.Arguments.Parameters[i]
+		if given := v.spec.Arguments.GetParameterByName(p.Name); !p.HasValue() && given == nil && !v.o.Lint {
+			v.fail(path, "spec.arguments.%s.value is required", p.Name)
+		}
 	}
 }
 

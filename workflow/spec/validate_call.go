@@ -120,6 +120,12 @@ func (v *validator) call(c *call, s *scope) {
 		}
 	}
 	v.callArguments(c.arguments, c.path+".arguments", c.where)
+	for i := range c.arguments.Artifacts { // a from may do without braces
+		a := &c.arguments.Artifacts[i]
+		if a.From != "" && !strings.Contains(a.From, "{{") && !inner.resolves(a.From) {
+			v.fail(fmt.Sprintf("%s.arguments.artifacts[%d].from", c.path, i), "%s failed to resolve {{%s}}", c.where, a.From).Hint = inner.hint(a.From)
+		}
+	}
 	if c.callee != nil {
 		v.supplied(c.callee, c.arguments, c.path, c.where+" ")
 	}
@@ -165,17 +171,39 @@ func (v *validator) callArguments(a *Arguments, path, where string) {
 	v.parameterNames(a.Parameters, path+".parameters")
 	v.artifactNames(a.Artifacts, path+".artifacts")
 	for i := range a.Parameters {
-		if f := a.Parameters[i].ValueFrom; f != nil {
-			v.valueFrom(f, fmt.Sprintf("%s.parameters[%d].valueFrom", path, i), where+".arguments.parameters."+a.Parameters[i].Name)
+		p := &a.Parameters[i]
+		at, name := fmt.Sprintf("%s.parameters[%d]", path, i), where+".arguments.parameters."+p.Name
+		if !p.HasValue() {
+			v.fail(at, "%s.value or %s.valueFrom is required", name, name)
 		}
+		v.argumentSource(p.ValueFrom, at+".valueFrom", name)
 	}
-	for i := range a.Artifacts {
-		art := &a.Artifacts[i]
-		at := fmt.Sprintf("%s.artifacts[%d]", path, i)
+	v.argumentArtifacts(a.Artifacts, path+".artifacts", where+".arguments.artifacts.")
+}
+
+// argumentSource checks where an argument gets its value: nothing has run that could have
+// written a file.
+func (v *validator) argumentSource(f *ValueFrom, path, name string) {
+	if f == nil {
+		return
+	}
+	v.valueFrom(f, path, name)
+	if f.Path != "" || f.JSONPath != "" || f.JQFilter != "" || f.Parameter != "" {
+		v.fail(path, "%s.valueFrom only allows: default, configMapKeyRef, supplied, event and expression", name)
+	}
+}
+
+func (v *validator) argumentArtifacts(list []Artifact, path, where string) {
+	for i := range list {
+		art := &list[i]
+		at := fmt.Sprintf("%s[%d]", path, i)
 		v.expression(at+".fromExpression", art.FromExpression)
-		v.location(art, at, where+".arguments.artifacts."+art.Name)
-		if art.From == "" && art.FromExpression == "" && !art.HasLocation() {
-			v.fail(at, "%s.arguments.artifacts.%s: from, artifact location, or key is required", where, art.Name)
+		v.location(art, at, where+art.Name)
+		switch {
+		case art.From != "" && art.FromExpression != "":
+			v.fail(at, "%s%s has both from and fromExpression", where, art.Name)
+		case art.From == "" && art.FromExpression == "" && !art.HasLocation():
+			v.fail(at, "%s%s: from, artifact location, or key is required", where, art.Name)
 		}
 	}
 }
@@ -193,7 +221,8 @@ func (v *validator) supplied(t *Template, a *Arguments, path, where string) {
 		case arg != nil && arg.HasValue():
 			v.enum(in, arg.Value, path, in.Name)
 		case in.HasValue():
-		case arg != nil && where == "" && (v.o.Lint || v.stored): // comes with the submission
+		case arg != nil && where != "": // said already
+		case arg != nil && (v.o.Lint || v.stored): // comes with the submission
 		default:
 			e := v.fail(path, "%sinputs.parameters.%s was not supplied", prefix, in.Name)
 			e.Hint = suppliedHint(in.Name, t.Inputs.Parameters, a.Parameters)

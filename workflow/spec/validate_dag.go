@@ -99,6 +99,9 @@ func (g *graph) ancestor(from, on int) bool {
 
 func (v *validator) dag(t *Template, path, where string, s *scope) {
 	tasks := t.DAG.Tasks
+	if len(tasks) == 0 {
+		v.fail(path+".dag", "%s must have at least one task", where)
+	}
 	g := newGraph(len(tasks))
 	calls := make([]*call, len(tasks))
 	uses := false

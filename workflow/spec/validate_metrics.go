@@ -48,6 +48,9 @@ func (v *validator) metricValue(p *Prometheus, path, where string) {
 	}
 	if g := p.Gauge; g != nil {
 		value("gauge", g.Value)
+		if g.Realtime != nil && *g.Realtime && strings.Contains(g.Value, "resourcesDuration.") {
+			v.fail(path+".gauge", "%s metric '%s' error: 'resourcesDuration.*' metrics cannot be used in real-time", where, p.Name)
+		}
 		switch g.Operation {
 		case "", GaugeOperationSet, GaugeOperationAdd, GaugeOperationSub:
 		default:

@@ -9,6 +9,23 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
+// account checks that the executor has a token: its own, where the pod is to have none.
+func (v *validator) account(t *Template, path, where string) {
+	if !t.IsPodType() {
+		return
+	}
+	mount, executor := t.AutomountServiceAccountToken, t.Executor
+	if mount == nil {
+		mount = v.spec.AutomountServiceAccountToken
+	}
+	if executor == nil {
+		executor = v.spec.Executor
+	}
+	if mount != nil && !*mount && (executor == nil || executor.ServiceAccountName == "") {
+		v.fail(path, "%s.executor.serviceAccountName must not be empty if automountServiceAccountToken is false", where)
+	}
+}
+
 // containers checks what a template adds to its pod.
 func (v *validator) containers(t *Template, path, where string) {
 	seen := map[string]bool{}

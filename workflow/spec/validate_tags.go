@@ -74,6 +74,41 @@ func (v *validator) text(s *scope, text, path, where string) {
 			v.fail(path, "%s failed to resolve {{%s}}", where, tag).Hint = s.hint(tag)
 		}
 	}
+	v.expressionNames(s, text, path, where)
+}
+
+// expressionNames warns of names in expressions that are nothing. It is no error, for an
+// expression may ask what is there, and have an answer for nothing.
+func (v *validator) expressionNames(s *scope, text, path, where string) {
+	if !strings.Contains(text, "{{=") || len(v.warnings) >= maxErrors {
+		return
+	}
+	for _, name := range expr.References(text) {
+		if !s.resolvesPart(name) {
+			v.warn(path, "%s nothing is called %s here", where, name)
+		}
+	}
+}
+
+// resolvesPart says that a name, or what it is a member of, may be something.
+func (s *scope) resolvesPart(name string) bool {
+	switch name {
+	case "item", "inputs", "inputs.parameters", "inputs.artifacts", "steps", "tasks", "workflow":
+		return true
+	}
+	if s.resolves(name) {
+		return true
+	}
+	dot := strings.LastIndexByte(name, '.')
+	if dot < 0 {
+		return false
+	}
+	switch parent := name[:dot]; parent {
+	case "inputs", "inputs.parameters", "inputs.artifacts", "steps", "tasks", "workflow", "workflow.parameters":
+		return false
+	default:
+		return s.resolvesPart(parent)
+	}
 }
 
 // resolves says that a tag names something, or is none of Argo's and stays as it is.

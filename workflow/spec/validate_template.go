@@ -47,13 +47,16 @@ func (v *validator) template(t *Template, path, where string, outer *scope) {
 	v.retry(t.RetryStrategy, path+".retryStrategy")
 	v.metrics(t.Metrics, path+".metrics", where)
 	v.containers(t, path, where)
+	v.account(t, path, where)
 	v.deadlines(t, path, where)
 	if t.Parallelism != nil && t.IsLeaf() {
 		v.fail(path+".parallelism", "%s.parallelism is only valid for steps and dag templates", where)
 	}
-	if t.Memoize != nil && t.Memoize.MaxAge != "" && !isDuration(t.Memoize.MaxAge, false) {
-		v.fail(path+".memoize.maxAge", "%s maxAge '%s' is not a duration", where, t.Memoize.MaxAge)
+	if t.Parallelism != nil && *t.Parallelism < 0 {
+		v.fail(path+".parallelism", "%s.parallelism cannot be negative", where)
 	}
+	v.memoize(t.Memoize, path+".memoize", where)
+	v.locks(t.Synchronization, path+".synchronization", where)
 }
 
 func (v *validator) inputs(t *Template, path, where string) {
@@ -152,6 +155,11 @@ func (v *validator) valueFrom(f *ValueFrom, path, name string) {
 }
 
 func (v *validator) location(a *Artifact, path, name string) {
+	if s := a.Archive; s != nil {
+		if (s.None != nil && s.Tar != nil) || (s.None != nil && s.Zip != nil) || (s.Tar != nil && s.Zip != nil) {
+			v.fail(path+".archive", "%s.archive must be one of none, tar and zip", name)
+		}
+	}
 	if stores := a.stores(); len(stores) > 1 {
 		v.fail(path, "%s has more than one location: %s", name, strings.Join(stores, ", "))
 	}
@@ -300,6 +308,9 @@ func (v *validator) deadlines(t *Template, path, where string) {
 			v.fail(path+".activeDeadlineSeconds", "%s.activeDeadlineSeconds must be a positive integer > 0 or an argument, not '%s'", where, text)
 		}
 	}
+	if d := t.PendingTimeout; d != "" && !isDuration(d, true) {
+		v.fail(path+".pendingTimeout", "%s.pendingTimeout '%s' is neither seconds nor a duration", where, d)
+	}
 	if t.Timeout != "" {
 		if !t.IsLeaf() || t.Suspend != nil {
 			v.fail(path+".timeout", "%s.timeout is not valid for %s templates", where, t.GetType())
@@ -309,6 +320,39 @@ func (v *validator) deadlines(t *Template, path, where string) {
 	}
 }
 
+func (v *validator) memoize(m *Memoize, path, where string) {
+	if m == nil {
+		return
+	}
+	if m.MaxAge != "" && !isDuration(m.MaxAge, false) {
+		v.fail(path+".maxAge", "%s maxAge '%s' is not a duration", where, m.MaxAge)
+	}
+	if m.Key == "" {
+		v.fail(path, "%s.memoize.key is required", where)
+	}
+	if m.Cache == nil || m.Cache.ConfigMap == nil || m.Cache.ConfigMap.Name == "" {
+		v.fail(path, "%s.memoize.cache.configMap.name is required", where)
+	}
+}
+
+// locks checks that each lock is one.
+func (v *validator) locks(s *Synchronization, path, where string) {
+	if s == nil {
+		return
+	}
+	for i, m := range s.Mutexes {
+		if m == nil || m.Name == "" {
+			v.fail(fmt.Sprintf("%s.mutexes[%d]", path, i), "%s.synchronization.mutexes[%d] has no name", where, i)
+		}
+	}
+	for i, sem := range s.Semaphores {
+		if sem == nil || (sem.ConfigMapKeyRef == nil) == (sem.Database == nil) {
+			v.fail(fmt.Sprintf("%s.semaphores[%d]", path, i), "%s.synchronization.semaphores[%d] needs either configMapKeyRef or database", where, i)
+		}
+	}
+}
+
+// positive says that a number is, or may turn out to be, more than 0.
 func positive(n *intstr.IntOrString) bool {
 	text := n.String()
 	if strings.Contains(text, "{{") {

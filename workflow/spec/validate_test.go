@@ -188,3 +188,39 @@ func TestManyErrorsAreFoundInGoodTime(t *testing.T) {
 	require.ErrorAs(t, err, &list)
 	require.Len(t, list, 50)
 }
+
+func TestNamesInExpressionsThatAreNothingAreWarnedOf(t *testing.T) {
+	t.Parallel()
+	docs, err := spec.Parse("x.yaml", []byte(`
+apiVersion: argoproj.io/v1alpha1
+kind: Workflow
+metadata: {name: x}
+spec:
+  entrypoint: main
+  arguments: {parameters: [{name: json, value: "{}"}]}
+  templates:
+    - name: main
+      inputs: {parameters: [{name: a, value: x}]}
+      steps:
+        - - {name: one, template: echo, arguments: {parameters: [{name: t, value: "{{=inputs.parameters.a + inputs.parameters.b}}"}]}}
+        - - name: two
+            template: echo
+            when: "{{=steps.one.exitCode == '0'}}"
+            arguments: {parameters: [{name: t, value: "{{=steps['zero'].outputs.result ?? 'x'}} {{=fromJSON(workflow.parameters.json).a.b}} {{=keys(inputs.parameters)}} {{=steps.one.status}}"}]}
+    - name: echo
+      inputs: {parameters: [{name: t}]}
+      container: {image: a, args: ["{{=workflow.parameters.none}}"]}
+`))
+	require.NoError(t, err)
+	warnings, err := spec.Validate(&docs[0], spec.Options{})
+	require.NoError(t, err)
+	var got []string
+	for i := range warnings {
+		got = append(got, warnings[i].Message)
+	}
+	require.Equal(t, []string{
+		"templates.main.steps[0].one nothing is called inputs.parameters.b here",
+		"templates.main.steps[1].two nothing is called steps.zero.outputs.result here",
+		"templates.echo nothing is called workflow.parameters.none here",
+	}, got)
+}
