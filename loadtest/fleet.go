@@ -48,8 +48,11 @@ type shape struct {
 	coordinator  []string // more flags for each coordinator
 }
 
-// plain is one of each.
+// plain is one of each, with one slot per core.
 func plain(executor string) shape { return shape{executor: executor, coordinators: 1, workers: 1} }
+
+// wide is one of each for many steps that run nothing: as many slots as a worker of Jobs has.
+func wide() shape { return shape{executor: "noop", coordinators: 1, workers: 1, slots: 100} }
 
 // patience bounds how long a process may take to start or to end.
 const patience = 20 * time.Second

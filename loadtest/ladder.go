@@ -207,7 +207,7 @@ func mapReduce(ctx context.Context, b bench) (m measurement, err error) {
 
 // manyAtOnce measures n one-step runs that are submitted together.
 func manyAtOnce(ctx context.Context, b bench) (m measurement, err error) {
-	err = withFleet(ctx, b, plain("noop"), func(f *fleet) error {
+	err = withFleet(ctx, b, wide(), func(f *fleet) error {
 		if _, err := f.runAll(ctx, "warm", 100); err != nil {
 			return err
 		}

@@ -129,13 +129,13 @@ func TestWorkflowsOfScenariosAreValid(t *testing.T) {
 			docs, err := spec.Parse(name, []byte(fmt.Sprintf(text, "some-name")))
 			require.NoError(t, err)
 			require.Len(t, docs, 1)
-			_, err = server.Check(&docs[0], false)
+			_, err = server.Check(&docs[0], spec.Options{})
 			require.NoError(t, err)
 		})
 	}
 	docs, err := spec.Parse("one step", oneStepWorkflow("some", 7))
 	require.NoError(t, err)
-	_, err = server.Check(&docs[0], false)
+	_, err = server.Check(&docs[0], spec.Options{})
 	require.NoError(t, err)
 	require.Equal(t, "some-7", docs[0].Object.(*spec.Workflow).Name)
 }

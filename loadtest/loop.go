@@ -15,7 +15,7 @@ const loopLimit = time.Hour
 // itemsPerSecond measures the items per second of one loop, against tasks per second of asynq
 // alone.
 func itemsPerSecond(ctx context.Context, b bench) (m measurement, err error) {
-	err = withFleet(ctx, b, plain("noop"), func(f *fleet) error {
+	err = withFleet(ctx, b, wide(), func(f *fleet) error {
 		text := loopText(b.n, noopLeaf)
 		if _, err := f.repeat(ctx, b, again{warm: 1, steps: b.n / 10, look: 20 * time.Millisecond}, loopText(b.n/10, noopLeaf)); err != nil {
 			return err
@@ -84,7 +84,7 @@ type largeRunResult struct {
 }
 
 func largeRun(ctx context.Context, b bench, n int) (r largeRunResult, err error) {
-	err = withFleet(ctx, b, plain("noop"), func(f *fleet) error {
+	err = withFleet(ctx, b, wide(), func(f *fleet) error {
 		before, _, err := f.redisBytes(ctx)
 		if err != nil {
 			return err

@@ -15,7 +15,7 @@ const runRepeats = 3
 // runsPerSecond measures one-step runs from the first submit to the end of the last one,
 // against tasks of asynq alone, which are queued before the clock starts.
 func runsPerSecond(ctx context.Context, b bench) (m measurement, err error) {
-	err = withFleet(ctx, b, plain("noop"), func(f *fleet) error {
+	err = withFleet(ctx, b, wide(), func(f *fleet) error {
 		if _, err := f.runAll(ctx, "warm", 200); err != nil {
 			return err
 		}
@@ -90,7 +90,7 @@ func (f *fleet) awaitEnded(ctx context.Context, n float64) error {
 		if time.Since(since) > patience {
 			return fmt.Errorf("%v of %v runs have ended, and no more do", ended, n)
 		}
-		if err := pause(ctx, 25*time.Millisecond); err != nil {
+		if err := pause(ctx, 50*time.Millisecond); err != nil {
 			return err
 		}
 	}
