@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -21,6 +22,8 @@ type Config struct {
 	// MinCredit is what a run may have in flight in a pool that has few slots, or none yet, so
 	// that what is queued there has workers started: 16.
 	MinCredit int
+	// Renew is how often the leases of turns are renewed that take long: 1 s.
+	Renew time.Duration
 	// Limits bound a turn; a run's credit may bound InFlight further, and Slots are the pool's.
 	Limits workflow.Limits
 }
@@ -32,6 +35,9 @@ type Coordinator struct {
 	plans   *plans
 	metrics *Metrics
 	log     *slog.Logger
+
+	mu       sync.Mutex
+	underWay map[Turn]bool // whether Renew has seen it
 }
 
 // New makes a coordinator over a store.
@@ -51,7 +57,12 @@ func New(s Store, c Config, m *Metrics, log *slog.Logger) *Coordinator {
 	if c.MinCredit == 0 {
 		c.MinCredit = 16
 	}
-	return &Coordinator{store: s, config: c, plans: newPlans(s, c.Plans), metrics: m, log: log}
+	if c.Renew == 0 {
+		c.Renew = time.Second
+	}
+	return &Coordinator{
+		store: s, config: c, plans: newPlans(s, c.Plans), metrics: m, log: log, underWay: map[Turn]bool{},
+	}
 }
 
 const (
@@ -70,7 +81,49 @@ func (c *Coordinator) Run(take, work context.Context) error {
 			return nil
 		})
 	}
+	ended := make(chan struct{})
+	var renewing sync.WaitGroup
+	renewing.Go(func() { c.keep(work, ended) })
+	defer renewing.Wait()
+	defer close(ended)
 	return g.Wait()
+}
+
+// keep renews leases until no turn is under way any more.
+func (c *Coordinator) keep(ctx context.Context, ended <-chan struct{}) {
+	tick := time.NewTicker(c.config.Renew)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ended:
+			return
+		case <-tick.C:
+			c.Renew(ctx)
+		}
+	}
+}
+
+// Renew renews the leases of the turns that were under way at the last call already: else a
+// turn that takes longer than its lease would be taken again and again, and never end. Run
+// does so all the time.
+func (c *Coordinator) Renew(ctx context.Context) {
+	c.mu.Lock()
+	var long []Turn
+	for t, seen := range c.underWay {
+		if seen {
+			long = append(long, t)
+		}
+		c.underWay[t] = true
+	}
+	c.mu.Unlock()
+	for _, t := range long {
+		switch err := t.Extend(ctx); {
+		case errors.Is(err, ErrFenced): // its commit will say so
+		case err != nil:
+			c.log.Debug("leases of turns cannot be renewed", "hop", "advance", "turns", len(long), "error", err)
+			return
+		}
+	}
 }
 
 // loop takes one turn after another, more slowly while they fail.
@@ -103,7 +156,13 @@ func (c *Coordinator) Step(take, work context.Context) error {
 	}
 	c.metrics.claims.Inc()
 	started := time.Now()
+	c.mu.Lock()
+	c.underWay[t] = false
+	c.mu.Unlock()
 	outcome, err := c.turn(work, t)
+	c.mu.Lock()
+	delete(c.underWay, t)
+	c.mu.Unlock()
 	c.metrics.turns.WithLabelValues(outcome).Inc()
 	c.metrics.duration.Observe(time.Since(started).Seconds())
 	return err

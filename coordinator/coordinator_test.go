@@ -303,3 +303,44 @@ func TestRunGoesOnWhileTheStoreIsAway(t *testing.T) {
 		require.NoError(t, <-done)
 	})
 }
+
+func TestLeasesOfLongTurnsAreRenewed(t *testing.T) {
+	t.Parallel()
+	m := newMemory(t, run)
+	c, _ := m.start(coordinator.Config{})
+	renew := func() int {
+		c.Renew(t.Context())
+		return m.extended
+	}
+	m.fail = func(hop string) error {
+		if hop == "commit" {
+			require.Zero(t, renew(), "it may be short")
+			require.Equal(t, 1, renew())
+			require.Equal(t, 2, renew())
+		}
+		return nil
+	}
+	m.step(c)
+	require.Len(t, m.commits, 1)
+	require.Equal(t, 2, renew(), "no turn is under way")
+}
+
+func TestATurnWhoseLeaseCannotBeRenewedGoesOn(t *testing.T) {
+	t.Parallel()
+	for _, err := range []error{errAway, coordinator.ErrFenced} {
+		m := newMemory(t, run)
+		c, _ := m.start(coordinator.Config{})
+		m.fail = func(hop string) error {
+			switch hop {
+			case "commit":
+				c.Renew(t.Context())
+				c.Renew(t.Context())
+			case "extend":
+				return err
+			}
+			return nil
+		}
+		m.step(c)
+		require.Len(t, m.commits, 1)
+	}
+}

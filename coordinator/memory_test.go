@@ -44,6 +44,8 @@ type memory struct {
 	settled []int
 	waiting []coordinator.Waiting // what the pool was told
 	asked   int                   // for nodes
+	// extended counts how often a lease was made to last longer.
+	extended int
 }
 
 // flight is a delivery under way.
@@ -222,6 +224,11 @@ func (t *memoryTurn) Dispatch(_ context.Context, d []coordinator.Delivery) error
 		}
 	}
 	return t.fail("dispatched")
+}
+
+func (t *memoryTurn) Extend(context.Context) error {
+	t.extended++
+	return t.fail("extend")
 }
 
 func (t *memoryTurn) Settle(_ context.Context, s coordinator.Settlement) error {

@@ -39,6 +39,9 @@ type Turn interface {
 	Commit(ctx context.Context, c *Commit) ([]Delivery, error)
 	// Dispatch sends deliveries to their pools.
 	Dispatch(ctx context.Context, d []Delivery) error
+	// Extend makes the turn's lease last longer. ErrFenced: another has taken the run. It is
+	// called while other methods are.
+	Extend(ctx context.Context) error
 	// Settle ends the turn.
 	Settle(ctx context.Context, s Settlement) error
 }

@@ -17,7 +17,7 @@ var luaFiles embed.FS
 
 // scripts holds the Lua scripts by the names of their files.
 type scripts struct {
-	ring, claim, settle          *redis.Script
+	ring, claim, extend, settle  *redis.Script
 	takename, signal             *redis.Script
 	begin, commit, clear, touch  *redis.Script
 	hold, renew, report, release *redis.Script
@@ -61,7 +61,7 @@ func Scripts() (map[string]string, error) {
 func loadScripts() (*scripts, error) {
 	s := &scripts{learned: map[string]*redis.Script{}}
 	for name, script := range map[string]**redis.Script{
-		"ring": &s.ring, "claim": &s.claim, "settle": &s.settle,
+		"ring": &s.ring, "claim": &s.claim, "extend": &s.extend, "settle": &s.settle,
 		"takename": &s.takename, "signal": &s.signal,
 		"begin": &s.begin, "commit": &s.commit, "clear": &s.clear, "touch": &s.touch,
 		"hold": &s.hold, "renew": &s.renew, "report": &s.report, "release": &s.release,

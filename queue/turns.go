@@ -101,13 +101,6 @@ func (t *Turns) Close() error {
 	}
 }
 
-// Ticket is the right to take a run's turn, for the time of the lease.
-type Ticket struct {
-	Run   string
-	shard int
-	until int64 // the score that marks the claim
-}
-
 // Claim takes a run that is due, or waits for one at most for wait (0: does not wait). No
 // ticket and no error means that none was due.
 func (t *Turns) Claim(ctx context.Context, wait time.Duration) (*Ticket, error) {
@@ -225,8 +218,9 @@ func (t *Turns) claimFrom(ctx context.Context, k int) (*Ticket, error) {
 		t.wake[k] = t.opts.Now().Add(time.Duration(wait) * time.Millisecond)
 	}
 	var first *Ticket
+	now, until := t.opts.Now(), asInt(answer[1])
 	for i, run := range asList(answer[0]) {
-		ticket := &Ticket{Run: asString(run), shard: k, until: asInt(answer[1])}
+		ticket := &Ticket{Run: asString(run), shard: k, since: now, first: until, until: until, asked: until}
 		if i == 0 {
 			first = ticket
 		} else {
@@ -319,7 +313,8 @@ func (t *Turns) Settle(ctx context.Context, ticket *Ticket, s Settlement) error 
 	if s.Sent > 0 {
 		steps = append(steps, call(c.scripts.clear, []string{metaKey(ticket.Run), outKey(ticket.Run)}, s.Token, s.Sent))
 	}
-	steps = append(steps, c.onShard(c.scripts.settle, k, ticket.Run, ticket.until, int64(s.Next), sweepEvery.Milliseconds()))
+	until, asked := ticket.lease()
+	steps = append(steps, c.onShard(c.scripts.settle, k, ticket.Run, until, int64(s.Next), sweepEvery.Milliseconds(), asked))
 	if w := s.Waiting; w != nil {
 		steps = append(steps, c.note(waitKey(w.Pool), ticket.Run, w.N, waitFor))
 	}

@@ -1,13 +1,14 @@
 -- Ends a turn, unless its lease has passed and somebody else took the run.
 -- KEYS: 1 due  2 taken  3 ended  4 the turns' bell, if it is to be rung here
--- ARGV: 1 shard  2 rings to keep  3 run  4 until, as claim.lua returned it
+-- ARGV: 1 shard  2 rings to keep  3 run  4 until, as claim.lua returned it or as it was extended
 --       5 next: millis of the next turn, 0 for none
 --       6 ms within which whoever listens would not look by itself
+--       7 until, as it may have been extended by a call whose answer was lost, or is under way
 -- Returns 1 when coordinators have to be rung for, else 0.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local score = redis.call('ZSCORE', KEYS[1], ARGV[3])
-if not score or tonumber(score) ~= tonumber(ARGV[4]) then
+if not score or (tonumber(score) ~= tonumber(ARGV[4]) and tonumber(score) ~= tonumber(ARGV[7])) then
   return 0
 end
 local rung = redis.call('HGET', KEYS[2], ARGV[3]) == '1'

@@ -81,6 +81,14 @@ func (t *turn) Dispatch(ctx context.Context, d []coordinator.Delivery) error {
 	return t.turns.Dispatch(ctx, toQueue(d))
 }
 
+func (t *turn) Extend(ctx context.Context) error {
+	err := t.turns.Extend(ctx, t.ticket)
+	if errors.Is(err, queue.ErrFenced) {
+		return fmt.Errorf("%w: %w", coordinator.ErrFenced, err)
+	}
+	return err
+}
+
 func (t *turn) Settle(ctx context.Context, s coordinator.Settlement) error {
 	return t.turns.Settle(ctx, t.ticket, queue.Settlement{
 		Next: t.next, Token: t.loaded.Token, Sent: s.Sent, Waiting: (*queue.Waiting)(s.Waiting),

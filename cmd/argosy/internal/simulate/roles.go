@@ -23,6 +23,12 @@ func (w *world) coordinate(t *thread, p *process) {
 	options.Now, options.Pause = p.now, p.pause
 	turns := queue.NewTurns(p.conn, broker{p}, options)
 	c := coordinator.New(join.Turns{Turns: turns, Pools: queue.NewPools(p.conn, p.now)}, w.config, w.metrics, w.log)
+	p.spawn("renewer", func(t *thread) {
+		for {
+			p.sleep(t, time.Second)
+			c.Renew(context.Background())
+		}
+	})
 	backoff := time.Duration(0)
 	for {
 		if err := c.Step(context.Background(), context.Background()); err == nil {
