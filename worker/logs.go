@@ -18,17 +18,19 @@ type LogSink interface {
 // the sink costs the log and never the step.
 func Logs(next Executor, sink LogSink, log *slog.Logger) Executor {
 	return ExecutorFunc(func(ctx context.Context, s *Step) (workflow.Result, error) {
-		log := log.With("hop", "store", "run", s.Run.ID, "node", string(s.Key))
+		warn := func(what string, err error) {
+			log.Warn(what, "hop", "store", "run", s.Run.ID, "node", string(s.Key), "err", err)
+		}
 		w, err := sink.Open(ctx, s)
 		if err != nil {
-			log.Warn("the step's log is not kept", "err", err)
+			warn("the step's log is not kept", err)
 			return next.Execute(ctx, s)
 		}
 		logged := *s
-		logged.Log = both(s.Log, w, func(err error) { log.Warn("the step's log is cut", "err", err) })
+		logged.Log = both(s.Log, w, func(err error) { warn("the step's log is cut", err) })
 		r, err := next.Execute(ctx, &logged)
 		if cerr := w.Close(); cerr != nil {
-			log.Warn("the step's log may be cut", "err", cerr)
+			warn("the step's log may be cut", cerr)
 		}
 		return r, err
 	})

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"argosy/workflow/expr"
 	"argosy/workflow/spec"
@@ -37,6 +38,9 @@ func (s *SequenceState) at(i int) json.RawMessage {
 	text := strconv.Itoa(s.Start + i)
 	if s.Format != "" {
 		text = fmt.Sprintf(s.Format, s.Start+i)
+	}
+	if s.Format == "" {
+		return json.RawMessage(`"` + text + `"`)
 	}
 	data, _ := json.Marshal(text)
 	return data
@@ -230,11 +234,17 @@ func itemLabel(item json.RawMessage) string {
 		}
 		label = "[" + strings.Join(values, " ") + "]"
 	}
+	if !strings.ContainsAny(label, "()") {
+		return label
+	}
 	return parentheses.Replace(label)
 }
 
 // decodeItem gives a loop value the form that templates see: scalars are text.
 func decodeItem(item json.RawMessage) any {
+	if n := len(item); n >= 2 && item[0] == '"' && bytes.IndexByte(item, '\\') < 0 && utf8.Valid(item) {
+		return string(item[1 : n-1])
+	}
 	d := json.NewDecoder(bytes.NewReader(item))
 	d.UseNumber()
 	var v any

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync"
 
 	"argosy/workflow/expr"
 	"argosy/workflow/spec"
@@ -24,6 +25,9 @@ type template struct {
 	dynamic []string        // those of refs whose values change during a run
 	dag     *dagPlan
 	steps   map[string]place // where each step is, by its name
+
+	once sync.Once // for the mold, which is made when it is first used
+	mold *mold
 }
 
 // place is a step's position: its group, and there.

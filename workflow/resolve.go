@@ -18,16 +18,11 @@ func (p *Plan) Resolve(run *Run, n *Node) (resolved *spec.Template, want bool, e
 		return nil, false, fmt.Errorf("resolving node %q: %w", n.Key.Name(run.Name), err)
 	}
 	scope := &strictRoots{Scope: &nodeScope{plan: p, run: run, node: n}, unresolved: map[string]bool{}}
-	data, err := expr.SubstituteJSON(tmpl.json, scope, expr.Lenient)
-	if err == nil && len(scope.unresolved) > 0 {
-		err = fmt.Errorf("failed to resolve {{%s}}", strings.Join(sortedNames(scope.unresolved), "}}, {{"))
-	}
-	if err != nil {
+	if resolved, err = tmpl.filled(scope); err != nil {
 		return nil, false, fmt.Errorf("resolving template %q: %w", n.Template, err)
 	}
-	resolved = &spec.Template{}
-	if err := json.Unmarshal(data, resolved); err != nil {
-		return nil, false, fmt.Errorf("decoding the resolved template %q: %w", n.Template, err)
+	if len(scope.unresolved) > 0 {
+		return nil, false, fmt.Errorf("resolving template %q: failed to resolve {{%s}}", n.Template, strings.Join(sortedNames(scope.unresolved), "}}, {{"))
 	}
 	for i := range resolved.Inputs.Parameters {
 		in := &resolved.Inputs.Parameters[i]
@@ -47,6 +42,25 @@ func (p *Plan) Resolve(run *Run, n *Node) (resolved *spec.Template, want bool, e
 	}
 	resolved.Inputs.Artifacts = artifacts
 	return resolved, n.WantResult, nil
+}
+
+// filled is the template with its texts filled.
+func (t *template) filled(scope expr.Scope) (*spec.Template, error) {
+	t.once.Do(func() { t.mold = newMold(t.json) })
+	if t.mold != nil {
+		if filled, ok, err := t.mold.fill(scope); ok || err != nil {
+			return filled, err
+		}
+	}
+	data, err := expr.SubstituteJSON(t.json, scope, expr.Lenient)
+	if err != nil {
+		return nil, err
+	}
+	filled := &spec.Template{}
+	if err := json.Unmarshal(data, filled); err != nil {
+		return nil, fmt.Errorf("decoding: %w", err)
+	}
+	return filled, nil
 }
 
 // strictRoots notes the names that a scope should know and does not. Names with any other

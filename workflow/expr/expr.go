@@ -50,22 +50,24 @@ func Substitute(text string, s Scope, m Mode) (string, error) {
 	if !strings.Contains(text, "{{") {
 		return text, nil
 	}
-	return newFiller(s, m).fill(text)
+	return NewFiller(s, m).Fill(text)
 }
 
-// filler carries what all tags of one substitution share.
-type filler struct {
+// Filler fills the texts of one thing: what they may cost is counted together.
+type Filler struct {
 	scope  Scope
 	mode   Mode
 	budget *budget
 	size   int
 }
 
-func newFiller(s Scope, m Mode) *filler {
-	return &filler{scope: s, mode: m, budget: newBudget()}
+// NewFiller makes a Filler.
+func NewFiller(s Scope, m Mode) *Filler {
+	return &Filler{scope: s, mode: m, budget: newBudget()}
 }
 
-func (f *filler) fill(text string) (string, error) {
+// Fill fills the tags of one of the texts, as Substitute does.
+func (f *Filler) Fill(text string) (string, error) {
 	parts, unclosed := scan(text)
 	if unclosed >= 0 && f.mode == Strict {
 		return "", unclosedError(unclosed)
@@ -90,7 +92,7 @@ func (f *filler) fill(text string) (string, error) {
 }
 
 // tag returns what stands in the place of a tag, and whether it was filled.
-func (f *filler) tag(p part) (string, bool, error) {
+func (f *Filler) tag(p part) (string, bool, error) {
 	var text string
 	var err error
 	switch p.kind {
@@ -120,7 +122,7 @@ func (f *filler) tag(p part) (string, bool, error) {
 
 // name is the text of a simple tag with the tags inside it filled, as in
 // {{inputs.parameters.{{item}}}}.
-func (f *filler) name(p part) (string, bool, error) {
+func (f *Filler) name(p part) (string, bool, error) {
 	if len(p.inner) == 0 {
 		return p.body(), true, nil
 	}
@@ -142,7 +144,7 @@ func (f *filler) name(p part) (string, bool, error) {
 	return name.String(), true, nil
 }
 
-func (f *filler) simple(name string) (string, error) {
+func (f *Filler) simple(name string) (string, error) {
 	name = strings.TrimSpace(name)
 	value, state := f.scope.Lookup(name)
 	if state == Known && value == nil {
@@ -158,7 +160,7 @@ func (f *filler) simple(name string) (string, error) {
 	return text, nil
 }
 
-func (f *filler) expression(p part) (string, error) {
+func (f *Filler) expression(p part) (string, error) {
 	value, err := evaluate(p.body(), f.scope, f.mode, f.budget)
 	if err != nil {
 		return "", fmt.Errorf("evaluating {{=%s}}: %w", shorten(p.body()), err)

@@ -13,11 +13,11 @@ func SubstituteJSON(doc []byte, s Scope, m Mode) ([]byte, error) {
 	if !json.Valid(doc) {
 		return nil, fmt.Errorf("substituting variables: not valid JSON: %w", ErrMalformed)
 	}
-	f := newFiller(s, m)
+	f := NewFiller(s, m)
 	var out []byte
 	copied := 0
 	err := eachString(doc, func(start, end int, text string) error {
-		filled, err := f.fill(text)
+		filled, err := f.Fill(text)
 		if err != nil {
 			return err
 		}
