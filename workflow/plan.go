@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
-	"sync"
 
 	"argosy/workflow/expr"
 	"argosy/workflow/spec"
@@ -25,9 +24,7 @@ type template struct {
 	dynamic []string        // those of refs whose values change during a run
 	dag     *dagPlan
 	steps   map[string]place // where each step is, by its name
-
-	once sync.Once // for the mold, which is made when it is first used
-	mold *mold
+	mold    *mold            // of a leaf, if it has one
 }
 
 // place is a step's position: its group, and there.
@@ -71,6 +68,9 @@ func compileTemplate(st *spec.Template) (*template, error) {
 		if dynamicName(name) {
 			t.dynamic = append(t.dynamic, name)
 		}
+	}
+	if t.nodeType() == spec.NodeTypePod {
+		t.mold = newMold(data)
 	}
 	for g := range st.Steps {
 		for i := range st.Steps[g].Steps {

@@ -46,7 +46,6 @@ func (p *Plan) Resolve(run *Run, n *Node) (resolved *spec.Template, want bool, e
 
 // filled is the template with its texts filled.
 func (t *template) filled(scope expr.Scope) (*spec.Template, error) {
-	t.once.Do(func() { t.mold = newMold(t.json) })
 	if t.mold != nil {
 		if filled, ok, err := t.mold.fill(scope); ok || err != nil {
 			return filled, err
