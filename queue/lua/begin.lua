@@ -9,20 +9,24 @@ local record = redis.call('GET', KEYS[7])
 if not record then
   return 0
 end
-if redis.call('HEXISTS', KEYS[1], 'fin') == 1 then
+local meta = redis.call('HMGET', KEYS[1], 'ver', 'chk', 'tok', 'fin')
+if meta[4] then
   redis.call('DEL', KEYS[3], KEYS[4], KEYS[5], KEYS[6])
   return 1
 end
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
-local meta = redis.call('HMGET', KEYS[1], 'ver', 'chk', 'tok')
 -- By the clock, and not the next number: a crash of Redis may take the last tokens back, and
 -- must not give one of them to a second turn.
 local token = math.max(tonumber(meta[3] or 0) + 1, t[1] * 1000000 + t[2])
-redis.call('HSET', KEYS[1], 'tok', string.format('%.0f', token))
+local marks = {'tok', string.format('%.0f', token)}
 local limit = tonumber(ARGV[2])
 local events = redis.call('LRANGE', KEYS[3], 0, limit - 1)
-local fired = redis.call('ZRANGEBYSCORE', KEYS[6], '-inf', now, 'LIMIT', 0, limit)
+if not meta[3] then
+  -- No turn has begun before: there is nothing else to read.
+  redis.call('HSET', KEYS[1], 'chk', now, unpack(marks))
+  return {now, token, 0, 0, record, false, events, {}, {}, {}, 1, {}, {}}
+end
 local out = redis.call('LRANGE', KEYS[4], 0, -1)
 
 -- Looking through all that is in flight costs the size of the run, hence not at every turn.
@@ -37,14 +41,19 @@ if now - looked >= every then
       table.insert(overdue, fly[i + 1])
     end
   end
-  redis.call('HSET', KEYS[1], 'chk', now)
+  table.insert(marks, 'chk')
+  table.insert(marks, now)
 end
+redis.call('HSET', KEYS[1], unpack(marks))
 
 -- When to look again if this turn commits nothing.
-local following = 0
+local following, fired = 0, {}
 local timer = redis.call('ZRANGE', KEYS[6], 0, 0, 'WITHSCORES')
 if timer[2] then
   following = tonumber(timer[2])
+  if following <= now then
+    fired = redis.call('ZRANGEBYSCORE', KEYS[6], '-inf', now, 'LIMIT', 0, limit)
+  end
 end
 if redis.call('HLEN', KEYS[5]) > 0 and (following == 0 or following > looked + every) then
   following = looked + every

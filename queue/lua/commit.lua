@@ -45,11 +45,10 @@ for _, key in ipairs(o.loops or {}) do
   redis.call('SADD', KEYS[9], key)
 end
 redis.call('SET', KEYS[8], string.format('%.0f ', o.ver + 1) .. ARGV[2])
-redis.call('HSET', KEYS[1], 'ver', o.ver + 1)
 redis.call('PUBLISH', 'run:' .. o.run, o.ver + 1)
 
 if o.finished then
-  redis.call('HSET', KEYS[1], 'fin', now, 'next', 0)
+  redis.call('HSET', KEYS[1], 'ver', o.ver + 1, 'fin', now, 'next', 0)
   redis.call('DEL', KEYS[3], KEYS[4], KEYS[5], KEYS[6])
   return {o.ver + 1, 0, {}}
 end
@@ -85,6 +84,7 @@ if o.cancel then
     end
   end
 end
+local flying = false
 for _, s in ipairs(o.send or {}) do
   local number, wanted = string.format('%.0f', s[1]), true
   if s[1] > 1 then
@@ -97,6 +97,7 @@ for _, s in ipairs(o.send or {}) do
     end
   end
   if wanted then
+    flying = true
     redis.call('HSET', KEYS[5], s[3], 'sent|' .. number .. '|' ..
       string.format('%.0f', now + o.check) .. '|' .. s[2] .. '|')
     redis.call('RPUSH', KEYS[4], number .. '|' .. s[2] .. '|' .. s[3])
@@ -109,7 +110,7 @@ if timer[2] then
   following = tonumber(timer[2])
 end
 local look = tonumber(meta[4]) + o.check
-if redis.call('HLEN', KEYS[5]) > 0 and (following == 0 or following > look) then
+if (following == 0 or following > look) and (flying or redis.call('HLEN', KEYS[5]) > 0) then
   following = look
 end
 if following == 0 or following > now + o.check then
@@ -119,5 +120,5 @@ end
 if o.more or redis.call('LLEN', KEYS[3]) > 0 then
   following = now
 end
-redis.call('HSET', KEYS[1], 'next', string.format('%.0f', following))
+redis.call('HSET', KEYS[1], 'ver', o.ver + 1, 'next', string.format('%.0f', following))
 return {o.ver + 1, following, redis.call('LRANGE', KEYS[4], 0, -1)}

@@ -18,7 +18,8 @@ end
 -- A run that is due already was rung for.
 local changed = redis.call('ZADD', KEYS[1], 'LT', 'CH', now, ARGV[3])
 if changed == 1 and KEYS[4] then
-  redis.call('LPUSH', KEYS[4], ARGV[1])
-  redis.call('LTRIM', KEYS[4], 0, ARGV[2] - 1)
+  if redis.call('LPUSH', KEYS[4], ARGV[1]) > tonumber(ARGV[2]) then
+    redis.call('LTRIM', KEYS[4], 0, ARGV[2] - 1)
+  end
 end
 return changed

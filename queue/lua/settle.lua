@@ -27,7 +27,8 @@ if following - now >= tonumber(ARGV[6]) then
   return 0
 end
 if KEYS[4] then
-  redis.call('LPUSH', KEYS[4], ARGV[1])
-  redis.call('LTRIM', KEYS[4], 0, ARGV[2] - 1)
+  if redis.call('LPUSH', KEYS[4], ARGV[1]) > tonumber(ARGV[2]) then
+    redis.call('LTRIM', KEYS[4], 0, ARGV[2] - 1)
+  end
 end
 return 1
