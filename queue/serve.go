@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -42,17 +43,22 @@ func (a *Asynq) Serve(ctx context.Context, c ServeConfig, handle Handler) error 
 		LogLevel:        asynq.InfoLevel,
 	})
 
-	// asynq frees the slot of a task whose lease it lost, while its handler still runs.
-	slots := make(chan struct{}, c.Slots)
+	// Handlers have goroutines of their own, whose stacks have grown for good: asynq makes one
+	// for each task. And asynq frees the slot of a task whose lease it lost, while its handler
+	// still runs.
+	jobs := make(chan job)
+	var handlers sync.WaitGroup
+	for range c.Slots {
+		handlers.Go(func() {
+			for j := range jobs {
+				a.perform(work, c.Pool, j, handle)
+			}
+		})
+	}
 	process := func(_ context.Context, task *asynq.Task) error {
-		slots <- struct{}{}
-		defer func() { <-slots }()
-		var d Delivery
-		if err := json.Unmarshal(task.Payload(), &d); err != nil {
-			a.log.Error("a task cannot be read and is dropped", "pool", c.Pool, "error", err)
-			return nil
-		}
-		handle(work, d)
+		j := job{payload: task.Payload(), done: make(chan struct{})}
+		jobs <- j
+		<-j.done
 		return nil
 	}
 	if err := server.Start(asynq.HandlerFunc(process)); err != nil {
@@ -61,10 +67,25 @@ func (a *Asynq) Serve(ctx context.Context, c ServeConfig, handle Handler) error 
 	NewPools(a.conn, nil).attend(ctx, c.Pool, rand.Text(), c.Slots)
 	server.Stop()
 	server.Shutdown()
-	for range c.Slots {
-		slots <- struct{}{}
-	}
+	close(jobs)
+	handlers.Wait()
 	return nil
+}
+
+// job is a task for a handler.
+type job struct {
+	payload []byte
+	done    chan struct{} // closed when it is handled
+}
+
+func (a *Asynq) perform(work context.Context, pool string, j job, handle Handler) {
+	defer close(j.done)
+	var d Delivery
+	if err := json.Unmarshal(j.payload, &d); err != nil {
+		a.log.Error("a task cannot be read and is dropped", "pool", pool, "error", err)
+		return
+	}
+	handle(work, d)
 }
 
 // ranked gives queues priorities by their order, as asynq wants them.
