@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"sort"
+	"strconv"
 )
 
 // Item is one element of a loop: a string, number, boolean, map or list. It keeps its JSON,
@@ -135,6 +136,16 @@ func (i Item) Keys() []string {
 	}
 	sort.Strings(keys)
 	return keys
+}
+
+// hasElement says that a list item has the element that {{item.[N]}} names.
+func (i Item) hasElement(field string) bool {
+	if i.Type() != ItemList || len(field) < 3 || field[0] != '[' || field[len(field)-1] != ']' {
+		return false
+	}
+	n, err := strconv.Atoi(field[1 : len(field)-1])
+	list, listErr := i.List()
+	return err == nil && listErr == nil && n >= 0 && n < len(list)
 }
 
 // compactJSON writes v without blanks, with sorted keys and without escaping <, > and &.

@@ -64,6 +64,9 @@ type HTTPArtifact struct {
 	URL     string    `json:"url"`
 	Headers []Header  `json:"headers,omitempty"`
 	Auth    *HTTPAuth `json:"auth,omitempty"`
+	// SaveStreamViaFile writes an upload to a file first, so that it can be sent again to
+	// where a redirect leads.
+	SaveStreamViaFile bool `json:"saveStreamViaFile,omitempty"`
 }
 
 // Header is one request header.

@@ -1,6 +1,8 @@
 package spec
 
 import (
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
@@ -107,6 +109,17 @@ func (t *Template) types() []TemplateType {
 
 // IsLeaf says that the template runs something itself instead of calling other templates.
 func (t *Template) IsLeaf() bool { return t.DAG == nil && t.Steps == nil }
+
+// hasResult says that the template has a result and an exit code.
+func (t *Template) hasResult() bool {
+	switch t.GetType() {
+	case TemplateTypeContainer, TemplateTypeScript, TemplateTypeData, TemplateTypeHTTP, TemplateTypePlugin:
+		return true
+	case TemplateTypeContainerSet:
+		return slices.ContainsFunc(t.ContainerSet.Containers, func(c ContainerNode) bool { return c.Name == "main" })
+	}
+	return false
+}
 
 // IsPodType says that Argo would run the template in a pod of its own.
 func (t *Template) IsPodType() bool {

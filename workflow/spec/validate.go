@@ -36,15 +36,17 @@ func Validate(doc *Document, o Options) ([]Warning, error) {
 	switch obj := doc.Object.(type) {
 	case *Workflow:
 		v.spec, v.at = &obj.Spec, "spec"
+		v.knowMetadata(obj.Labels, obj.Annotations)
 		v.workflowName(obj.Name, obj.GenerateName)
 	case *WorkflowTemplate:
 		v.spec, v.at, v.stored = &obj.Spec, "spec", true
-		v.objectName(obj.Name, 253)
+		v.objectName(obj.Name, maxNameLength)
 	case *ClusterWorkflowTemplate:
 		v.spec, v.at, v.stored = &obj.Spec, "spec", true
-		v.objectName(obj.Name, 253)
+		v.objectName(obj.Name, maxNameLength)
 	case *CronWorkflow:
 		v.spec, v.at = &obj.Spec.WorkflowSpec, "spec.workflowSpec"
+		v.o.Lint = false           // nobody is there to give it arguments
 		v.objectName(obj.Name, 52) // a run's name adds "-" and ten digits
 		v.cron(&obj.Spec)
 	default:
@@ -71,6 +73,7 @@ type validator struct {
 	globals   map[string]bool
 	anyGlobal bool               // some output's global name is not known before the run
 	main      map[*Template]bool // those that run before the workflow's end is known
+	metadata  *knownMetadata     // nil where it is not known before the run
 	errs      ErrorList
 	full      bool // further errors are dropped
 	warnings  []Warning
@@ -150,6 +153,31 @@ func (v *validator) arguments() {
 	}
 }
 
+// knownMetadata is the labels and annotations that a run will have.
+type knownMetadata struct{ labels, annotations map[string]bool }
+
+// knowMetadata notes what a workflow has itself, unless a stored one adds to it.
+func (v *validator) knowMetadata(labels, annotations map[string]string) {
+	if v.spec.WorkflowTemplateRef != nil {
+		return
+	}
+	v.metadata = &knownMetadata{labels: map[string]bool{}, annotations: map[string]bool{}}
+	note := func(set map[string]bool, of map[string]string) {
+		for k := range of {
+			set[k] = true
+		}
+	}
+	note(v.metadata.labels, labels)
+	note(v.metadata.annotations, annotations)
+	if m := v.spec.WorkflowMetadata; m != nil {
+		note(v.metadata.labels, m.Labels)
+		note(v.metadata.annotations, m.Annotations)
+		for k := range m.LabelsFrom {
+			v.metadata.labels[k] = true
+		}
+	}
+}
+
 // reach notes a template and all that it calls as running before the workflow's end.
 func (v *validator) reach(t *Template) {
 	for stack := []*Template{t}; len(stack) > 0; {
@@ -225,7 +253,7 @@ func (v *validator) workflowTemplateRef(ref *WorkflowTemplateRef) {
 		return
 	}
 	if len(v.spec.Templates) > 0 {
-		v.fail(v.at+".templates", "templates cannot be given beside workflowTemplateRef")
+		v.fail(v.at+".templates", "Templates is invalid field in spec if workflow referred WorkflowTemplate reference")
 	}
 	if v.o.Templates == nil {
 		return

@@ -173,7 +173,7 @@ func (v *validator) callArguments(a *Arguments, path, where string) {
 	for i := range a.Parameters {
 		p := &a.Parameters[i]
 		at, name := fmt.Sprintf("%s.parameters[%d]", path, i), where+".arguments.parameters."+p.Name
-		if !p.HasValue() {
+		if p.Value == nil && p.ValueFrom == nil {
 			v.fail(at, "%s.value or %s.valueFrom is required", name, name)
 		}
 		v.argumentSource(p.ValueFrom, at+".valueFrom", name)
@@ -188,8 +188,8 @@ func (v *validator) argumentSource(f *ValueFrom, path, name string) {
 		return
 	}
 	v.valueFrom(f, path, name)
-	if f.Path != "" || f.JSONPath != "" || f.JQFilter != "" || f.Parameter != "" {
-		v.fail(path, "%s.valueFrom only allows: default, configMapKeyRef, supplied, event and expression", name)
+	if f.ConfigMapKeyRef == nil && f.Supplied == nil && f.Event == "" {
+		v.fail(path, "%s.valueFrom only allows: default, configMapKeyRef and supplied", name)
 	}
 }
 
@@ -201,7 +201,7 @@ func (v *validator) argumentArtifacts(list []Artifact, path, where string) {
 		v.location(art, at, where+art.Name)
 		switch {
 		case art.From != "" && art.FromExpression != "":
-			v.fail(at, "%s%s has both from and fromExpression", where, art.Name)
+			v.fail(at, "%s%s shouldn't have both `from` and `fromExpression` in Artifact", where, art.Name)
 		case art.From == "" && art.FromExpression == "" && !art.HasLocation():
 			v.fail(at, "%s%s: from, artifact location, or key is required", where, art.Name)
 		}

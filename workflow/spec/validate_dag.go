@@ -118,8 +118,8 @@ func (v *validator) dag(t *Template, path, where string, s *scope) {
 			v.fail(at, "%s.tasks[%d] name is required", where, i)
 		case g.index[task.Name] != i:
 			v.fail(at+".name", "%s name '%s' is not unique", label, task.Name)
-		case uses && task.Name[0] >= '0' && task.Name[0] <= '9':
-			v.fail(at+".name", "%s name cannot begin with a digit when using 'depends'", label)
+		case (uses || len(task.Dependencies) > 0) && task.Name[0] >= '0' && task.Name[0] <= '9':
+			v.fail(at+".name", "%s name cannot begin with a digit when using either 'depends' or 'dependencies'", label)
 		default:
 			v.fieldName(at+".name", task.Name)
 		}
@@ -202,7 +202,7 @@ func (v *validator) targets(d *DAGTemplate, g *graph, path, where string) {
 	}
 	for _, name := range strings.Fields(d.Target) {
 		if _, ok := g.index[name]; !ok {
-			v.fail(path, "%s target '%s' is not defined", where, name).Hint = v.near(name, g.names)
+			v.fail(path, "%s.targets: target '%s' is not defined", where, name).Hint = v.near(name, g.names)
 		}
 	}
 }

@@ -78,7 +78,7 @@ func (v *validator) valueNames(n int, name func(int) string, path string) {
 
 func (v *validator) cron(c *CronWorkflowSpec) {
 	if len(c.Schedules) == 0 {
-		v.fail("spec", "schedules must have at least one schedule")
+		v.fail("spec", "cron workflow must have at least one schedule: schedules is empty")
 	}
 	for i, s := range c.Schedules {
 		if _, err := cron.ParseStandard(s); err != nil {
@@ -87,7 +87,7 @@ func (v *validator) cron(c *CronWorkflowSpec) {
 	}
 	if c.Timezone != "" {
 		if _, err := cron.ParseStandard("CRON_TZ=" + c.Timezone + " @daily"); err != nil {
-			v.fail("spec.timezone", "timezone '%s' is not known", c.Timezone).Hint = "use a name such as Europe/Berlin"
+			v.fail("spec.timezone", "invalid timezone '%s'", c.Timezone).Hint = "use a name such as Europe/Berlin"
 		}
 	}
 	switch c.ConcurrencyPolicy {

@@ -22,7 +22,7 @@ func (v *validator) account(t *Template, path, where string) {
 		executor = v.spec.Executor
 	}
 	if mount != nil && !*mount && (executor == nil || executor.ServiceAccountName == "") {
-		v.fail(path, "%s.executor.serviceAccountName must not be empty if automountServiceAccountToken is false", where)
+		v.warn(path, "%s.executor.serviceAccountName must not be empty if automountServiceAccountToken is false", where)
 	}
 }
 
@@ -86,10 +86,15 @@ func (v *validator) manifest(t *Template, path, where string) {
 	if from := r.ManifestFrom; from != nil {
 		switch {
 		case r.Manifest != "":
-			v.fail(path, "%s.resource has both manifest and manifestFrom", where)
-		case from.Artifact == nil || t.Inputs.GetArtifactByName(from.Artifact.Name) == nil:
-			v.fail(path+".manifestFrom", "%s.resource.manifestFrom.artifact must name one of the template's inputs.artifacts", where)
+			v.fail(path, "%s.resource shouldn't have both `manifest` and `manifestFrom`", where)
+		case from.Artifact == nil:
+			v.fail(path+".manifestFrom", "%s.resource.manifestFrom names no artifact", where)
+		case t.Inputs.GetArtifactByName(from.Artifact.Name) == nil:
+			v.fail(path+".manifestFrom", "%s.resource: artifact %s in `manifestFrom` refer to a non-exist artifact of the inputs", where, from.Artifact.Name)
 		}
+	}
+	if r.Manifest == "" && r.ManifestFrom == nil && r.Action != "get" && r.Action != "delete" && r.Action != "" {
+		v.fail(path, "either %s.resource.manifest or %s.resource.manifestFrom must be specified", where, where)
 	}
 	if r.Manifest == "" || strings.Contains(r.Manifest, "{{") {
 		return

@@ -128,7 +128,7 @@ func (s *scope) resolves(tag string) bool {
 			return true
 		}
 	case "workflow":
-		if (tag == "workflow.status" || tag == "workflow.failures") && s.v.main[s.template] && !s.hook {
+		if tag == "workflow.failures" && s.v.main[s.template] && !s.hook {
 			return false
 		}
 		return s.v.global(tag)
@@ -151,7 +151,7 @@ func (s *scope) item(field string) bool {
 		return true
 	}
 	for _, i := range c.withItems {
-		if slices.Contains(i.Keys(), field) {
+		if slices.Contains(i.Keys(), field) || i.hasElement(field) {
 			return true
 		}
 		if strings.Contains(i.String(), "{{") {
@@ -200,7 +200,7 @@ func (c *call) has(property string) bool {
 	case "ip":
 		return t.IsDaemon()
 	case "outputs.result", "exitCode":
-		return t.IsLeaf() && t.Suspend == nil
+		return t.hasResult()
 	case "outputs.parameters", "outputs.artifacts":
 		return c.loops()
 	}
@@ -224,10 +224,14 @@ func (v *validator) global(tag string) bool {
 		"workflow.annotations", "workflow.annotations.json", "workflow.creationTimestamp":
 		return true
 	}
-	for _, prefix := range []string{"workflow.labels.", "workflow.annotations.", "workflow.creationTimestamp."} {
-		if strings.HasPrefix(tag, prefix) {
-			return true
-		}
+	if strings.HasPrefix(tag, "workflow.creationTimestamp.") {
+		return true
+	}
+	if name, ok := strings.CutPrefix(tag, "workflow.labels."); ok {
+		return v.metadata == nil || v.metadata.labels[name]
+	}
+	if name, ok := strings.CutPrefix(tag, "workflow.annotations."); ok {
+		return v.metadata == nil || v.metadata.annotations[name]
 	}
 	if name, ok := strings.CutPrefix(tag, "workflow.parameters."); ok {
 		return v.stored || v.spec.WorkflowTemplateRef != nil || v.spec.Arguments.GetParameterByName(name) != nil
@@ -254,7 +258,7 @@ func (s *scope) hint(tag string) string {
 			known = append(known, "inputs.artifacts."+s.template.Inputs.Artifacts[i].Name)
 		}
 	case "workflow":
-		if rest == "status" || rest == "failures" {
+		if rest == "failures" {
 			return "it is known only to exit handlers and hooks"
 		}
 		for i := range s.v.spec.Arguments.Parameters {

@@ -2,6 +2,7 @@ package spec
 
 import (
 	"fmt"
+	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -70,13 +71,14 @@ func (v *validator) inputs(t *Template, path, where string) {
 			v.valueFrom(p.ValueFrom, at+".valueFrom", where+".inputs.parameters."+p.Name)
 		}
 	}
-	staged := t.Container != nil || t.Script != nil || t.ContainerSet != nil || t.Data != nil
 	for i := range t.Inputs.Artifacts {
 		a := &t.Inputs.Artifacts[i]
 		at, name := fmt.Sprintf("%s.inputs.artifacts[%d]", path, i), where+".inputs.artifacts."+a.Name
 		switch {
-		case staged && a.Path == "":
+		case t.IsLeaf() && a.Path == "":
 			v.fail(at, "%s.path not specified", name)
+		case t.IsLeaf() && climbs(a.Path):
+			v.fail(at+".path", "%s attempted to use a path containing '..'. Directory traversal is not permitted", name)
 		case !t.IsLeaf() && a.Path != "":
 			v.fail(at+".path", "%s.path only valid in container/script templates", name)
 		case a.From != "":
@@ -93,9 +95,12 @@ func (v *validator) outputs(t *Template, path, where string) {
 		v.globalName(p.GlobalName, at, name)
 		if p.ValueFrom == nil {
 			if p.Value == nil {
-				v.fail(at, "%s.valueFrom or value is required", name)
+				v.fail(at, "%s does not have valueFrom or value specified", name)
 			}
 			continue
+		}
+		if p.Value != nil {
+			v.fail(at, "%s has both valueFrom and value specified, choose one", name)
 		}
 		v.valueFrom(p.ValueFrom, at+".valueFrom", name)
 		f := p.ValueFrom
@@ -116,18 +121,27 @@ func (v *validator) outputs(t *Template, path, where string) {
 		switch {
 		case t.IsLeaf() && a.Path == "":
 			v.fail(at, "%s.path not specified", name)
+		case t.IsLeaf() && climbs(a.Path):
+			v.fail(at+".path", "%s attempted to use a path containing '..'. Directory traversal is not permitted", name)
 		case !t.IsLeaf() && a.Path != "":
 			v.fail(at+".path", "%s.path only valid in container/script templates", name)
 		case !t.IsLeaf() && a.From == "" && a.FromExpression == "":
 			v.fail(at, "%s.from or fromExpression is required in steps and dag templates", name)
 		case a.From != "" && a.FromExpression != "":
-			v.fail(at, "%s has both from and fromExpression", name)
+			v.fail(at, "%s shouldn't have both `from` and `fromExpression` in Artifact", name)
 		}
 		v.globalName(a.GlobalName, at, name)
 		v.artifactGC(a.ArtifactGC, at+".artifactGC")
 		v.expression(at+".fromExpression", a.FromExpression)
 		v.location(a, at, name)
 	}
+}
+
+// climbs says that a path leads out of a directory which it names before "..": what stands
+// there may come from somebody else.
+func climbs(p string) bool {
+	before, _, found := strings.Cut(p+"/", "/../")
+	return found && !strings.HasPrefix(path.Clean(p), before)
 }
 
 // globalName checks the name that an output exports its value by.
@@ -187,7 +201,7 @@ func (v *validator) enum(p *Parameter, value *AnyString, path, name string) {
 		}
 		allowed = append(allowed, e.String())
 	}
-	v.fail(path, "parameter '%s' has value '%s', which is not one of its enum: %s", name, value, strings.Join(allowed, ", "))
+	v.fail(path, "parameter %s.value '%s' should be present in %s.enum list: %s", name, value, name, strings.Join(allowed, ", "))
 }
 
 func (v *validator) leaf(t *Template, path, where string) {
@@ -313,9 +327,9 @@ func (v *validator) deadlines(t *Template, path, where string) {
 	}
 	if t.Timeout != "" {
 		if !t.IsLeaf() || t.Suspend != nil {
-			v.fail(path+".timeout", "%s.timeout is not valid for %s templates", where, t.GetType())
-		} else if !isDuration(t.Timeout, true) {
-			v.fail(path+".timeout", "%s.timeout '%s' is neither seconds nor a duration", where, t.Timeout)
+			v.fail(path+".timeout", "%s: %s template doesn't support timeout field", where, t.GetType())
+		} else if !isDuration(t.Timeout, false) {
+			v.fail(path+".timeout", "%s has invalid duration format in timeout: '%s' is not such as 30s", where, t.Timeout)
 		}
 	}
 }
