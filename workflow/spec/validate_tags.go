@@ -307,5 +307,9 @@ func (s *scope) childHint(root, rest string) string {
 	for i := range c.callee.Outputs.Artifacts {
 		known = append(known, prefix+"outputs.artifacts."+c.callee.Outputs.Artifacts[i].Name)
 	}
-	return didYouMean(prefix+property, append(known, prefix+"outputs.result", prefix+"exitCode", prefix+"status"))
+	known = append(known, prefix+"status")
+	if c.callee.hasResult() {
+		known = append(known, prefix+"outputs.result", prefix+"exitCode")
+	}
+	return didYouMean(prefix+property, known)
 }
