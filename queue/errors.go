@@ -6,10 +6,12 @@ import (
 )
 
 var (
-	// ErrExists says that another run has the name.
-	ErrExists = errors.New("a run of that name exists already")
-	// ErrNotFound says that there is no such run.
-	ErrNotFound = errors.New("no such run")
+	// ErrExists says that another run or object has the name.
+	ErrExists = errors.New("the name is taken")
+	// ErrNotFound says that there is no such run or object.
+	ErrNotFound = errors.New("no such run or object")
+	// ErrConflict says that an object has changed since it was read.
+	ErrConflict = errors.New("the object has been changed meanwhile")
 	// ErrFinished says that the run has ended and takes no more turns or signals.
 	ErrFinished = errors.New("the run has finished")
 	// ErrFenced says that somebody else has gone on with the run or the delivery: what was

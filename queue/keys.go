@@ -73,6 +73,16 @@ const (
 	sweepingKey   = "{all}:sweeping"   // string, for a while: somebody swept the specs
 )
 
+// An object's kind and namespace have a slot.
+
+// objectsKey is a hash: name -> version|JSON; and a string that counts its versions.
+func objectsKey(kind, ns string) (objects, counter string) {
+	objects = "objects:{" + kind + "/" + ns + "}"
+	return objects, objects + ":version"
+}
+
+func kindKey(kind string) string { return "objects:" + kind } // set: namespaces that may have some
+
 // A spec's slot.
 
 func specKey(digest string) string   { return "spec:{" + digest + "}" }        // string: spec JSON

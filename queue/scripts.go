@@ -24,6 +24,7 @@ type scripts struct {
 	log, poolDemand, handback    *redis.Script
 	sweep, tally                 *redis.Script
 	items, chunk, remove         *redis.Script
+	object                       *redis.Script
 
 	mu      sync.Mutex
 	sources []string
@@ -67,6 +68,7 @@ func loadScripts() (*scripts, error) {
 		"hold": &s.hold, "renew": &s.renew, "report": &s.report, "release": &s.release,
 		"log": &s.log, "demand": &s.poolDemand, "handback": &s.handback, "sweep": &s.sweep, "tally": &s.tally,
 		"items": &s.items, "chunk": &s.chunk, "remove": &s.remove,
+		"object": &s.object,
 	} {
 		src, err := luaFiles.ReadFile(path.Join("lua", name+".lua"))
 		if err != nil {
