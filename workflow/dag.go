@@ -202,7 +202,7 @@ func (t *turn) release(n *Node, tmpl *template, j int) {
 		return
 	}
 	omitted := &Node{
-		Key: k, Type: spec.NodeTypeSkipped, Template: tmpl.DAG.Tasks[j].Template, Phase: spec.NodeOmitted,
+		Key: k, Type: spec.NodeTypeSkipped, Template: t.v.Plan.taskCall(n.Template, tmpl.DAG.Tasks[j].Name).template, Phase: spec.NodeOmitted,
 		Message: "omitted: depends condition not met", Started: t.now, Finished: t.now,
 	}
 	t.put(omitted)

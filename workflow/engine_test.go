@@ -45,10 +45,17 @@ func parse(t *testing.T, text string) *spec.Workflow {
 
 func newEngine(t *testing.T, text string) *engine {
 	t.Helper()
+	return newEngineOf(t, text, func(*spec.Workflow) {})
+}
+
+// newEngineOf is newEngine for a workflow that is prepared first.
+func newEngineOf(t *testing.T, text string, prepare func(*spec.Workflow)) *engine {
+	t.Helper()
 	wf := parse(t, text)
+	prepare(wf)
 	plan, err := workflow.Compile(wf)
 	require.NoError(t, err)
-	run := &workflow.Run{ID: "uid", Name: "wf", Namespace: "default", Created: workflow.At(start), Arguments: wf.Spec.Arguments, Labels: wf.Labels}
+	run := &workflow.Run{ID: "uid", Name: "wf", Namespace: "default", Created: workflow.At(start), Arguments: wf.Execution().Arguments, Labels: wf.Labels}
 	return &engine{t: t, view: &workflow.View{Run: run, Plan: plan, Nodes: map[workflow.Key]*workflow.Node{}, Complete: true, Limits: workflow.Limits{ChunkFrom: -1}}, now: start, act: succeed, shelf: shelf{}}
 }
 

@@ -75,7 +75,7 @@ func (p *Plan) stepCall(template, segment string) *call {
 	}
 	s := &p.templates[template].Steps[g].Steps[i]
 	return &call{
-		kind: "steps", name: s.Name, template: s.Template, arguments: s.Arguments, when: s.When,
+		kind: "steps", name: s.Name, template: callee(template, s.Name, s.Template, s.Inline, s.TemplateRef), arguments: s.Arguments, when: s.When,
 		withItems: s.WithItems, withParam: s.WithParam, withSequence: s.WithSequence, continueOn: s.ContinueOn,
 	}
 }
@@ -84,7 +84,7 @@ func (p *Plan) taskCall(template, name string) *call {
 	plan := p.templates[template]
 	task := &plan.DAG.Tasks[plan.dag.index[name]]
 	return &call{
-		kind: "tasks", name: name, template: task.Template, arguments: task.Arguments, when: task.When,
+		kind: "tasks", name: name, template: callee(template, name, task.Template, task.Inline, task.TemplateRef), arguments: task.Arguments, when: task.When,
 		withItems: task.WithItems, withParam: task.WithParam, withSequence: task.WithSequence, continueOn: task.ContinueOn,
 	}
 }
@@ -170,6 +170,7 @@ func (t *turn) start(k Key, c *call, item []byte) {
 	}
 	n.Started = t.now
 	n.WantResult = t.wantsResult(c)
+	captureOuter(n, tmpl, t.callScope(c, item))
 	if err := t.captureVars(n, tmpl); err != nil {
 		t.fail(k, c.template, item, err)
 		return

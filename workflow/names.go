@@ -115,7 +115,7 @@ func NodeID(run, name string) string {
 const maxPodName = 253 - 10
 
 // PodName returns the name of the node's pod, Argo's "v2" form:
-// <workflow>-<template>-<hash of the node's name>.
+// <workflow>-<template>-<hash of the node's name>. The template is named as in Node.Template.
 func PodName(run, template string, k Key) string {
 	name := k.Name(run)
 	if name == run {
@@ -123,7 +123,7 @@ func PodName(run, template string, k Key) string {
 	}
 	h := fnv.New32a()
 	h.Write([]byte(name))
-	prefix := run
+	prefix, template := run, localName(template)
 	if template != "" && !strings.Contains(run, template) {
 		prefix += "-" + template
 	}

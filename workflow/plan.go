@@ -12,13 +12,19 @@ import (
 // Plan is a compiled workflow spec. It is immutable and shared by every run of that spec,
 // in every process.
 type Plan struct {
-	Spec      *spec.WorkflowSpec
+	// Source is the workflow that was compiled: its spec as it was written, and in its status
+	// what that referred to. Spec is what runs follow.
+	Source *spec.Workflow
+	Spec   *spec.WorkflowSpec
+	// templates are by name, those of stored specs by scope and name, and those that are
+	// inline by their caller's and what follows in inlineName.
 	templates map[string]*template
 }
 
 // template is a template with what follows from its text alone.
 type template struct {
 	*spec.Template
+	inline  bool
 	json    []byte          // leaves: the text to substitute
 	refs    map[string]bool // every name that the template's texts mention
 	dynamic []string        // those of refs whose values change during a run
@@ -39,18 +45,61 @@ func (t *template) step(segment string) (group, index int, ok bool) {
 
 // Compile prepares a validated workflow for running. It refuses what Validate would have.
 func Compile(wf *spec.Workflow) (*Plan, error) {
-	p := &Plan{Spec: &wf.Spec, templates: make(map[string]*template, len(wf.Spec.Templates))}
-	for i := range wf.Spec.Templates {
-		t, err := compileTemplate(&wf.Spec.Templates[i])
-		if err != nil {
-			return nil, fmt.Errorf("compiling template %q: %w", wf.Spec.Templates[i].Name, err)
+	p := &Plan{Source: wf, Spec: wf.Execution()}
+	p.templates = make(map[string]*template, len(p.Spec.Templates)+len(wf.Status.StoredTemplates))
+	for i := range p.Spec.Templates {
+		if err := p.add(p.Spec.Templates[i].Name, &p.Spec.Templates[i]); err != nil {
+			return nil, err
 		}
-		p.templates[t.Name] = t
 	}
-	if p.templates[wf.Spec.Entrypoint] == nil {
-		return nil, fmt.Errorf("compiling the workflow: entrypoint template %q is not defined", wf.Spec.Entrypoint)
+	for name, t := range wf.Status.StoredTemplates {
+		if err := p.add(name, &t); err != nil {
+			return nil, err
+		}
+	}
+	if p.templates[p.Spec.Entrypoint] == nil {
+		return nil, fmt.Errorf("compiling the workflow: entrypoint template %q is not defined", p.Spec.Entrypoint)
 	}
 	return p, nil
+}
+
+// add compiles a template, and those that are inline in it.
+func (p *Plan) add(name string, st *spec.Template) error {
+	st, err := st.WithDefaults(p.Spec.TemplateDefaults)
+	if err != nil {
+		return fmt.Errorf("compiling template %q: %w", name, err)
+	}
+	t, err := compileTemplate(st)
+	if err != nil {
+		return fmt.Errorf("compiling template %q: %w", name, err)
+	}
+	p.templates[name] = t
+	inline := func(call string, body *spec.Template) error {
+		if body == nil {
+			return nil
+		}
+		of := inlineName(name, call)
+		if err := p.add(of, body); err != nil {
+			return err
+		}
+		p.templates[of].inline = true
+		return nil
+	}
+	for g := range st.Steps {
+		for i := range st.Steps[g].Steps {
+			if s := &st.Steps[g].Steps[i]; err == nil {
+				err = inline(s.Name, s.Inline)
+			}
+		}
+	}
+	if st.DAG != nil {
+		for i := range st.DAG.Tasks {
+			if k := &st.DAG.Tasks[i]; err == nil {
+				err = inline(k.Name, k.Inline)
+			}
+		}
+	}
+	return err
 }
 
 func compileTemplate(st *spec.Template) (*template, error) {

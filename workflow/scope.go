@@ -92,10 +92,7 @@ func (t *turn) captureVars(n *Node, tmpl *template) error {
 		if state != expr.Known {
 			return fmt.Errorf("failed to resolve {{%s}}: no node has exported it yet", name)
 		}
-		if n.Vars == nil {
-			n.Vars = map[string]string{}
-		}
-		n.Vars[name] = itemText(v)
+		n.keepVar(name, itemText(v))
 	}
 	return nil
 }

@@ -74,10 +74,11 @@ func (r *renderer) render(n *Node, boundary string) []string {
 	out := []string{id}
 	ns := spec.NodeStatus{
 		ID: id, Name: n.Key.Name(run), DisplayName: n.Key.DisplayName(run), Type: n.Type,
-		TemplateName: n.Template, TemplateScope: "local/" + run, Phase: n.Phase, BoundaryID: boundary,
+		Phase: n.Phase, BoundaryID: boundary,
 		Message: n.Message, StartedAt: metaTime(n.Started), FinishedAt: metaTime(n.Finished),
 		HostNodeName: n.Host, Inputs: renderInputs(n.Inputs), Outputs: renderOutputs(n.Outputs),
 	}
+	r.origin(n, &ns)
 	switch {
 	case r.v.State.Finished != 0 && !n.Fulfilled(): // the run was given up
 		ns.Phase, ns.Message, ns.FinishedAt = spec.NodeError, r.v.State.Message, metaTime(r.v.State.Finished)
@@ -108,6 +109,33 @@ func (r *renderer) render(n *Node, boundary string) []string {
 	ns.Progress = r.tally(n).progress()
 	r.status.Nodes[id] = ns
 	return out
+}
+
+// origin says where a node's template comes from: its name in the scope of its caller, or a
+// reference out of it.
+func (r *renderer) origin(n *Node, ns *spec.NodeStatus) {
+	caller := ""
+	for pk, ok := n.Key.Parent(); ok; pk, ok = pk.Parent() {
+		if p := r.v.Nodes[pk]; p != nil && (p.Steps != nil || p.DAG != nil) {
+			caller = scopeOf(p.Template)
+			break
+		}
+	}
+	ns.TemplateScope = scopeName(caller, r.v.Run.Name)
+	if scope := scopeOf(n.Template); scope == caller {
+		ns.TemplateName = localName(n.Template)
+	} else {
+		ns.TemplateRef = spec.RefOfScope(scope)
+		ns.TemplateRef.Template = localName(n.Template)
+	}
+}
+
+// scopeName is what Argo calls a scope of templates.
+func scopeName(scope, run string) string {
+	if scope == "" {
+		return "local/" + run
+	}
+	return strings.TrimSuffix(scope, "/")
 }
 
 // items renders a loop's items and joins their outbound nodes.
@@ -170,7 +198,7 @@ func (r *renderer) group(n *Node, i int, members []*Node, began Millis) (g spec.
 	name := fmt.Sprintf("%s[%d]", n.Key.Name(run), i)
 	g = spec.NodeStatus{
 		ID: NodeID(run, name), Name: name, DisplayName: fmt.Sprintf("[%d]", i), Type: spec.NodeTypeStepGroup,
-		TemplateScope: "local/" + run, Phase: spec.NodeSucceeded,
+		TemplateScope: scopeName(scopeOf(n.Template), run), Phase: spec.NodeSucceeded,
 	}
 	var count tally
 	for k, child := range members {

@@ -4,8 +4,8 @@ import corev1 "k8s.io/api/core/v1"
 
 // Arguments are what a caller passes.
 type Arguments struct {
-	Parameters []Parameter `json:"parameters,omitempty"`
-	Artifacts  []Artifact  `json:"artifacts,omitempty"`
+	Parameters []Parameter `json:"parameters,omitempty" patchStrategy:"merge" patchMergeKey:"name"`
+	Artifacts  []Artifact  `json:"artifacts,omitempty" patchStrategy:"merge" patchMergeKey:"name"`
 }
 
 // GetParameterByName returns the parameter of that name, nil if there is none.
@@ -16,8 +16,8 @@ func (a *Arguments) GetArtifactByName(name string) *Artifact { return artifact(a
 
 // Inputs are what a template takes.
 type Inputs struct {
-	Parameters []Parameter `json:"parameters,omitempty"`
-	Artifacts  []Artifact  `json:"artifacts,omitempty"`
+	Parameters []Parameter `json:"parameters,omitempty" patchStrategy:"merge" patchMergeKey:"name"`
+	Artifacts  []Artifact  `json:"artifacts,omitempty" patchStrategy:"merge" patchMergeKey:"name"`
 }
 
 // GetParameterByName returns the parameter of that name, nil if there is none.
@@ -28,8 +28,8 @@ func (i *Inputs) GetArtifactByName(name string) *Artifact { return artifact(i.Ar
 
 // Outputs are what a template gives.
 type Outputs struct {
-	Parameters []Parameter `json:"parameters,omitempty"`
-	Artifacts  []Artifact  `json:"artifacts,omitempty"`
+	Parameters []Parameter `json:"parameters,omitempty" patchStrategy:"merge" patchMergeKey:"name"`
+	Artifacts  []Artifact  `json:"artifacts,omitempty" patchStrategy:"merge" patchMergeKey:"name"`
 	Result     *string     `json:"result,omitempty"`
 	ExitCode   *string     `json:"exitCode,omitempty"`
 }

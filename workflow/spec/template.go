@@ -40,16 +40,16 @@ type Template struct {
 	Metadata                     Metadata                     `json:"metadata,omitempty"`
 	NodeSelector                 map[string]string            `json:"nodeSelector,omitempty"`
 	Affinity                     *corev1.Affinity             `json:"affinity,omitempty"`
-	Volumes                      []corev1.Volume              `json:"volumes,omitempty"`
-	InitContainers               []UserContainer              `json:"initContainers,omitempty"`
-	Sidecars                     []UserContainer              `json:"sidecars,omitempty"`
-	Tolerations                  []corev1.Toleration          `json:"tolerations,omitempty"`
+	Volumes                      []corev1.Volume              `json:"volumes,omitempty" patchStrategy:"merge" patchMergeKey:"name"`
+	InitContainers               []UserContainer              `json:"initContainers,omitempty" patchStrategy:"merge" patchMergeKey:"name"`
+	Sidecars                     []UserContainer              `json:"sidecars,omitempty" patchStrategy:"merge" patchMergeKey:"name"`
+	Tolerations                  []corev1.Toleration          `json:"tolerations,omitempty" patchStrategy:"merge" patchMergeKey:"key"`
 	SchedulerName                string                       `json:"schedulerName,omitempty"`
 	PriorityClassName            string                       `json:"priorityClassName,omitempty"`
 	ServiceAccountName           string                       `json:"serviceAccountName,omitempty"`
 	AutomountServiceAccountToken *bool                        `json:"automountServiceAccountToken,omitempty"`
 	Executor                     *ExecutorConfig              `json:"executor,omitempty"`
-	HostAliases                  []corev1.HostAlias           `json:"hostAliases,omitempty"`
+	HostAliases                  []corev1.HostAlias           `json:"hostAliases,omitempty" patchStrategy:"merge" patchMergeKey:"ip"`
 	SecurityContext              *corev1.PodSecurityContext   `json:"securityContext,omitempty"`
 	PodSpecPatch                 string                       `json:"podSpecPatch,omitempty"`
 	PodResources                 *corev1.ResourceRequirements `json:"podResources,omitempty"`
