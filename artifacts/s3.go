@@ -68,6 +68,8 @@ func NewS3(cfg S3Config) (*S3, error) {
 		Secure:    !cfg.Insecure,
 		Region:    region,
 		Transport: cfg.Transport,
+		// Of one request. Who has time tries all of it again: see ErrAway.
+		MaxRetries: 4,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("opening the artifact bucket: %w", err)
@@ -92,7 +94,7 @@ func (s *S3) EnsureBucket(ctx context.Context) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("looking for the bucket %s: %w", s.bucket, err)
+		return fmt.Errorf("looking for the bucket %s: %w", s.bucket, away(ctx, err))
 	}
 	s.ready = true
 	return nil
@@ -106,17 +108,19 @@ func (s *S3) Put(ctx context.Context, key string, r io.Reader, size int64) error
 	if err := s.EnsureBucket(ctx); err != nil {
 		return fmt.Errorf("putting %s: %w", key, err)
 	}
-	if err := s.put(ctx, key, r, size); err != nil {
+	if size >= 0 {
+		// One byte more tells a stream that is longer than announced.
+		r = &exactly{r: io.LimitReader(r, size+1), left: size}
+	}
+	from := &source{r: r}
+	err := s.put(ctx, key, from, size)
+	if err = cmp.Or(from.err, away(ctx, err)); err != nil {
 		return fmt.Errorf("putting %s: %w", key, err)
 	}
 	return nil
 }
 
 func (s *S3) put(ctx context.Context, key string, r io.Reader, size int64) error {
-	if size >= 0 {
-		// One byte more tells a stream that is longer than announced.
-		r = &exactly{r: io.LimitReader(r, size+1), left: size}
-	}
 	ahead, err := readAhead(reading{ctx, r})
 	if err != nil {
 		return err
@@ -183,11 +187,11 @@ func (s *S3) Get(ctx context.Context, key string) (io.ReadCloser, error) {
 	if err := checkKey(key); err != nil {
 		return nil, err
 	}
-	body, _, _, err := s.client.GetObject(ctx, s.bucket, key, minio.GetObjectOptions{})
+	object, _, _, err := s.client.GetObject(ctx, s.bucket, key, minio.GetObjectOptions{})
 	if err != nil {
-		return nil, fmt.Errorf("getting %s: %w", key, notFound(err))
+		return nil, fmt.Errorf("getting %s: %w", key, away(ctx, notFound(err)))
 	}
-	return body, nil
+	return body{object, ctx}, nil
 }
 
 // Stat implements Store.
@@ -197,7 +201,7 @@ func (s *S3) Stat(ctx context.Context, key string) (Object, error) {
 	}
 	info, err := s.client.StatObject(ctx, s.bucket, key, minio.StatObjectOptions{})
 	if err != nil {
-		return Object{}, fmt.Errorf("looking at %s: %w", key, notFound(err))
+		return Object{}, fmt.Errorf("looking at %s: %w", key, away(ctx, notFound(err)))
 	}
 	return Object{Key: key, Size: info.Size, ModTime: info.LastModified}, nil
 }
@@ -227,7 +231,7 @@ func (s *S3) List(ctx context.Context, prefix string) iter.Seq2[Object, error] {
 		for info := range s.client.ListObjectsIter(ctx, s.bucket, minio.ListObjectsOptions{Prefix: within, Recursive: true}) {
 			if err := info.Err; err != nil {
 				if minio.ToErrorResponse(err).Code != minio.NoSuchBucket {
-					yield(Object{}, fmt.Errorf("listing %s: %w", prefix, err))
+					yield(Object{}, fmt.Errorf("listing %s: %w", prefix, away(ctx, err)))
 				}
 				return
 			}
@@ -252,7 +256,7 @@ func (s *S3) Delete(ctx context.Context, key string) error {
 	}
 	err := s.client.RemoveObject(ctx, s.bucket, key, minio.RemoveObjectOptions{})
 	if err != nil && !errors.Is(notFound(err), ErrNotFound) {
-		return fmt.Errorf("deleting %s: %w", key, err)
+		return fmt.Errorf("deleting %s: %w", key, away(ctx, err))
 	}
 	return nil
 }

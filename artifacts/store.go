@@ -33,7 +33,7 @@ type Object struct {
 	ModTime time.Time
 }
 
-// Store holds objects under keys. All its methods may be called concurrently.
+// Store holds objects under keys. An error is ErrAway if to try again makes sense. All its methods may be called concurrently.
 type Store interface {
 	// Put stores the stream under the key, all or nothing. A size of -1 means
 	// unknown; any other must be that of the stream.

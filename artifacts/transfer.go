@@ -79,7 +79,10 @@ func saveTree(ctx context.Context, s Store, key, localPath string) (err error) {
 			return
 		}
 		for _, k := range stored {
-			err = errors.Join(err, s.Delete(context.WithoutCancel(ctx), k))
+			if failed := s.Delete(context.WithoutCancel(ctx), k); failed != nil {
+				err = errors.Join(err, failed)
+				return // each would fail as slowly
+			}
 		}
 	}()
 	return fs.WalkDir(root.FS(), ".", func(name string, entry fs.DirEntry, err error) error {

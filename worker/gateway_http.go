@@ -58,7 +58,7 @@ func refuse(log *slog.Logger, w *sentWriter, r *http.Request, err error) {
 	switch {
 	case errors.Is(err, ErrSuperseded):
 		status = http.StatusConflict
-	case errors.Is(err, errUnknownStep):
+	case errors.Is(err, errUnknownStep), errors.Is(err, ErrStoreAway):
 		status = http.StatusServiceUnavailable
 	case errors.Is(err, ErrNoArtifact):
 		status = http.StatusNotFound

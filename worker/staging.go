@@ -18,8 +18,11 @@ import (
 // store, nor, for Save, at the path.
 var ErrNoArtifact = errors.New("no such artifact")
 
+// ErrStoreAway says that the artifact store cannot be reached for now.
+var ErrStoreAway = errors.New("the artifact store does not answer")
+
 // ArtifactStore keeps artifacts where their location says. An S3 location of a key alone
-// means the default repository.
+// means the default repository. Errors that may pass by themselves are ErrStoreAway.
 type ArtifactStore interface {
 	// Load fetches an artifact to the path, unpacked.
 	Load(ctx context.Context, a *spec.Artifact, path string) error

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -20,7 +21,9 @@ import (
 // MinIO is a server of its own for a test, gone when the test ends.
 type MinIO struct {
 	endpoint string
+	home     string
 	buckets  atomic.Int64
+	stop     func()
 }
 
 const account, secret = "argosytest", "argosytest-secret"
@@ -34,8 +37,13 @@ func StartMinIO(t *testing.T) *MinIO {
 		t.Fatal("no MinIO server: run make deps, or set ARGOSY_MINIO_BIN")
 	}
 	// A port that was free a moment ago may be taken when the server wants it.
+	m := &MinIO{home: t.TempDir(), stop: func() {}}
+	t.Cleanup(func() { m.stop() })
 	for attempt := 0; ; attempt++ {
-		m, err := start(t, binary)
+		err := m.find()
+		if err == nil {
+			err = m.start(t, binary)
+		}
 		if err == nil {
 			return m
 		}
@@ -50,6 +58,26 @@ func (m *MinIO) Bucket() artifacts.S3Config {
 	return artifacts.S3Config{
 		Endpoint: m.endpoint, Insecure: true, Bucket: fmt.Sprintf("bucket-%d", m.buckets.Add(1)),
 		AccessKey: account, SecretKey: secret,
+	}
+}
+
+// Environment is how a bucket is named to Argosy's commands.
+func (m *MinIO) Environment() []string {
+	b := m.Bucket()
+	return []string{
+		"ARGOSY_S3_ENDPOINT=" + b.Endpoint, "ARGOSY_S3_INSECURE=true", "ARGOSY_S3_BUCKET=" + b.Bucket,
+		"ARGOSY_S3_ACCESS_KEY=" + b.AccessKey, "ARGOSY_S3_SECRET_KEY=" + b.SecretKey,
+	}
+}
+
+// Kill ends the server with -9.
+func (m *MinIO) Kill() { m.stop() }
+
+// Restart starts it again where it was.
+func (m *MinIO) Restart(t *testing.T) {
+	t.Helper()
+	if err := m.start(t, minioBinary()); err != nil {
+		t.Fatalf("starting MinIO again: %v", err)
 	}
 }
 
@@ -76,38 +104,38 @@ func minioBinary() string {
 	return slices.Max(found) // the directories begin with the version's date
 }
 
-func start(t *testing.T, binary string) (*MinIO, error) {
-	t.Helper()
+// find finds a port for the server.
+func (m *MinIO) find() error {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	endpoint := listener.Addr().String()
-	if err := listener.Close(); err != nil {
-		return nil, err
-	}
-	home := t.TempDir()
+	m.endpoint = listener.Addr().String()
+	return listener.Close()
+}
+
+func (m *MinIO) start(t *testing.T, binary string) error {
+	t.Helper()
 	var output strings.Builder
-	server := exec.Command(binary, "server", "--quiet", "--address", endpoint, "--console-address", "127.0.0.1:0",
-		"--certs-dir", filepath.Join(home, "certs"), filepath.Join(home, "data"))
-	server.Env = append(os.Environ(), "MINIO_ROOT_USER="+account, "MINIO_ROOT_PASSWORD="+secret, "HOME="+home,
+	server := exec.Command(binary, "server", "--quiet", "--address", m.endpoint, "--console-address", "127.0.0.1:0",
+		"--certs-dir", filepath.Join(m.home, "certs"), filepath.Join(m.home, "data"))
+	server.Env = append(os.Environ(), "MINIO_ROOT_USER="+account, "MINIO_ROOT_PASSWORD="+secret, "HOME="+m.home,
 		"MINIO_BROWSER=off", "MINIO_UPDATE=off", "MINIO_API_REQUESTS_MAX=1000", "CI=true", "GOMAXPROCS=2")
 	server.Stdout, server.Stderr = &output, &output
 	if err := server.Start(); err != nil {
-		return nil, err
+		return err
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Wait() }()
-	stop := func() {
+	m.stop = sync.OnceFunc(func() {
 		_ = server.Process.Kill()
 		<-ended
+	})
+	if err := healthy(t.Context(), m.endpoint, ended); err != nil {
+		m.stop()
+		return fmt.Errorf("%w\n%s", err, output.String())
 	}
-	if err := healthy(t.Context(), endpoint, ended); err != nil {
-		stop()
-		return nil, fmt.Errorf("%w\n%s", err, output.String())
-	}
-	t.Cleanup(stop)
-	return &MinIO{endpoint: endpoint}, nil
+	return nil
 }
 
 func healthy(ctx context.Context, endpoint string, ended chan error) error {

@@ -127,7 +127,8 @@ func (g *gateway) do(ctx context.Context, method, path string, body io.Reader) (
 	case resp.StatusCode == http.StatusNotFound:
 		return nil, fmt.Errorf("%w: %s", errNotFound, text)
 	case resp.StatusCode == http.StatusServiceUnavailable:
-		return nil, errors.New(text) // as if it could not be reached: another worker takes over
+		// As if it could not be reached: another worker takes over, or the store comes back.
+		return nil, errors.New(text)
 	case resp.StatusCode >= 500:
 		return nil, &serverError{text}
 	}

@@ -39,12 +39,7 @@ func (s *artifactStore) Load(ctx context.Context, a *spec.Artifact, path string)
 	if worker.ArchiveOf(a) == worker.ArchiveNone {
 		load = artifacts.LoadPlain
 	}
-	if err := load(ctx, s.store, key, path); errors.Is(err, artifacts.ErrNotFound) {
-		return fmt.Errorf("%w: %w", worker.ErrNoArtifact, err)
-	} else if err != nil {
-		return err
-	}
-	return nil
+	return asStoreError(load(ctx, s.store, key, path))
 }
 
 func (s *artifactStore) Save(ctx context.Context, a *spec.Artifact, path string) error {
@@ -56,12 +51,19 @@ func (s *artifactStore) Save(ctx context.Context, a *spec.Artifact, path string)
 	if err != nil {
 		return err
 	}
-	if _, err := artifacts.Save(ctx, s.store, key, path, format); errors.Is(err, artifacts.ErrNoPath) {
+	_, err = artifacts.Save(ctx, s.store, key, path, format)
+	return asStoreError(err)
+}
+
+// asStoreError says what the worker has to know of a store's error.
+func asStoreError(err error) error {
+	switch {
+	case errors.Is(err, artifacts.ErrNotFound), errors.Is(err, artifacts.ErrNoPath):
 		return fmt.Errorf("%w: %w", worker.ErrNoArtifact, err)
-	} else if err != nil {
-		return err
+	case errors.Is(err, artifacts.ErrAway):
+		return fmt.Errorf("%w: %w", worker.ErrStoreAway, err)
 	}
-	return nil
+	return err
 }
 
 func format(a *spec.Artifact) (artifacts.Archive, error) {
@@ -87,12 +89,12 @@ func (s *artifactStore) List(ctx context.Context, a *spec.Artifact) ([]string, e
 	if _, err := s.store.Stat(ctx, key); err == nil {
 		return []string{""}, nil
 	} else if !errors.Is(err, artifacts.ErrNotFound) {
-		return nil, fmt.Errorf("looking for artifact %s: %w", a.Name, err)
+		return nil, fmt.Errorf("looking for artifact %s: %w", a.Name, asStoreError(err))
 	}
 	var objects []string
 	for o, err := range s.store.List(ctx, key+"/") {
 		if err != nil {
-			return nil, fmt.Errorf("listing artifact %s: %w", a.Name, err)
+			return nil, fmt.Errorf("listing artifact %s: %w", a.Name, asStoreError(err))
 		}
 		objects = append(objects, strings.TrimPrefix(o.Key, key+"/"))
 	}
@@ -117,10 +119,7 @@ func (s *artifactStore) Open(ctx context.Context, a *spec.Artifact, object strin
 		return nil, err
 	}
 	r, err := s.store.Get(ctx, key)
-	if errors.Is(err, artifacts.ErrNotFound) {
-		return nil, fmt.Errorf("%w: %w", worker.ErrNoArtifact, err)
-	}
-	return r, err
+	return r, asStoreError(err)
 }
 
 func (s *artifactStore) Put(ctx context.Context, a *spec.Artifact, object string, r io.Reader) error {
@@ -128,5 +127,5 @@ func (s *artifactStore) Put(ctx context.Context, a *spec.Artifact, object string
 	if err != nil {
 		return err
 	}
-	return s.store.Put(ctx, key, r, -1)
+	return asStoreError(s.store.Put(ctx, key, r, -1))
 }

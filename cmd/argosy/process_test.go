@@ -66,9 +66,13 @@ type daemon struct {
 }
 
 // start starts a role; it is killed at the end of the test.
-func start(t *testing.T, args ...string) *daemon {
+func start(t *testing.T, args ...string) *daemon { return startWith(t, nil, args...) }
+
+// startWith starts it with further settings from the environment.
+func startWith(t *testing.T, env []string, args ...string) *daemon {
 	t.Helper()
 	d := &daemon{t: t, cmd: command(context.WithoutCancel(t.Context()), args...), lines: make(chan string, 1000), ended: make(chan struct{})}
+	d.cmd.Env = append(d.cmd.Env, env...)
 	stderr, err := d.cmd.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, d.cmd.Start())

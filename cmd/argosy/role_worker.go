@@ -160,10 +160,11 @@ func (f *workerFlags) parts(ctx context.Context, r *role) (groups [][]part, end 
 	if err := queue.CheckPool(f.pool); err != nil {
 		return nil, nil, usagef("--pool: %w", err)
 	}
-	store, err := f.store.open()
+	kept, err := f.store.open()
 	if err != nil {
 		return nil, nil, err
 	}
+	store := worker.Patient(kept, r.log)
 	name := workerName()
 	decoration := worker.Decoration{Metrics: worker.NewMetrics(r.registry), Logs: logSink{queue.NewLogs(r.conn)}, Deadlines: true}
 	var base worker.Executor
