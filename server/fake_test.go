@@ -102,6 +102,15 @@ func (f *fakeStore) Page(_ context.Context, namespace, after string, limit int, 
 	return all, "", nil
 }
 
+func (f *fakeStore) Head(ctx context.Context, id string) (*Record, error) {
+	r, err := f.Load(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	r.Nodes, r.Held = nil, nil
+	return r, nil
+}
+
 func (f *fakeStore) Load(_ context.Context, id string) (*Record, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -51,7 +51,7 @@ func (s *Service) List(ctx context.Context, namespace string, o ListOptions) (*s
 }
 
 func (s *Service) listOne(ctx context.Context, list *spec.WorkflowList, namespace, name string, sel *selection, nodes bool) error {
-	r, err := s.load(ctx, namespace, name)
+	r, err := s.read(ctx, namespace, name, s.store.Head)
 	var e *Error
 	if errors.As(err, &e) && e.Code == CodeNotFound {
 		return nil

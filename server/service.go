@@ -89,11 +89,16 @@ func (s *Service) find(ctx context.Context, namespace, name string) (string, err
 }
 
 func (s *Service) load(ctx context.Context, namespace, name string) (*Record, error) {
+	return s.read(ctx, namespace, name, s.store.Load)
+}
+
+// read finds a run and reads it by one of the store's ways.
+func (s *Service) read(ctx context.Context, namespace, name string, by func(context.Context, string) (*Record, error)) (*Record, error) {
 	id, err := s.find(ctx, namespace, name)
 	if err != nil {
 		return nil, err
 	}
-	r, err := s.store.Load(ctx, id)
+	r, err := by(ctx, id)
 	if errors.Is(err, ErrNotFound) {
 		return nil, notFound(name) // deleted since
 	}

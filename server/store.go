@@ -17,6 +17,8 @@ type Store interface {
 	// first, of a namespace or, if that is empty, of all. after is empty or the next of an
 	// earlier page; next is empty on the last page.
 	Page(ctx context.Context, namespace, after string, limit int, keep func(*Record) bool) (records []*Record, next string, err error)
+	// Head returns a run without its nodes.
+	Head(ctx context.Context, id string) (*Record, error)
 	// Load returns a run with its nodes.
 	Load(ctx context.Context, id string) (*Record, error)
 	// Spec returns the shared spec JSON of that digest.

@@ -48,6 +48,14 @@ func (s *runStore) Page(ctx context.Context, namespace, after string, limit int,
 	return records, next, nil
 }
 
+func (s *runStore) Head(ctx context.Context, id string) (*server.Record, error) {
+	snapshot, err := s.Runs.Head(ctx, id)
+	if err != nil {
+		return nil, serverError(err)
+	}
+	return record(snapshot), nil
+}
+
 func (s *runStore) Load(ctx context.Context, id string) (*server.Record, error) {
 	snapshot, err := s.Runs.Load(ctx, id)
 	if err != nil {
