@@ -14,7 +14,7 @@ const chainRepeats = 7
 // nothing but a loop starts.
 func sequence(ctx context.Context, b bench) (m measurement, err error) {
 	err = withFleet(ctx, b, plain("process"), func(f *fleet) error {
-		a := again{warm: 1, times: 1, steps: b.n, look: 5 * time.Millisecond}
+		a := again{warm: 1, times: 1, steps: b.n, look: 50 * time.Millisecond}
 		text := chainText(b.n, leaf(`["sleep", "0.01"]`))
 		var samples, bare []time.Duration
 		for i := range chainRepeats {
@@ -52,7 +52,7 @@ const maxHopTail = 20
 func hops(ctx context.Context, b bench) (m measurement, err error) {
 	err = withFleet(ctx, b, plain("noop"), func(f *fleet) error {
 		text := chainText(b.n, noopLeaf)
-		if _, err := f.repeat(ctx, b, again{warm: 1, steps: b.n, look: 20 * time.Millisecond}, text); err != nil {
+		if _, err := f.repeat(ctx, b, again{warm: 1, steps: b.n, look: 50 * time.Millisecond}, text); err != nil {
 			return err
 		}
 		before, err := f.usage(ctx)
@@ -65,7 +65,7 @@ func hops(ctx context.Context, b bench) (m measurement, err error) {
 			if err != nil {
 				return err
 			}
-			_, err = f.repeat(ctx, b, again{times: 1, steps: b.n, look: 100 * time.Millisecond}, text)
+			_, err = f.repeat(ctx, b, again{times: 1, steps: b.n, look: 50 * time.Millisecond}, text)
 			at := seen.times()
 			if err != nil {
 				return err

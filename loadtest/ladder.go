@@ -78,7 +78,7 @@ func (r rung) measure(ctx context.Context, b bench) (m measurement, err error) {
 		if err != nil {
 			return err
 		}
-		samples, err := f.repeat(ctx, b, again{times: ladderRepeats, steps: steps, look: 5 * time.Millisecond, limit: loopLimit}, r.text(b))
+		samples, err := f.repeat(ctx, b, again{times: ladderRepeats, steps: steps, look: 50 * time.Millisecond, limit: loopLimit}, r.text(b))
 		if err != nil {
 			return err
 		}
@@ -187,7 +187,7 @@ func mapReduce(ctx context.Context, b bench) (m measurement, err error) {
 		var samples []time.Duration
 		for i := range ladderRepeats + 1 {
 			wf.Name = fmt.Sprintf("map-reduce-%d", i)
-			took, err := f.toEnd(ctx, wf, b.n+2, 5*time.Millisecond, loopLimit)
+			took, err := f.toEnd(ctx, wf, b.n+2, 50*time.Millisecond, loopLimit)
 			if err != nil {
 				return err
 			}

@@ -17,14 +17,14 @@ const loopLimit = time.Hour
 func itemsPerSecond(ctx context.Context, b bench) (m measurement, err error) {
 	err = withFleet(ctx, b, wide(), func(f *fleet) error {
 		text := loopText(b.n, noopLeaf)
-		if _, err := f.repeat(ctx, b, again{warm: 1, steps: b.n / 10, look: 20 * time.Millisecond}, loopText(b.n/10, noopLeaf)); err != nil {
+		if _, err := f.repeat(ctx, b, again{warm: 1, steps: b.n / 10, look: 50 * time.Millisecond}, loopText(b.n/10, noopLeaf)); err != nil {
 			return err
 		}
 		before, err := f.usage(ctx)
 		if err != nil {
 			return err
 		}
-		samples, err := f.repeat(ctx, b, again{times: loopRepeats, steps: b.n, look: 20 * time.Millisecond, limit: loopLimit}, text)
+		samples, err := f.repeat(ctx, b, again{times: loopRepeats, steps: b.n, look: 50 * time.Millisecond, limit: loopLimit}, text)
 		if err != nil {
 			return err
 		}

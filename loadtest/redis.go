@@ -9,6 +9,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -62,6 +63,7 @@ func (f *fleet) redisBytes(ctx context.Context) (now, peak float64, err error) {
 type commits struct {
 	conn net.Conn
 	done chan struct{}
+	mu   sync.Mutex
 	at   []time.Time
 }
 
@@ -86,11 +88,23 @@ func watchCommits(ctx context.Context, addr string) (*commits, error) {
 				return // closed
 			}
 			if strings.HasPrefix(line, "pmessage") {
+				c.mu.Lock()
 				c.at = append(c.at, time.Now())
+				c.mu.Unlock()
 			}
 		}
 	}()
 	return c, nil
+}
+
+// last is the time of the last one.
+func (c *commits) last() (time.Time, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.at) == 0 {
+		return time.Time{}, errors.New("no commit was published")
+	}
+	return c.at[len(c.at)-1], nil
 }
 
 // times ends the listening and gives the times.

@@ -20,7 +20,7 @@ const processRepeats = 5
 func trueSteps(ctx context.Context, b bench) (m measurement, err error) {
 	err = withFleet(ctx, b, plain("process"), func(f *fleet) error {
 		text := loopText(b.n, noopLeaf)
-		a := again{warm: 1, times: 1, steps: b.n, look: 10 * time.Millisecond}
+		a := again{warm: 1, times: 1, steps: b.n, look: 50 * time.Millisecond}
 		var ours, bare, plainly []time.Duration
 		before, err := f.usage(ctx)
 		if err != nil {
@@ -81,7 +81,7 @@ func busyTasks(ctx context.Context, b bench) (m measurement, err error) {
 	}
 	err = withFleet(ctx, b, shape{executor: "process", coordinators: 1, workers: 10, slots: 1}, func(f *fleet) error {
 		text := loopText(b.n, leaf(fmt.Sprintf(`["sh", "-c", %q]`, command)))
-		a := again{warm: 1, times: 1, steps: b.n, look: 10 * time.Millisecond}
+		a := again{warm: 1, times: 1, steps: b.n, look: 50 * time.Millisecond}
 		var ours, bare []time.Duration
 		for i := range processRepeats {
 			took, err := f.repeat(ctx, b, a, text)

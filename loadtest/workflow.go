@@ -24,10 +24,26 @@ func parse(text string) (*spec.Workflow, error) {
 	return &wf, nil
 }
 
-// toEnd submits a run and takes the time until an answer shows that it has succeeded, with so
-// many steps, looking again some time after each answer. It looks at the list, which reads no
-// nodes.
-func (f *fleet) toEnd(ctx context.Context, wf *spec.Workflow, steps int, again, limit time.Duration) (time.Duration, error) {
+// toEnd submits a run and takes the time until the commit that ended it, successfully and with
+// so many steps. Now and then it looks whether that has come.
+func (f *fleet) toEnd(ctx context.Context, wf *spec.Workflow, steps int, look, limit time.Duration) (time.Duration, error) {
+	seen, err := watchCommits(ctx, f.redis)
+	if err != nil {
+		return 0, err
+	}
+	defer seen.times()
+	start := time.Now()
+	if _, err := f.toAnswer(ctx, wf, steps, look, limit); err != nil {
+		return 0, err
+	}
+	end, err := seen.last()
+	return end.Sub(start), err
+}
+
+// toAnswer submits a run and takes the time until an answer shows that it has succeeded, with
+// so many steps, looking again some time after each answer. It looks at the list, which reads
+// no nodes.
+func (f *fleet) toAnswer(ctx context.Context, wf *spec.Workflow, steps int, look, limit time.Duration) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	start := time.Now()
@@ -49,7 +65,7 @@ func (f *fleet) toEnd(ctx context.Context, wf *spec.Workflow, steps int, again, 
 			}
 			return took, nil
 		}
-		if err := pause(ctx, again); err != nil {
+		if err := pause(ctx, look); err != nil {
 			return 0, fmt.Errorf("waiting for %s: %w", wf.Name, err)
 		}
 	}
