@@ -52,9 +52,7 @@ func (c *Coordinator) waiting(l *Loaded, commit *Commit) *Waiting {
 	was := l.State.Waiting()
 	is := was
 	if commit != nil {
-		if is = commit.State.Waiting(); commit.State.Finished != 0 {
-			is = 0
-		}
+		is = commit.Waiting
 	}
 	if was == 0 && is == 0 {
 		return nil

@@ -42,6 +42,7 @@ func (c *Coordinator) decide(ctx context.Context, t Turn, l *Loaded) (*Commit, e
 	}
 	commit := &Commit{
 		State: &delta.State, Nodes: delta.Nodes, Gone: delta.Gone, Send: found.again, Drop: found.dropped, Timers: delta.Timers, More: delta.More,
+		Waiting: delta.Waiting(plan),
 	}
 	for _, n := range found.counted {
 		changed := slices.ContainsFunc(delta.Nodes, func(d *workflow.Node) bool { return d.Key == n.Key })
@@ -159,6 +160,13 @@ func (c *Coordinator) advance(ctx context.Context, t Turn, l *Loaded, plan *work
 		var missing *workflow.MissingError
 		if !errors.As(err, &missing) {
 			return delta, err
+		}
+		if missing.All {
+			if view.Nodes, err = t.Whole(ctx); err != nil {
+				return nil, fmt.Errorf("loading all nodes: %w", err)
+			}
+			view.Complete = true
+			continue
 		}
 		if missing.Loop != "" {
 			if view.Outputs[missing.Loop], err = t.Outputs(ctx, missing.Loop); err != nil {

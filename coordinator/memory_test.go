@@ -157,6 +157,10 @@ func (t *memoryTurn) Nodes(_ context.Context, keys []workflow.Key) (map[workflow
 	return t.load(keys), t.fail("nodes")
 }
 
+func (t *memoryTurn) Whole(context.Context) (map[workflow.Key]*workflow.Node, error) {
+	return t.load(slices.Collect(maps.Keys(t.nodes))), t.fail("whole")
+}
+
 func (t *memoryTurn) Outputs(context.Context, workflow.Key) (map[int][]byte, error) {
 	return nil, t.fail("outputs")
 }

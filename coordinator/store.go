@@ -32,6 +32,8 @@ type Turn interface {
 	Begin(ctx context.Context) (*Loaded, error)
 	// Nodes loads more nodes; nil for one that does not exist.
 	Nodes(ctx context.Context, keys []workflow.Key) (map[workflow.Key]*workflow.Node, error)
+	// Whole loads every node.
+	Whole(ctx context.Context) (map[workflow.Key]*workflow.Node, error)
 	// Outputs loads what View.Outputs holds of a chunked loop.
 	Outputs(ctx context.Context, loop workflow.Key) (map[int][]byte, error)
 	// Commit writes what the turn decided, all or nothing; ErrFenced drops it. It returns
@@ -116,6 +118,8 @@ type Commit struct {
 	Timers []workflow.Timer
 	Cancel *Cancel // end everything in flight, but for Send
 	More   bool    // take another turn at once
+	// Waiting is how much more of the run could start if it had more credit.
+	Waiting int
 }
 
 // Cancel is how deliveries end that no worker had claimed.

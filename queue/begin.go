@@ -174,6 +174,21 @@ func (t *Turns) Nodes(ctx context.Context, run string, keys []workflow.Key) (map
 	return t.conn.nodes(ctx, run, keys)
 }
 
+// Whole reads every node of a run.
+func (t *Turns) Whole(ctx context.Context, run string) (map[workflow.Key]*workflow.Node, error) {
+	records, err := t.conn.client.HGetAll(ctx, nodesKey(run)).Result()
+	if err != nil {
+		return nil, fmt.Errorf("reading the nodes of run %s: %w", run, err)
+	}
+	nodes := make(map[workflow.Key]*workflow.Node, len(records))
+	for k, data := range records {
+		if err := addNode(nodes, workflow.Key(k), data); err != nil {
+			return nil, fmt.Errorf("reading the nodes of run %s: %w", run, err)
+		}
+	}
+	return nodes, nil
+}
+
 func (c *Conn) nodes(ctx context.Context, run string, keys []workflow.Key) (map[workflow.Key]*workflow.Node, error) {
 	nodes := make(map[workflow.Key]*workflow.Node, len(keys))
 	if len(keys) == 0 {

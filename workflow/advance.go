@@ -49,6 +49,8 @@ type turn struct {
 	room    int   // nodes that may still be launched
 
 	aggregates map[string]aggregate // of loops, once asked for
+	dags       map[Key]*dagPlan     // with targets, once asked for
+	admitted   Key                  // what was given a place last, see limit.go
 }
 
 // ask needs all that the turn is sure to look at: each for itself would be a round trip.
@@ -96,13 +98,23 @@ func (t *turn) resumeReady() {
 	}
 	s.Ready = slices.Concat(t.v.State.Ready, s.Ready)
 	first := len(s.Ready)
-	if !t.closing() {
+	if !s.Closing() {
 		first = t.roomFor(first)
 	}
 	t.need(withScopes(s.Ready[:first])...)
-	for len(s.Ready) > 0 && s.Finished == 0 && (t.hasRoom() || t.closing()) {
-		k := s.Ready[0]
-		s.Ready = s.Ready[1:]
+	for i := 0; i < len(s.Ready) && s.Finished == 0; {
+		k := s.Ready[i]
+		switch {
+		case !t.hasRoom() && !s.Closing():
+			return
+		case !t.hasRoom() && !t.closing(k):
+			i++ // of an exit handler
+			continue
+		case i == 0:
+			s.Ready = s.Ready[1:]
+		default:
+			s.Ready = slices.Delete(s.Ready, i, i+1)
+		}
 		t.resume(k)
 	}
 }
@@ -133,9 +145,14 @@ func (t *turn) signal(e *Event) {
 
 func (t *turn) timer(e *Event) {
 	s := &t.delta.State
-	if e.Closes() && !s.Expired {
+	switch {
+	case e.Closes() && !s.Expired:
 		s.Expired = true
 		t.cancelAll("Step exceeded its deadline")
+	case e.Timer == timerRetry:
+		if n := t.letGo(e.Key, heldBackoff); n != nil {
+			t.attempt(n)
+		}
 	}
 }
 
@@ -147,10 +164,14 @@ func (t *turn) cancelAll(message string) {
 	for _, k := range launched {
 		t.result(&Event{Key: k, Result: &Result{Phase: spec.NodeFailed, Message: message}})
 	}
+	t.endHeld()
 }
 
-// closing says that nothing more may start.
-func (t *turn) closing() bool { return t.delta.State.Closing() }
+// closing says that nothing more may start at or below a key.
+func (t *turn) closing(k Key) bool {
+	s := &t.delta.State
+	return s.Shutdown == SignalTerminate || s.Closing() && !k.InExit()
+}
 
 // closingMessage is what a node that was ended by a shutdown or deadline reports.
 func (t *turn) closingMessage() string {
@@ -165,10 +186,20 @@ func (t *turn) hasRoom() bool { return t.roomFor(1) > 0 }
 
 // roomFor is how many of so many nodes may be launched, if none of them ends at once.
 func (t *turn) roomFor(nodes int) int {
-	if limit := t.v.Limits.InFlight; limit > 0 {
+	if limit, ok := t.v.inFlight(); ok {
 		nodes = min(nodes, limit-t.delta.State.InFlight)
 	}
 	return max(0, min(nodes, t.room))
+}
+
+// inFlight is how many deliveries the run may have in flight, if that is bounded: by the
+// caller, or by the spec's parallelism.
+func (v *View) inFlight() (limit int, bounded bool) {
+	limit, bounded = v.Limits.InFlight, v.Limits.InFlight > 0
+	if p := v.Plan.Spec.Parallelism; p != nil && (!bounded || *p < int64(limit)) {
+		return int(*p), true
+	}
+	return limit, bounded
 }
 
 // endRun ends the run as its root node ended.
@@ -201,8 +232,8 @@ func (t *turn) finishDelta() *Delta {
 		}
 	}
 	// Without room in flight, the next result brings the next turn.
-	limit := t.v.Limits.InFlight
-	d.More = !d.Finished() && len(d.State.Ready) > 0 && (limit == 0 || d.State.InFlight < limit)
+	limit, bounded := t.v.inFlight()
+	d.More = !d.Finished() && len(d.State.Ready) > 0 && (!bounded || d.State.InFlight < limit)
 	return d
 }
 
@@ -254,6 +285,7 @@ func (t *turn) edit(k Key) *Node {
 	}
 	n := *old
 	n.Steps, n.DAG, n.Loop, n.Retry, n.Chunk = clone(n.Steps), clone(n.DAG), clone(n.Loop), clone(n.Retry), clone(n.Chunk)
+	n.Limit = clone(n.Limit)
 	if n.DAG != nil {
 		n.DAG.Waits = maps.Clone(n.DAG.Waits)
 	}
@@ -307,6 +339,12 @@ func (t *turn) fail(k Key, template string, item []byte, err error) {
 
 // ended tells the scope above a node that the node has ended.
 func (t *turn) ended(n *Node) {
+	t.vacate(n)
+	t.tell(n)
+	t.admit(n.Key)
+}
+
+func (t *turn) tell(n *Node) {
 	pk, ok := n.Key.Parent()
 	if !ok {
 		t.endRun(n)

@@ -1,9 +1,13 @@
 package workflow_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
+	"maps"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,12 +31,13 @@ type chaos struct {
 	// chunkFrom is Limits.ChunkFrom.
 	chunkFrom int
 	last      *workflow.Delta
+	timers    map[workflow.Timer]workflow.Millis // that were set; the keys have no time
 }
 
 func newChaos(t *testing.T, n *nested, seed uint64, closings ...workflow.Event) *chaos {
 	c := &chaos{
 		engine: newEngine(t, n.yaml()), r: rand.New(rand.NewPCG(seed, 5)), n: n,
-		sent: map[workflow.Key]bool{}, closings: closings, chunkFrom: -1,
+		sent: map[workflow.Key]bool{}, closings: closings, chunkFrom: -1, timers: map[workflow.Timer]workflow.Millis{},
 	}
 	c.act = func(node *workflow.Node, _ *spec.Template) *workflow.Result {
 		phase, class := n.fate(node.Key)
@@ -50,7 +55,7 @@ func (c *chaos) finish() {
 		c.view.Limits = workflow.Limits{Launch: c.r.IntN(8) * c.r.IntN(8), InFlight: c.r.IntN(6), Slots: c.r.IntN(3), ChunkFrom: c.chunkFrom}
 		events := c.events()
 		c.advance(events)
-		require.True(c.t, c.last.Finished() || c.last.More || len(c.queue) > 0,
+		require.True(c.t, c.last.Finished() || c.last.More || len(c.queue) > 0 || len(c.timers) > 0,
 			"the run is wedged: nothing in flight and nothing to do\n%s\n%s", c.n.yaml(), c.dump())
 	}
 	// What comes after the end changes nothing.
@@ -69,6 +74,8 @@ func (c *chaos) events() []workflow.Event {
 		case c.r.IntN(8) == 0 && len(c.closings) > 0:
 			events = append(events, c.closings[0])
 			c.closings = c.closings[1:]
+		case len(c.timers) > 0 && (len(c.queue) == 0 || c.r.IntN(4) == 0):
+			events = append(events, c.ring())
 		case len(c.queue) > 0:
 			i := c.r.IntN(len(c.queue))
 			k := c.queue[i]
@@ -90,6 +97,22 @@ func (c *chaos) events() []workflow.Event {
 		}
 	}
 	return events
+}
+
+// ring lets the time of a timer come, and of those before it.
+func (c *chaos) ring() workflow.Event {
+	due := slices.Collect(maps.Keys(c.timers))
+	slices.SortFunc(due, func(a, b workflow.Timer) int {
+		return cmp.Or(cmp.Compare(c.timers[a], c.timers[b]), cmp.Compare(a.Key, b.Key), cmp.Compare(a.Name, b.Name))
+	})
+	first := due[0]
+	if at := c.timers[first].Time(); at.After(c.now) {
+		c.now = at
+	}
+	delete(c.timers, first)
+	e := workflow.Event{Kind: workflow.EventTimer, Key: first.Key, Timer: first.Name}
+	c.answered = append(c.answered, e)
+	return e
 }
 
 // work lets a worker go on with a chunk for a while. Before it began a stop may end it.
@@ -136,6 +159,10 @@ func (c *chaos) advance(events []workflow.Event) {
 		d, err := workflow.Advance(&part, events, c.now)
 		var missing *workflow.MissingError
 		if errors.As(err, &missing) {
+			if missing.All {
+				part.Complete, part.Nodes = true, c.view.Nodes
+				continue
+			}
 			for _, k := range missing.Keys {
 				require.NotContains(c.t, part.Nodes, k, "asked again for a loaded node")
 				part.Nodes[k] = c.view.Nodes[k]
@@ -155,6 +182,15 @@ func (c *chaos) advance(events []workflow.Event) {
 		c.flying++
 	}
 	c.queue = append(c.queue, whole.Dispatch...)
+	for _, timer := range whole.Timers {
+		at := timer.At
+		if timer.At = 0; at != 0 {
+			c.timers[timer] = at
+		} else {
+			delete(c.timers, timer)
+		}
+	}
+	c.requireLimits()
 	require.Equal(c.t, c.flying, c.view.State.InFlight, "leaves in flight")
 }
 
@@ -175,6 +211,39 @@ func (c *chaos) encode(v any) string {
 	return string(data)
 }
 
+// requireLimits checks that no more runs than the templates' parallelism allows, and that
+// State.Held is right.
+func (c *chaos) requireLimits() {
+	c.t.Helper()
+	held := 0
+	active := map[workflow.Key]int{}
+	for k, n := range c.view.Nodes {
+		if n.Held != "" {
+			held++
+		}
+		pk, ok := k.Parent()
+		if !ok || n.Type == "" || n.Loop != nil || n.Fulfilled() || strings.HasPrefix(k.Segment(), "!") {
+			continue
+		}
+		if c.view.Nodes[pk].Loop != nil {
+			pk, _ = pk.Parent()
+		}
+		if c.view.Nodes[pk].Limit != nil {
+			active[pk]++
+		}
+	}
+	require.Equal(c.t, held, c.view.State.Held)
+	for k, n := range active {
+		require.Equal(c.t, n, c.view.Nodes[k].Limit.Active, "active children of %s", k.Name("wf"))
+		if p := c.view.Plan.Spec.Template(c.view.Nodes[k].Template).Parallelism; p != nil {
+			require.LessOrEqual(c.t, n, int(*p), "children of %s", k.Name("wf"))
+		}
+	}
+	if p := c.view.Plan.Spec.Parallelism; p != nil {
+		require.LessOrEqual(c.t, c.view.State.InFlight, int(*p))
+	}
+}
+
 // requireSettled checks that nothing is left to do, by any counter.
 func (c *chaos) requireSettled() {
 	c.t.Helper()
@@ -182,6 +251,7 @@ func (c *chaos) requireSettled() {
 	require.Zero(c.t, s.InFlight)
 	require.Equal(c.t, s.Total, s.Done)
 	require.Empty(c.t, s.Ready)
+	require.Zero(c.t, s.Held)
 	leaves := 0
 	for k, n := range c.view.Nodes {
 		if n.Type == "" {
@@ -199,6 +269,10 @@ func (c *chaos) requireSettled() {
 					require.True(c.t, !succeeded || c.view.Nodes[k.Step(g, group.Steps[i].Name)] != nil, "%s succeeded without %s", name, group.Steps[i].Name)
 				}
 			}
+		}
+		if n.Limit != nil {
+			require.Zero(c.t, n.Limit.Active, name)
+			require.Empty(c.t, n.Limit.Queue, name)
 		}
 		if n.DAG != nil {
 			require.Zero(c.t, n.DAG.Running, name)

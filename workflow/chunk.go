@@ -97,7 +97,7 @@ func (t *turn) chunks(n *Node, c *call) *ChunksState {
 		from = defaultChunkFrom
 	}
 	tmpl, err := t.v.Plan.template(c.template)
-	if from < 0 || n.Loop.Count < from || err != nil || !tmpl.chunks() {
+	if from < 0 || n.Loop.Count < from || c.caller.Limit != nil || err != nil || !tmpl.chunks() {
 		return nil
 	}
 	if state := t.captureCall(c); state != nil {
@@ -108,7 +108,7 @@ func (t *turn) chunks(n *Node, c *call) *ChunksState {
 
 // chunks says that a worker alone can take a node of the template from its call to its end.
 func (t *template) chunks() bool {
-	if t.Container == nil && t.Script == nil || len(t.dynamic) > 0 || t.inline {
+	if t.Container == nil && t.Script == nil || len(t.dynamic) > 0 || t.lastRetry || t.inline {
 		return false
 	}
 	if r := t.RetryStrategy; r != nil && *r != (spec.RetryStrategy{Limit: r.Limit, RetryPolicy: r.RetryPolicy}) {
@@ -220,7 +220,7 @@ func (s *CallState) Lookup(name string) (any, expr.State) {
 // expandChunks launches the chunks that there is room for.
 func (t *turn) expandChunks(n *Node) {
 	l, s := n.Loop, &t.delta.State
-	for left := l.left(); left > 0 && !t.closing(); left = l.left() {
+	for left := l.left(); left > 0 && !t.closing(n.Key); left = l.left() {
 		if !t.hasRoom() {
 			s.Ready = append(s.Ready, n.Key)
 			break

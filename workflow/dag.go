@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"argosy/workflow/depends"
+	"argosy/workflow/expr"
 	"argosy/workflow/spec"
 )
 
@@ -30,8 +31,11 @@ type dagPlan struct {
 	depends    []depends.Expr // nil for a root task
 	needs      [][]int        // tasks that depends mentions
 	dependents [][]int
-	targets    []int // tasks that nothing depends on
+	target     []bool // tasks that decide how the DAG ends: those that nothing depends on, or named
 	failFast   bool
+	// skip has the tasks that no target needs; nil: none.
+	skip []bool
+	left int // tasks that are not skipped
 }
 
 func compileDAG(d *spec.DAGTemplate) (*dagPlan, error) {
@@ -69,15 +73,73 @@ func compileDAG(d *spec.DAGTemplate) (*dagPlan, error) {
 			p.dependents[j] = append(p.dependents[j], i)
 		}
 	}
+	p.target, p.left = make([]bool, n), n
 	for i := range d.Tasks {
-		if len(p.dependents[i]) == 0 {
-			p.targets = append(p.targets, i)
-		}
+		p.target[i] = len(p.dependents[i]) == 0
 	}
 	if i := p.unreachable(); i >= 0 {
 		return nil, fmt.Errorf("task %q waits for itself, directly or through others", d.Tasks[i].Name)
 	}
-	return p, nil
+	if tagged(d.Target) {
+		return p, nil
+	}
+	return p.prune(strings.Fields(d.Target))
+}
+
+// prune keeps the tasks that the named targets need; none named is all.
+func (p *dagPlan) prune(targets []string) (*dagPlan, error) {
+	if len(targets) == 0 {
+		return p, nil
+	}
+	out := *p
+	out.target, out.skip, out.left = make([]bool, len(p.needs)), make([]bool, len(p.needs)), 0
+	for i := range out.skip {
+		out.skip[i] = true
+	}
+	var open []int
+	for _, name := range targets {
+		i, ok := p.index[name]
+		if !ok {
+			return nil, fmt.Errorf("target '%s' is not defined", name)
+		}
+		out.target[i] = true
+		open = append(open, i)
+	}
+	for ; len(open) > 0; open = open[1:] {
+		if i := open[0]; out.skip[i] {
+			out.skip[i] = false
+			out.left++
+			open = append(open, p.needs[i]...)
+		}
+	}
+	return &out, nil
+}
+
+// dagOf is the graph of a DAG node: its template's, or what of it the node's targets need.
+func (p *Plan) dagOf(run *Run, n *Node) (*dagPlan, error) {
+	tmpl := p.templates[n.Template]
+	if !tagged(tmpl.DAG.Target) {
+		return tmpl.dag, nil
+	}
+	text, err := expr.Substitute(tmpl.DAG.Target, (&opener{plan: p, run: run}).inputScope(n), expr.Strict)
+	if err != nil {
+		return nil, fmt.Errorf("resolving the dag's target: %w", err)
+	}
+	return tmpl.dag.prune(strings.Fields(text))
+}
+
+// dag is the graph of a DAG node that runs.
+func (t *turn) dag(n *Node) *dagPlan {
+	if !tagged(t.v.Plan.templates[n.Template].DAG.Target) {
+		return t.v.Plan.templates[n.Template].dag
+	}
+	if t.dags == nil {
+		t.dags = map[Key]*dagPlan{}
+	}
+	if t.dags[n.Key] == nil {
+		t.dags[n.Key], _ = t.v.Plan.dagOf(t.v.Run, n) // it went well when the node started
+	}
+	return t.dags[n.Key]
 }
 
 // unreachable finds a task that would never start; -1 is none.
@@ -119,11 +181,17 @@ func dependsText(d *spec.DAGTemplate, index map[string]int, names []string) stri
 }
 
 func (t *turn) startDAG(n *Node, tmpl *template) {
-	n.Phase, n.DAG = spec.NodeRunning, &DAGState{Left: len(tmpl.DAG.Tasks)}
+	n.Phase, n.DAG, n.Limit = spec.NodeRunning, &DAGState{}, tmpl.limit()
+	plan, err := t.v.Plan.dagOf(t.v.Run, n)
+	if err != nil {
+		t.finish(n, spec.NodeError, err.Error())
+		return
+	}
+	n.DAG.Left = plan.left
 	t.put(n)
 	var roots []int
 	for i := range tmpl.DAG.Tasks {
-		if tmpl.dag.depends[i] == nil {
+		if plan.depends[i] == nil && !plan.skips(i) {
 			roots = append(roots, i)
 		}
 	}
@@ -133,6 +201,9 @@ func (t *turn) startDAG(n *Node, tmpl *template) {
 	}
 	t.settleDAG(n) // a dag without tasks ends here
 }
+
+// skips says that no target needs a task.
+func (p *dagPlan) skips(i int) bool { return p.skip != nil && p.skip[i] }
 
 // taskEnded takes note of a task's end and starts what it releases.
 func (t *turn) taskEnded(n *Node, child *Node) {
@@ -151,17 +222,17 @@ func (t *turn) taskDone(n *Node, tmpl *template, i int, child *Node) {
 			t.put(child)
 		}
 	}
-	if len(tmpl.dag.dependents[i]) == 0 {
+	plan := t.dag(n)
+	if plan.target[i] {
 		t.targetEnded(n, tmpl, i, child)
-		return
 	}
-	if n.DAG.Stopped || t.closing() {
+	if t.stopped(n) {
 		return
 	}
 	var released []int
 	var needs []Key
-	for _, j := range tmpl.dag.dependents[i] {
-		if !n.DAG.lastNeed(j, len(tmpl.dag.needs[j])) {
+	for _, j := range plan.dependents[i] {
+		if plan.skips(j) || !n.DAG.lastNeed(j, len(tmpl.dag.needs[j])) {
 			continue
 		}
 		released = append(released, j)
@@ -190,7 +261,7 @@ func (d *DAGState) lastNeed(task, needs int) bool {
 
 // release starts or omits a task whose dependencies have all ended.
 func (t *turn) release(n *Node, tmpl *template, j int) {
-	if n.DAG.Stopped {
+	if t.stopped(n) {
 		return
 	}
 	k := n.Key.Task(tmpl.DAG.Tasks[j].Name)
@@ -272,10 +343,12 @@ func (t *turn) targetEnded(n *Node, tmpl *template, i int, child *Node) {
 // settleDAG ends the DAG when nothing runs and nothing more may start.
 func (t *turn) settleDAG(n *Node) {
 	d := n.DAG
-	if d.Running > 0 || n.Fulfilled() || (d.Left > 0 && !d.Stopped && !t.closing()) {
+	if d.Running > 0 || n.Fulfilled() || (d.Left > 0 && !t.stopped(n)) {
 		return
 	}
 	switch {
+	case n.Limit != nil && n.Limit.Bad:
+		t.finish(n, spec.NodeFailed, failFastMessage)
 	case d.Phase != "":
 		t.finish(n, d.Phase, "")
 	case d.Left > 0:

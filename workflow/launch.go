@@ -95,6 +95,9 @@ func (t *turn) launch(k Key) {
 		t.delta.State.Ready = append(t.delta.State.Ready, k)
 		return
 	}
+	if !t.place(t.scopeOf(k), k) {
+		return
+	}
 	c := t.site(k)
 	if strings.Contains(c.template, "{{") {
 		name, err := expr.Substitute(c.template, t.callScope(c, nil), expr.Strict)
@@ -125,21 +128,11 @@ func (t *turn) resume(k Key) {
 		}
 		return
 	}
-	if t.closing() || t.scopeStopped(k) {
+	if scope := t.scopeOf(k); t.closing(k) || scope != nil && t.stopped(scope) {
 		t.abandon(k)
 		return
 	}
 	t.launch(k)
-}
-
-// scopeStopped says that the scope above k starts no more children.
-func (t *turn) scopeStopped(k Key) bool {
-	pk, ok := k.Parent()
-	if !ok {
-		return false
-	}
-	p := t.node(pk)
-	return p.DAG != nil && p.DAG.Stopped
 }
 
 // abandon takes back a launch that the scope above had counted on.

@@ -26,7 +26,7 @@ func (t *turn) result(e *Event) {
 	s.InFlight--
 	s.Done++
 	n.ends(e.Result, t.now)
-	if t.closing() && n.Failed() {
+	if t.closing(n.Key) && n.Failed() {
 		n.Phase, n.Message = spec.NodeFailed, t.closingMessage()
 	}
 	if n.Phase == spec.NodeSucceeded && n.Outputs != nil {

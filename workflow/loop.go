@@ -52,6 +52,10 @@ func (t *turn) startLoop(k Key, c *call) {
 		return
 	}
 	n.Loop = &LoopState{Count: list.len()}
+	scope := t.scopeOf(k)
+	if scope.Limit != nil { // its items take places of their own
+		t.edit(scope.Key).Limit.Active--
+	}
 	t.delta.State.Left += list.len()
 	t.put(n)
 	t.keepItems(n, list)
@@ -59,6 +63,7 @@ func (t *turn) startLoop(k Key, c *call) {
 		t.put(&Node{Key: callKey(k), Call: n.Loop.Chunks.call})
 	}
 	t.expand(n, c)
+	t.admit(k)
 }
 
 // neverRuns says that the call's when is false whatever the item.
@@ -77,12 +82,15 @@ func (t *turn) expand(n *Node, c *call) {
 		t.expandChunks(n)
 		return
 	}
-	if !t.closing() {
+	if !t.halted(n) {
 		t.needItems(n, l.Next, l.Next+t.roomFor(l.Count-l.Next))
 	}
-	for l.Next < l.Count && !t.closing() {
+	for l.Next < l.Count && !t.halted(n) {
 		if !t.hasRoom() {
 			t.delta.State.Ready = append(t.delta.State.Ready, n.Key)
+			break
+		}
+		if !t.place(t.scopeOf(n.Key), n.Key) {
 			break
 		}
 		i := l.Next
@@ -121,7 +129,7 @@ func (t *turn) itemEnded(n *Node, child *Node) {
 func (t *turn) settleLoop(n *Node) {
 	l := n.Loop
 	left := l.left()
-	if n.Fulfilled() || l.Running > 0 || (left > 0 && !t.closing()) {
+	if n.Fulfilled() || l.Running > 0 || (left > 0 && !t.halted(n)) {
 		return
 	}
 	t.delta.State.Left -= left
@@ -129,7 +137,7 @@ func (t *turn) settleLoop(n *Node) {
 	case l.Phase != "":
 		t.finish(n, l.Phase, "")
 	case left > 0:
-		t.finish(n, spec.NodeFailed, t.closingMessage())
+		t.finish(n, spec.NodeFailed, t.haltedMessage(n.Key))
 	default:
 		t.finish(n, spec.NodeSucceeded, "")
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"hash/fnv"
 	"strings"
+
+	"argosy/workflow/spec"
 )
 
 // Key identifies a node within its run. It is the path of scopes from the root, so that
@@ -14,6 +16,7 @@ import (
 //	"/[1].map/(3:part-3)"         its fourth loop item
 //	"/[1].map/(3:part-3)/(0)"     that item's first attempt under a retryStrategy
 //	"/.build/.compile"            task compile of the dag that task build runs
+//	"/.build/!onExit"             the exit handler of that task
 //
 // Slashes within a segment are escaped as %2F and percent signs as %25.
 type Key string
@@ -38,6 +41,28 @@ func (k Key) Task(name string) Key { return k.Child("." + name) }
 // Attempt returns the key of attempt n under a Retry node.
 func (k Key) Attempt(n int) Key { return k.Child(fmt.Sprintf("(%d)", n)) }
 
+// Hook returns the key of a node's lifecycle hook, "exit" for its exit handler.
+func (k Key) Hook(name string) Key {
+	if name == spec.ExitLifecycleEvent {
+		return k.Child("!onExit")
+	}
+	return k.Child("!hooks." + name)
+}
+
+// InExit says that the node is an exit handler, or belongs to one.
+func (k Key) InExit() bool {
+	return strings.HasSuffix(string(k), "/!onExit") || strings.Contains(string(k), "/!onExit/")
+}
+
+// hook returns the name of the hook that the key is one of.
+func (k Key) hook() (name string, ok bool) {
+	s := k.Segment()
+	if s == "!onExit" {
+		return spec.ExitLifecycleEvent, true
+	}
+	return strings.CutPrefix(s, "!hooks.")
+}
+
 // Parent returns the key of the enclosing scope; the root has none.
 func (k Key) Parent() (Key, bool) {
 	i := strings.LastIndexByte(string(k), '/')
@@ -56,7 +81,7 @@ func (k Key) Segment() string {
 func (k Key) Depth() int {
 	d := 0
 	for s := range strings.SplitSeq(string(k), "/") {
-		if strings.HasPrefix(s, ".") || strings.HasPrefix(s, "[") {
+		if strings.HasPrefix(s, ".") || strings.HasPrefix(s, "[") || strings.HasPrefix(s, "!") {
 			d++
 		}
 	}
@@ -72,10 +97,18 @@ func (k Key) Name(run string) string {
 	b.WriteString(run)
 	for i, s := range strings.Split(string(k), "/") {
 		if i > 0 {
-			b.WriteString(unescapeSegment.Replace(s))
+			b.WriteString(segmentName(unescapeSegment.Replace(s)))
 		}
 	}
 	return b.String()
+}
+
+// segmentName is what a segment adds to a node's name.
+func segmentName(segment string) string {
+	if rest, ok := strings.CutPrefix(segment, "!"); ok {
+		return "." + rest
+	}
+	return segment
 }
 
 // DisplayName returns the name that users see for the node, such as map(3:part-3)(0): the
@@ -92,7 +125,7 @@ func (k Key) DisplayName(run string) string {
 		case strings.HasPrefix(s, "."):
 			return s[1:] + name
 		}
-		name = s + name
+		name = segmentName(s) + name
 	}
 	return run + name
 }

@@ -15,6 +15,8 @@ import (
 type nested struct {
 	seed      uint64
 	templates []nestedTemplate
+	// parallelism is the workflow's; 0 is none.
+	parallelism int
 }
 
 type nestedTemplate struct {
@@ -23,6 +25,11 @@ type nestedTemplate struct {
 	failFast bool
 	retry    *int // limit
 	policy   spec.RetryPolicy
+	// expression is one for the strategy that allows another attempt after Failed only.
+	expression  bool
+	backoff     bool
+	parallelism int
+	target      int // of a dag, with those that it needs; 0 is all
 }
 
 type nestedCall struct {
@@ -44,12 +51,19 @@ func randomNested(seed uint64, failFast bool) *nested {
 	r := rand.New(rand.NewPCG(seed, 11))
 	n := &nested{seed: seed, templates: make([]nestedTemplate, 2+r.IntN(4))}
 	last := len(n.templates) - 1
+	if r.IntN(4) == 0 {
+		n.parallelism = 1 + r.IntN(3)
+	}
 	for i := range n.templates {
 		t := &n.templates[i]
 		if r.IntN(3) == 0 {
 			limit := r.IntN(3)
 			t.retry = &limit
 			t.policy = []spec.RetryPolicy{"", spec.RetryPolicyAlways, spec.RetryPolicyOnError, spec.RetryPolicyOnTransientError}[r.IntN(4)]
+			t.expression, t.backoff = r.IntN(3) == 0, r.IntN(2) == 0
+		}
+		if r.IntN(3) == 0 {
+			t.parallelism = 1 + r.IntN(2)
 		}
 		switch {
 		case i == last:
@@ -86,6 +100,9 @@ func randomNested(seed uint64, failFast bool) *nested {
 				}
 				t.tasks = append(t.tasks, c)
 			}
+			if r.IntN(4) == 0 {
+				t.target = r.IntN(len(t.tasks))
+			}
 		}
 	}
 	return n
@@ -119,16 +136,34 @@ func randomCall(r *rand.Rand, from, last int, name string) nestedCall {
 
 func (n *nested) yaml() string {
 	var b strings.Builder
-	b.WriteString("apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nmetadata: {name: wf}\nspec:\n  entrypoint: x0\n  templates:\n")
+	b.WriteString("apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nmetadata: {name: wf}\nspec:\n  entrypoint: x0\n")
+	if n.parallelism > 0 {
+		fmt.Fprintf(&b, "  parallelism: %d\n", n.parallelism)
+	}
+	b.WriteString("  templates:\n")
 	for i := range n.templates {
 		t := &n.templates[i]
 		fmt.Fprintf(&b, "  - name: x%d\n    inputs: {parameters: [{name: in, default: none}]}\n", i)
 		if t.retry != nil {
-			fmt.Fprintf(&b, "    retryStrategy: {limit: %d, retryPolicy: %q}\n", *t.retry, t.policy)
+			more := ""
+			if t.expression {
+				more += ", expression: \"lastRetry.status == 'Failed' && asInt(lastRetry.exitCode) < 0\""
+			}
+			if t.backoff {
+				more += `, backoff: {duration: "10", factor: 2, cap: 25s}`
+			}
+			fmt.Fprintf(&b, "    retryStrategy: {limit: %d, retryPolicy: %q%s}\n", *t.retry, t.policy, more)
+		}
+		if t.parallelism > 0 && (t.tasks != nil || t.groups != nil) {
+			fmt.Fprintf(&b, "    parallelism: %d\n", t.parallelism)
 		}
 		switch {
 		case t.tasks != nil:
-			fmt.Fprintf(&b, "    dag:\n      failFast: %v\n      tasks:\n", t.failFast)
+			fmt.Fprintf(&b, "    dag:\n      failFast: %v\n", t.failFast)
+			if t.target > 0 {
+				fmt.Fprintf(&b, "      target: t%d\n", t.target)
+			}
+			b.WriteString("      tasks:\n")
 			for j := range t.tasks {
 				fmt.Fprintf(&b, "      - {%s%s}\n", t.tasks[j].yaml(), t.depends(j))
 			}
@@ -254,8 +289,9 @@ func (f *reference) node(k workflow.Key, template int) spec.NodePhase {
 		case spec.RetryPolicyOnTransientError:
 			again = phase == spec.NodeError && f.class[attempt] == "lost"
 		default:
-			again = phase == spec.NodeFailed
+			again = phase == spec.NodeFailed || t.expression && t.policy == "" && phase == spec.NodeError
 		}
+		again = again && (!t.expression || phase == spec.NodeFailed)
 		if !again || f.class[attempt] == "invalid" || n >= *t.retry {
 			f.phases[k] = phase
 			return phase
@@ -297,7 +333,11 @@ func (f *reference) steps(k workflow.Key, t *nestedTemplate) spec.NodePhase {
 func (f *reference) dag(k workflow.Key, t *nestedTemplate) spec.NodePhase {
 	branch := make([]spec.NodePhase, len(t.tasks))
 	needed := make([]bool, len(t.tasks))
+	wanted := t.wanted()
 	for j := range t.tasks { // every task comes after those that it depends on
+		if !wanted[j] {
+			continue
+		}
 		c := &t.tasks[j]
 		child := k.Task(c.name)
 		if f.depends(k, t, j) {
@@ -319,11 +359,23 @@ func (f *reference) dag(k workflow.Key, t *nestedTemplate) spec.NodePhase {
 	}
 	phase := spec.NodeSucceeded
 	for j := range t.tasks {
-		if !needed[j] && isBad(branch[j]) && !t.tasks[j].tolerates(branch[j]) {
+		if wanted[j] && !needed[j] && isBad(branch[j]) && !t.tasks[j].tolerates(branch[j]) {
 			phase = branch[j]
 		}
 	}
 	return phase
+}
+
+// wanted are the tasks that the target needs.
+func (t *nestedTemplate) wanted() []bool {
+	wanted := make([]bool, len(t.tasks))
+	for j := len(t.tasks) - 1; j >= 0; j-- {
+		wanted[j] = wanted[j] || t.target == 0 || j == t.target
+		for _, d := range t.tasks[j].needs {
+			wanted[d] = wanted[d] || wanted[j]
+		}
+	}
+	return wanted
 }
 
 func (f *reference) depends(k workflow.Key, t *nestedTemplate, j int) bool {

@@ -20,6 +20,7 @@ type Node struct {
 	Host     string         `json:"h,omitempty"`  // where a leaf ran
 	Class    string         `json:"c,omitempty"`  // class of an Error, see Result.Class
 	Lost     int            `json:"ls,omitempty"` // workers that died with it
+	Held     string         `json:"hd,omitempty"` // what the node waits for that no worker reports, see held.go
 
 	Inputs  *Values `json:"i,omitempty"`
 	Outputs *Values `json:"o,omitempty"`
@@ -46,6 +47,7 @@ type Node struct {
 	DAG   *DAGState   `json:"d,omitempty"`
 	Loop  *LoopState  `json:"l,omitempty"`
 	Retry *RetryState `json:"r,omitempty"`
+	Limit *LimitState `json:"lm,omitempty"`
 }
 
 // Values are the inputs or the outputs of a node.

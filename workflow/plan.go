@@ -31,6 +31,8 @@ type template struct {
 	dag     *dagPlan
 	steps   map[string]place // where each step is, by its name
 	mold    *mold            // of a leaf, if it has one
+	// lastRetry says that the template mentions how the attempt before ended.
+	lastRetry bool
 }
 
 // place is a step's position: its group, and there.
@@ -69,6 +71,10 @@ func (p *Plan) add(name string, st *spec.Template) error {
 	if err != nil {
 		return fmt.Errorf("compiling template %q: %w", name, err)
 	}
+	if st.RetryStrategy == nil && p.Spec.RetryStrategy != nil {
+		retried := *st
+		retried.RetryStrategy, st = p.Spec.RetryStrategy, &retried
+	}
 	t, err := compileTemplate(st)
 	if err != nil {
 		return fmt.Errorf("compiling template %q: %w", name, err)
@@ -103,7 +109,10 @@ func (p *Plan) add(name string, st *spec.Template) error {
 }
 
 func compileTemplate(st *spec.Template) (*template, error) {
-	data, err := json.Marshal(st)
+	// What turns carry out is nothing that a worker must resolve.
+	work := *st
+	work.RetryStrategy, work.Synchronization, work.Memoize, work.Metrics = nil, nil, nil, nil
+	data, err := json.Marshal(&work)
 	if err != nil {
 		return nil, fmt.Errorf("encoding: %w", err)
 	}
@@ -117,6 +126,7 @@ func compileTemplate(st *spec.Template) (*template, error) {
 		if dynamicName(name) {
 			t.dynamic = append(t.dynamic, name)
 		}
+		t.lastRetry = t.lastRetry || name == "lastRetry" || strings.HasPrefix(name, "lastRetry.")
 	}
 	if t.nodeType() == spec.NodeTypePod {
 		t.mold = newMold(data)

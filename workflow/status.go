@@ -235,7 +235,10 @@ func (r *renderer) group(n *Node, i int, members []*Node, began Millis) (g spec.
 
 // tasks renders a DAG's tasks. A task hangs from the outbound nodes of those it depends on.
 func (r *renderer) tasks(n *Node, id string) (children, out []string) {
-	plan := r.v.Plan.templates[n.Template].dag
+	plan, err := r.v.Plan.dagOf(r.v.Run, n)
+	if err != nil { // then nothing of it ran
+		return nil, nil
+	}
 	tails := map[int][]string{}
 	nodes := map[int]*Node{}
 	for _, child := range r.children[n.Key] {
@@ -260,7 +263,7 @@ func (r *renderer) tasks(n *Node, id string) (children, out []string) {
 		}
 		slices.Sort(after)
 		r.hang(child.Key.ID(r.v.Run.Name), slices.Compact(after))
-		if len(plan.dependents[i]) == 0 {
+		if plan.target[i] {
 			out = append(out, tails[i]...)
 		}
 	}

@@ -20,7 +20,7 @@ type StepsState struct {
 }
 
 func (t *turn) startSteps(n *Node, tmpl *template) {
-	n.Phase, n.Steps = spec.NodeRunning, &StepsState{Group: -1}
+	n.Phase, n.Steps, n.Limit = spec.NodeRunning, &StepsState{Group: -1}, tmpl.limit()
 	t.put(n)
 	t.nextGroup(n, tmpl)
 }
@@ -38,7 +38,7 @@ func (t *turn) nextGroup(n *Node, tmpl *template) {
 			break
 		}
 	}
-	if t.closing() {
+	if t.closing(n.Key) {
 		t.finish(n, spec.NodeFailed, t.closingMessage())
 		return
 	}
@@ -81,6 +81,8 @@ func (t *turn) settleSteps(n *Node) {
 		return
 	}
 	switch {
+	case n.Limit != nil && n.Limit.Bad:
+		t.finish(n, spec.NodeFailed, failFastMessage)
 	case n.Steps.Failed != "":
 		t.finish(n, spec.NodeFailed, fmt.Sprintf("child '%s' failed", n.Steps.Failed))
 	case n.Steps.Cut:

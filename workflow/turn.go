@@ -40,6 +40,8 @@ type State struct {
 	Ready []Key `json:"r,omitempty"`
 	// Left counts the items of loops that have started which wait to be launched.
 	Left int `json:"lf,omitempty"`
+	// Held counts nodes that wait for something that no worker reports: see held.go.
+	Held int `json:"hd,omitempty"`
 	// Outputs are the run's global outputs, exported by globalName.
 	Outputs *Values `json:"o,omitempty"`
 }
@@ -48,7 +50,7 @@ type State struct {
 // that has started counts as another one.
 func (s *State) Waiting() int { return s.Left + len(s.Ready) }
 
-// Closing says that the run is ending before its time: nothing more starts.
+// Closing says that the run is ending before its time: nothing more starts but exit handlers.
 func (s *State) Closing() bool { return s.Shutdown != "" || s.Expired }
 
 // View is what a turn sees of a run.
@@ -157,6 +159,19 @@ type Delta struct {
 	More bool
 }
 
+// Waiting is how many leaves or loop items could be launched now if the run had more credit:
+// State.Waiting, as far as the spec's parallelism lets them.
+func (d *Delta) Waiting(p *Plan) int {
+	n := d.State.Waiting()
+	if most := p.Spec.Parallelism; most != nil {
+		n = int(max(0, min(int64(n), *most-int64(d.State.InFlight))))
+	}
+	if d.Finished() {
+		return 0
+	}
+	return n
+}
+
 // Finished says that the run has ended with this Delta.
 func (d *Delta) Finished() bool { return d.State.Finished != 0 }
 
@@ -166,10 +181,15 @@ type MissingError struct {
 	Keys []Key
 	// Loop is a chunked loop whose View.Outputs are needed.
 	Loop Key
+	// All asks for the whole run: a Complete View.
+	All bool
 }
 
 func (e *MissingError) Error() string {
-	if e.Loop != "" {
+	switch {
+	case e.All:
+		return "the run's nodes are not all loaded"
+	case e.Loop != "":
 		return fmt.Sprintf("the outputs of loop %q are not loaded", e.Loop)
 	}
 	return fmt.Sprintf("%d nodes are not loaded", len(e.Keys))

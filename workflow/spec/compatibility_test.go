@@ -48,7 +48,7 @@ branch phase inheritance | yes
 handled failure | yes
 dag failFast (default true) | yes
 dag failFast false | yes
-dag target | no | | template.dag.target
+dag target | yes
 nested dag/steps | yes
 recursion | yes
 when (govaluate) | yes
@@ -63,7 +63,7 @@ withSequence | yes
 withSequence zero | yes
 empty loop | yes
 loop group node | yes
-sequential loop | no | | template.parallelism
+sequential loop | yes
 node naming | yes
 node id | yes
 pod name v2 | yes
@@ -152,7 +152,7 @@ workflow.outputs.* | yes
 node.name / pod.name / steps.name / tasks.name | differs | node.name and pod.name only
 steps|tasks.X.id/ip/status/exitCode/startedAt/finishedAt/hostNodeName | differs | without ip, since there are no daemons yet | template.daemon
 item / item.key | yes
-retries / lastRetry.* | differs | retries only | template.retryStrategy.expression
+retries / lastRetry.* | yes
 cronworkflow.* | no
 request.* / response.* | no | | template.http
 metrics variables | no | | template.metrics
@@ -160,11 +160,11 @@ metrics variables | no | | template.metrics
 retryStrategy.limit | yes
 Retry node | yes
 retryPolicy | yes
-retry expression | no | | template.retryStrategy.expression
-backoff | no | | template.retryStrategy.backoff
+retry expression | yes
+backoff | yes
 affinity.nodeAntiAffinity | no | it has no effect | template.retryStrategy.affinity
 retry on steps/dag templates | yes
-workflow-level retryStrategy | no | | spec.retryStrategy
+workflow-level retryStrategy | yes
 non-retryable | yes
 retry outputs | yes
 activeDeadlineSeconds (workflow) | yes
@@ -210,9 +210,9 @@ database lock liveness | no | | spec.synchronization template.synchronization
 sync limit API | no
 memoize | no | | template.memoize
 memoize steps/dag | no | | template.memoize
-parallelism (workflow) | no | | spec.parallelism
-parallelism (template) | no | | template.parallelism
-failFast (template) | no | | template.failFast
+parallelism (workflow) | yes
+parallelism (template) | yes
+failFast (template) | yes
 controller parallelism | no
 priority | differs | three classes of what waits for workers: above 0, 0 and below 0
 resourceRateLimit | no

@@ -55,8 +55,8 @@ var (
 
 func specFields() fieldTable {
 	return fieldTable{
-		refused: words(`onExit hooks synchronization parallelism suspend shutdown workflowTemplateRef templateDefaults
-			retryStrategy artifactRepositoryRef volumes volumeClaimTemplates podSpecPatch executorPlugins`,
+		refused: words(`onExit hooks synchronization suspend shutdown workflowTemplateRef templateDefaults
+			artifactRepositoryRef volumes volumeClaimTemplates podSpecPatch executorPlugins`,
 			"arguments.parameters[]", `valueFrom`, "arguments.artifacts[]", stores),
 		inPod: words(`serviceAccountName automountServiceAccountToken executor nodeSelector affinity tolerations
 			imagePullSecrets hostNetwork dnsPolicy dnsConfig ttlStrategy schedulerName podGC
@@ -67,9 +67,8 @@ func specFields() fieldTable {
 
 func templateFields() fieldTable {
 	return fieldTable{
-		refused: words(`containerSet resource suspend data http plugin daemon timeout parallelism failFast
-			synchronization memoize archiveLocation volumes initContainers sidecars podSpecPatch
-			retryStrategy.backoff retryStrategy.expression dag.target`,
+		refused: words(`containerSet resource suspend data http plugin daemon timeout
+			synchronization memoize archiveLocation volumes initContainers sidecars podSpecPatch`,
 			"inputs.parameters[].valueFrom", parameterSources, "outputs.parameters[].valueFrom", parameterSources,
 			"inputs.artifacts[]", stores, "outputs.artifacts[]", stores+" fromExpression"),
 		inPod: words(`pendingTimeout retryStrategy.affinity metrics annotations metadata nodeSelector affinity tolerations

@@ -128,7 +128,7 @@ func TestUnsupportedFieldsAreRefusedOrWarnedOf(t *testing.T) {
 	t.Parallel()
 	_, doc := parseWorkflow(t, `spec:
   entrypoint: main
-  parallelism: 2
+  synchronization: {mutexes: [{name: m}]}
   podGC: {strategy: OnPodSuccess}
   suspend: false
   templates:
@@ -142,17 +142,16 @@ func TestUnsupportedFieldsAreRefusedOrWarnedOf(t *testing.T) {
       suspend: {}
     - name: leaf
       inputs: {parameters: [{name: a}, {name: b, valueFrom: {configMapKeyRef: {name: c, key: k}}}]}
-      retryStrategy: {limit: 1, backoff: {duration: 1s}}
+      retryStrategy: {limit: 1, affinity: {nodeAntiAffinity: {}}}
       container: {image: alpine, resources: {limits: {cpu: 1}}}
 `)
 	warnings, err := spec.Unsupported(doc)
 	require.EqualError(t, err, strings.Join([]string{
-		"wf.yaml:6:3: spec.parallelism: not supported yet: parallelism",
+		"wf.yaml:6:3: spec.synchronization: not supported yet: synchronization",
 		"wf.yaml:14:25: spec.templates[0].steps[0][0].templateRef: not supported yet: templateRef",
 		"wf.yaml:15:100: spec.templates[0].steps[1][0].arguments.artifacts[1].http: not supported yet: arguments.artifacts.http",
 		"wf.yaml:17:7: spec.templates[1].suspend: not supported yet: suspend",
 		"wf.yaml:19:62: spec.templates[2].inputs.parameters[1].valueFrom.configMapKeyRef: not supported yet: inputs.parameters.valueFrom.configMapKeyRef",
-		"wf.yaml:20:33: spec.templates[2].retryStrategy.backoff: not supported yet: retryStrategy.backoff",
 	}, "\n"))
 	var got []string
 	for i := range warnings {
@@ -161,6 +160,7 @@ func TestUnsupportedFieldsAreRefusedOrWarnedOf(t *testing.T) {
 	require.Equal(t, []string{
 		"wf.yaml:7:3: spec.podGC: has no effect yet: podGC",
 		"wf.yaml:12:7: spec.templates[0].metadata: has no effect yet: metadata",
+		"wf.yaml:20:33: spec.templates[2].retryStrategy.affinity: has no effect yet: retryStrategy.affinity",
 		"wf.yaml:21:34: spec.templates[2].container.resources: has no effect yet: container.resources",
 	}, got)
 

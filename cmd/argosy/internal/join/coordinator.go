@@ -58,6 +58,10 @@ func (t *turn) Nodes(ctx context.Context, keys []workflow.Key) (map[workflow.Key
 	return t.turns.Nodes(ctx, t.ticket.Run, keys)
 }
 
+func (t *turn) Whole(ctx context.Context) (map[workflow.Key]*workflow.Node, error) {
+	return t.turns.Whole(ctx, t.ticket.Run)
+}
+
 func (t *turn) Outputs(ctx context.Context, loop workflow.Key) (map[int][]byte, error) {
 	return t.turns.Outputs(ctx, t.ticket.Run, loop)
 }

@@ -1,0 +1,69 @@
+package workflow
+
+import (
+	"maps"
+	"slices"
+
+	"argosy/workflow/spec"
+)
+
+// What a node may wait for that no worker reports: State.Held counts such nodes, so that a run
+// that is ending knows whether to look for them.
+const heldBackoff = "retry" // a Retry node, for the time of its next attempt
+
+const timerRetry = "retry"
+
+// hold has a node wait.
+func (t *turn) hold(n *Node, what string) {
+	n.Held = what
+	t.delta.State.Held++
+	t.put(n)
+}
+
+// letGo ends the wait of a node for something; nil: it does not wait for that.
+func (t *turn) letGo(k Key, what string) *Node {
+	if n := t.node(k); n == nil || n.Held != what {
+		return nil
+	}
+	n := t.edit(k)
+	n.Held = ""
+	t.delta.State.Held--
+	return n
+}
+
+// endHeld ends what waits in a run that is ending: nobody else would.
+func (t *turn) endHeld() {
+	if t.delta.State.Held == 0 {
+		return
+	}
+	if !t.v.Complete {
+		panic(&MissingError{All: true}) // recovered in Advance
+	}
+	keys := map[Key]bool{}
+	for k, n := range t.v.Nodes {
+		keys[k] = n != nil && n.Held != ""
+	}
+	for k, n := range t.changed {
+		keys[k] = n != nil && n.Held != ""
+	}
+	for _, k := range slices.Sorted(maps.Keys(keys)) {
+		n := t.node(k)
+		if !keys[k] || n == nil || n.Held == "" || !t.closing(k) {
+			continue
+		}
+		what := n.Held
+		n = t.letGo(k, what)
+		switch what {
+		case heldBackoff:
+			t.timerOff(k, timerRetry)
+			last := t.node(n.Key.Attempt(n.Retry.Attempts - 1))
+			t.finishQuietly(n, last.Phase, t.givenUp(t.closingMessage()))
+		default:
+			t.finish(n, spec.NodeFailed, t.closingMessage())
+		}
+	}
+}
+
+func (t *turn) timerOff(k Key, name string) {
+	t.delta.Timers = append(t.delta.Timers, Timer{Key: k, Name: name})
+}
