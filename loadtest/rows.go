@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // scenarios lists all rows: those of the targets first, then the rungs of the ladder.
@@ -52,6 +53,14 @@ func scenarios() []scenario {
 		{
 			row: "R2", about: "n runs of 10,000 items while any process is killed with -9 at random", n: 3,
 			unit: " rounds", measure: chaos, // all of them end right
+		},
+		{
+			row: "redis-stalled", about: "Redis stopped for 30 s in the middle of a run of n items: until it goes on", n: 4000,
+			unit: "s", target: 5, lessIsBetter: true, ladder: true, measure: outage(30*time.Second, stall),
+		},
+		{
+			row: "store-gone", about: "MinIO gone for 60 s in the middle of a run of n items: until the steps that wait for it end", n: 1000,
+			unit: "s", target: 10, lessIsBetter: true, ladder: true, measure: outage(time.Minute, takeAway),
 		},
 		{
 			row: "hello", about: "one-step runs one after the other, noop executor: submit to done", n: 300,
