@@ -1,6 +1,7 @@
 package workflow
 
 import (
+	"cmp"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -241,14 +242,8 @@ func (t *turn) expandChunks(n *Node) {
 // chunkSize is guided self-scheduling: large chunks first and small ones at the end, so that
 // workers end together, and none that takes much longer than ChunkTime.
 func (l *LoopState) chunkSize(left int, limits Limits) int {
-	deliveries := 2 * limits.Slots
-	if deliveries == 0 {
-		deliveries = limits.InFlight
-	}
-	if deliveries == 0 {
-		deliveries = 16
-	}
-	size := min(maxChunk, (left+deliveries-1)/deliveries)
+	chunks := cmp.Or(limits.Chunks, 2*limits.Slots, limits.InFlight, 16)
+	size := min(maxChunk, (left+chunks-1)/chunks)
 	if c := l.Chunks; c.Ended == 0 {
 		size = min(size, firstChunk)
 	} else if each := c.Micros / int64(c.Ended); each > 0 {

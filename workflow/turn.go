@@ -77,6 +77,8 @@ type Limits struct {
 	// ChunkFrom is how many items a loop has at least that goes to workers in chunks; 0 means
 	// 256, and less than 0 that none does.
 	ChunkFrom int
+	// Chunks is how many chunks what is left of a loop is cut into; 0 means 2 x Slots.
+	Chunks int
 }
 
 // EventKind tells what happened.

@@ -97,7 +97,7 @@ func (g *generator) loop(items *[]spec.Item, param *string, sequence **spec.Sequ
 	if g.leaves < 2 || !g.one(4) && (len(lists) == 0 || !g.one(3)) {
 		return false
 	}
-	n := 1 + g.rng.IntN(min(5, g.leaves))
+	n := 1 + g.rng.IntN(min(8, g.leaves))
 	g.leaves -= n
 	switch {
 	case len(lists) > 0 && !g.one(4):

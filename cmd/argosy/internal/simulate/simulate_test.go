@@ -111,6 +111,14 @@ func TestMistakesAreFound(t *testing.T) {
 			name: "a lost delivery is not looked for", script: "begin",
 			right: "tonumber(expires) <= now", wrong: "false", within: 100,
 		},
+		{
+			name: "items are accepted whatever their delivery", script: "items",
+			right: " or number ~= ARGV[2] or worker ~= ARGV[3]", within: 300,
+		},
+		{
+			name: "the next worker of a chunk does not see what was recorded", script: "chunk",
+			right: "redis.call('GETRANGE', KEYS[2], ARGV[3], ARGV[4])", wrong: "''", within: 300,
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -77,7 +77,7 @@ func newWorld(seed uint64, server *queuesim.Server, metrics *coordinator.Metrics
 	choose := func(of ...int) int { return of[rng.IntN(len(of))] }
 	w.turns = queue.TurnOptions{WholeNodes: choose(3, 256, 256), Events: choose(2, 1000, 1000)}
 	w.config = coordinator.Config{
-		Pool: pool, MinCredit: choose(1, 2, 5, 16), Limits: workflow.Limits{Launch: choose(2, 500, 500), InFlight: choose(0, 0, 0, 3), ChunkFrom: choose(1, 2, 0)},
+		Pool: pool, MinCredit: choose(1, 2, 5, 16), Limits: workflow.Limits{Launch: choose(2, 500, 500), InFlight: choose(0, 0, 0, 3), ChunkFrom: choose(1, 2, 0), Chunks: choose(1, 2, 0)},
 	}
 	w.slots = 1 + rng.IntN(4)
 	for i := range 1 + rng.IntN(3) {
