@@ -21,8 +21,11 @@ type Archive = archive.Format
 // DefaultKey is Argo's key for an artifact that names none: prefix/name.tgz, or
 // without an archive prefix and the path's own name.
 func DefaultKey(prefix, name, localPath string, a Archive) string {
-	if a.Kind == archive.None {
+	switch a.Kind {
+	case archive.None:
 		return path.Join(prefix, filepath.Base(localPath))
+	case archive.Zip:
+		return path.Join(prefix, name+".zip")
 	}
 	return path.Join(prefix, name+".tgz")
 }
@@ -125,6 +128,11 @@ func Load(ctx context.Context, s Store, key, localPath string) error {
 // looks like one is the user's own and stays as it is.
 func LoadPlain(ctx context.Context, s Store, key, localPath string) error {
 	return load(ctx, s, key, localPath, archive.Write)
+}
+
+// LoadZip is Load for an artifact declared to be a zip.
+func LoadZip(ctx context.Context, s Store, key, localPath string) error {
+	return load(ctx, s, key, localPath, archive.Unzip)
 }
 
 func load(ctx context.Context, s Store, key, localPath string, unpack func(io.Reader, string) error) error {

@@ -38,6 +38,9 @@ func (p *Plan) Resolve(run *Run, n *Node) (resolved *spec.Template, want bool, e
 			continue // optional and absent
 		}
 		in.ArtifactLocation = given.ArtifactLocation
+		if given.Archive != nil { // how it was packed decides how it is unpacked
+			in.Archive = given.Archive
+		}
 		artifacts = append(artifacts, in)
 	}
 	resolved.Inputs.Artifacts = artifacts

@@ -153,7 +153,7 @@ func TestAnArgumentMayBeAPartOfAnArtifact(t *testing.T) {
 	t.Parallel()
 	e := newEngine(t, head+`
   - name: writer
-    outputs: {artifacts: [{name: f, path: /f, s3: {key: k/dir}}]}
+    outputs: {artifacts: [{name: f, path: /f, s3: {key: k/dir}, archive: {zip: {}}}]}
     container: {image: busybox}
   - name: reader
     inputs: {artifacts: [{name: f, path: /f}]}
@@ -169,6 +169,8 @@ func TestAnArgumentMayBeAPartOfAnArtifact(t *testing.T) {
 	e.act = func(n *workflow.Node, tmpl *spec.Template) *workflow.Result {
 		for _, a := range tmpl.Inputs.Artifacts {
 			got[n.Key.Name("wf")] = a.S3.Key
+			require.NotNil(t, a.Archive, "it does not know how to unpack it")
+			require.NotNil(t, a.Archive.Zip)
 		}
 		return &workflow.Result{Phase: spec.NodeSucceeded, Outputs: &workflow.Values{Artifacts: tmpl.Outputs.Artifacts}}
 	}

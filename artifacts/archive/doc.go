@@ -1,5 +1,5 @@
 // Package archive turns the file or directory of an artifact into one stream
-// and back, as Argo does: a gzipped tar, or the plain bytes of a single file.
+// and back, as Argo does: a gzipped tar, a zip, or the plain bytes of a single file.
 //
 // It uses the standard library only, since the small runner inside step pods
 // carries it too.
@@ -22,6 +22,8 @@ const (
 	Tar Kind = iota
 	// None is the bytes of a single file.
 	None
+	// Zip is a zip with the path's own name as its single top entry.
+	Zip
 )
 
 // Format is a Kind with its settings. The zero value is Argo's default.

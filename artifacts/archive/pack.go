@@ -23,6 +23,8 @@ func Pack(w io.Writer, name string, f Format) error {
 		return plain(w, name)
 	case Tar:
 		return packTar(w, name, f)
+	case Zip:
+		return packZip(w, name)
 	}
 	return fmt.Errorf("packing %s: format %d: %w", name, f.Kind, ErrUnsupported)
 }
@@ -64,33 +66,9 @@ func packTar(w io.Writer, root string, f Format) error {
 	if err != nil {
 		return fmt.Errorf("packing %s: %w", root, err)
 	}
-	info, err := os.Stat(root)
-	if err != nil {
-		return fmt.Errorf("packing: %w", err)
-	}
 	archive := tar.NewWriter(zip)
-	base := filepath.Base(root)
-	if base == string(filepath.Separator) {
-		base = "root"
-	}
-	// Not EvalSymlinks: it would read /proc/PID/root, through which another root is reached,
-	// as a link to "/". A slash at the end has the system follow a link to a directory.
-	from := root
-	if info.IsDir() {
-		from += string(filepath.Separator)
-	}
-	err = filepath.WalkDir(from, func(name string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		if name == from {
-			entry = fs.FileInfoToDirEntry(info)
-		}
-		rel, err := filepath.Rel(root, name)
-		if err != nil {
-			return err
-		}
-		return add(archive, name, path.Join(base, filepath.ToSlash(rel)), entry)
+	err = walk(root, func(name, inArchive string, entry fs.DirEntry) error {
+		return add(archive, name, inArchive, entry)
 	})
 	if err != nil {
 		return fmt.Errorf("packing %s: %w", root, err)
@@ -102,6 +80,38 @@ func packTar(w io.Writer, root string, f Format) error {
 		return fmt.Errorf("packing %s: %w", root, err)
 	}
 	return nil
+}
+
+// walk calls visit for the path and all that is below it, with the name that each has in an
+// archive.
+func walk(root string, visit func(name, inArchive string, entry fs.DirEntry) error) error {
+	info, err := os.Stat(root)
+	if err != nil {
+		return err
+	}
+	base := filepath.Base(root)
+	if base == string(filepath.Separator) {
+		base = "root"
+	}
+	// Not EvalSymlinks: it would read /proc/PID/root, through which another root is reached,
+	// as a link to "/". A slash at the end has the system follow a link to a directory.
+	from := root
+	if info.IsDir() {
+		from += string(filepath.Separator)
+	}
+	return filepath.WalkDir(from, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if name == from {
+			entry = fs.FileInfoToDirEntry(info)
+		}
+		rel, err := filepath.Rel(root, name)
+		if err != nil {
+			return err
+		}
+		return visit(name, path.Join(base, filepath.ToSlash(rel)), entry)
+	})
 }
 
 // add writes one entry. Owners are left out: they mean nothing in another pod,

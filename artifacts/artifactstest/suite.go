@@ -44,6 +44,7 @@ func Run(t *testing.T, newStore func(t *testing.T) artifacts.Store) {
 		"neighbours come and go":          neighbours,
 		"save and load":                   saveAndLoad,
 		"save without archive":            saveWithoutArchive,
+		"save as zip":                     saveAsZip,
 		"save what is missing":            saveMissing,
 		"load what is missing":            loadMissing,
 	} {

@@ -69,6 +69,15 @@ func must(b []byte, err error) []byte {
 	return b
 }
 
+func saveAsZip(t *testing.T, s artifacts.Store) {
+	files := map[string]string{"a": "1", "sub/b": "2"}
+	key, err := artifacts.Save(t.Context(), s, "d.zip", tree(t, files), artifacts.Archive{Kind: archive.Zip})
+	require.NoError(t, err)
+	back := filepath.Join(t.TempDir(), "back")
+	require.NoError(t, artifacts.LoadZip(t.Context(), s, key, back))
+	requireTree(t, back, files)
+}
+
 func saveWithoutArchive(t *testing.T, s artifacts.Store) {
 	none := artifacts.Archive{Kind: archive.None}
 	files := map[string]string{"a": "1", "sub/b": "2"}
@@ -96,7 +105,7 @@ func saveWithoutArchive(t *testing.T, s artifacts.Store) {
 }
 
 func saveMissing(t *testing.T, s artifacts.Store) {
-	for _, kind := range []archive.Kind{archive.Tar, archive.None} {
+	for _, kind := range []archive.Kind{archive.Tar, archive.None, archive.Zip} {
 		_, err := artifacts.Save(t.Context(), s, "k", filepath.Join(t.TempDir(), "no", "such"), artifacts.Archive{Kind: kind})
 		require.ErrorIs(t, err, artifacts.ErrNoPath)
 	}

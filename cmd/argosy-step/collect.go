@@ -78,7 +78,7 @@ func keep(ctx context.Context, g *gateway, out *handover.Output) error {
 	}
 	switch {
 	case out.Archive == "zip":
-		return fmt.Errorf("output artifact %s: zip archives are not supported in step pods yet", out.Name)
+		return send(ctx, g, out, "", func(w io.Writer) error { return archive.Pack(w, out.Path, archive.Format{Kind: archive.Zip}) })
 	case out.Archive == "tar":
 		format := archive.Format{Kind: archive.Tar}
 		if out.Level != nil {

@@ -66,7 +66,7 @@ func fetch(ctx context.Context, g *gateway, in *handover.Input) error {
 		err := g.get(ctx, objectPath(handover.PathInput, in.Name, object), func(r io.Reader) error {
 			switch in.Archive {
 			case "zip":
-				return errors.New("zip archives are not supported in step pods yet")
+				return archive.Unzip(r, to)
 			case "none":
 				return archive.Write(r, to)
 			}

@@ -36,8 +36,11 @@ func (s *artifactStore) Load(ctx context.Context, a *spec.Artifact, path string)
 		return err
 	}
 	load := artifacts.Load
-	if worker.ArchiveOf(a) == worker.ArchiveNone {
+	switch worker.ArchiveOf(a) {
+	case worker.ArchiveNone:
 		load = artifacts.LoadPlain
+	case worker.ArchiveZip:
+		load = artifacts.LoadZip
 	}
 	return asStoreError(load(ctx, s.store, key, path))
 }
@@ -47,11 +50,7 @@ func (s *artifactStore) Save(ctx context.Context, a *spec.Artifact, path string)
 	if err != nil {
 		return err
 	}
-	format, err := format(a)
-	if err != nil {
-		return err
-	}
-	_, err = artifacts.Save(ctx, s.store, key, path, format)
+	_, err = artifacts.Save(ctx, s.store, key, path, format(a))
 	return asStoreError(err)
 }
 
@@ -66,19 +65,19 @@ func asStoreError(err error) error {
 	return err
 }
 
-func format(a *spec.Artifact) (artifacts.Archive, error) {
+func format(a *spec.Artifact) artifacts.Archive {
 	switch worker.ArchiveOf(a) {
 	case worker.ArchiveNone:
-		return artifacts.Archive{Kind: archive.None}, nil
+		return artifacts.Archive{Kind: archive.None}
 	case worker.ArchiveZip:
-		return artifacts.Archive{}, fmt.Errorf("artifact %s: archive zip is not supported yet; use tar or none", a.Name)
+		return artifacts.Archive{Kind: archive.Zip}
 	}
 	f := artifacts.Archive{Kind: archive.Tar}
 	if a.Archive != nil && a.Archive.Tar != nil && a.Archive.Tar.CompressionLevel != nil {
 		level := int(*a.Archive.Tar.CompressionLevel)
 		f.Level = &level
 	}
-	return f, nil
+	return f
 }
 
 func (s *artifactStore) List(ctx context.Context, a *spec.Artifact) ([]string, error) {

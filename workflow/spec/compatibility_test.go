@@ -114,7 +114,7 @@ raw | yes
 plugin driver | no | | template.inputs.artifacts.plugin template.outputs.artifacts.plugin call.arguments.artifacts.plugin spec.arguments.artifacts.plugin
 archive default | yes
 archive none | yes
-archive tar compressionLevel / zip | differs | compressionLevel as Argo does; zip ends the node in Error
+archive tar compressionLevel / zip | yes
 optional input | yes
 optional output | yes
 non-optional missing output | yes
