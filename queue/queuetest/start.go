@@ -24,7 +24,8 @@ func Start(t testing.TB) string {
 // StartMemory starts the in-process Redis for the test and returns its URL.
 func StartMemory(t testing.TB) string {
 	t.Helper()
-	return start(t, queue.EmbeddedMemory)
+	// It shares the test's processor: on a busy machine it may not answer for seconds.
+	return start(t, queue.EmbeddedMemory) + "?read_timeout=1m"
 }
 
 func start(t testing.TB, kind queue.EmbeddedKind) string {
