@@ -15,6 +15,9 @@ const (
 	// flushAfter is how long ends of items wait to be reported with those after them: what a
 	// dead worker has to be repeated for.
 	flushAfter = 100 * time.Millisecond
+	// slowItem is what an item takes that is not made to wait for the end of the next one,
+	// which may take as long or longer.
+	slowItem   = 5 * time.Millisecond
 	flushItems = 5_000
 	flushBytes = 256 << 10
 )
@@ -139,8 +142,8 @@ func (r *chunkRun) item(ctx context.Context, i int) error {
 
 // due says that the pack is to be reported now.
 func (r *chunkRun) due() bool {
-	return r.careful || r.bytes >= flushBytes || r.pack.To-r.pack.From >= flushItems ||
-		r.w.cfg.Now().Sub(r.packed) >= flushAfter
+	items, took := r.pack.To-r.pack.From, r.w.cfg.Now().Sub(r.packed)
+	return r.careful || r.bytes >= flushBytes || items >= flushItems || took >= flushAfter || took >= time.Duration(items)*slowItem
 }
 
 // flush reports the pack. With end the delivery is over, and the rest of the chunk goes back.

@@ -68,9 +68,10 @@ func TestAChunkIsReportedInPacks(t *testing.T) {
 		each  time.Duration
 		want  [][3]int
 	}{
-		"at once when it is fast":          {wholeChunk, 0, time.Millisecond, [][3]int{{0, 10, 1}}},
-		"now and then, and cut at its end": {wholeChunk, 0, 60 * time.Millisecond, [][3]int{{0, 2, 0}, {2, 4, 1}}},
-		"one item when each takes long":    {wholeChunk, 0, time.Minute, [][3]int{{0, 1, 1}}},
+		"at once when it is fast": {wholeChunk, 0, time.Millisecond, [][3]int{{0, 10, 1}}},
+		"one by one when it is not, and cut at its end": {wholeChunk, 0, 60 * time.Millisecond,
+			[][3]int{{0, 1, 0}, {1, 2, 0}, {2, 3, 0}, {3, 4, 1}}},
+		"one item when each takes long": {wholeChunk, 0, time.Minute, [][3]int{{0, 1, 1}}},
 		"one by one after a worker's death": {workflow.ChunkState{From: 6, To: 10}, 1, time.Millisecond,
 			[][3]int{{6, 7, 0}, {7, 8, 0}, {8, 9, 0}, {9, 10, 1}}},
 	} {
