@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"argosy/server/client"
 	"argosy/workflow/spec"
 )
 
@@ -252,11 +253,18 @@ func (f *fleet) checkChaos(ctx context.Context, name string, items int) error {
 	if out := s.Nodes[wf.Name].Outputs; out == nil || len(out.Parameters) != 1 || out.Parameters[0].GetValue() != want {
 		return fmt.Errorf("the items do not add up: %+v instead of %q", out, want)
 	}
-	leaves := 0
-	for _, n := range s.Nodes {
-		if n.Type == spec.NodeTypePod {
-			leaves++
+	leaves, o := 0, client.NodeOptions{Limit: 1000}
+	for more := true; more; more = o.Continue != "" {
+		page, err := f.client.Nodes(ctx, namespace, name, o)
+		if err != nil {
+			return fmt.Errorf("reading the run's nodes: %w", err)
 		}
+		for i := range page.Items {
+			if page.Items[i].Type == spec.NodeTypePod {
+				leaves++
+			}
+		}
+		o.Continue = page.Continue
 	}
 	// Items of chunks need not be among the nodes.
 	if total := items + 21; leaves != total && leaves != total-items/2 || string(s.Progress) != fmt.Sprintf("%d/%d", total, total) {

@@ -89,8 +89,9 @@ func (t *Turns) Outputs(ctx context.Context, run string, loop workflow.Key) (map
 	return extras, nil
 }
 
-// Items reads the records of the items [from, to) of a chunked loop, with their extras.
-func (r *Runs) Items(ctx context.Context, id string, loop workflow.Key, from, to int) (*workflow.Packed, error) {
+// Items reads the records of the items [from, to) of a chunked loop, with the extras of those
+// that are wanted; nil wants all.
+func (r *Runs) Items(ctx context.Context, id string, loop workflow.Key, from, to int, want func(*workflow.Packed, int) bool) (*workflow.Packed, error) {
 	pipe := r.conn.client.TxPipeline()
 	records := pipe.GetRange(ctx, packedKey(id, loop), int64(from*workflow.ItemSize), int64(to*workflow.ItemSize-1))
 	hosts := pipe.HGetAll(ctx, hostsKey(id))
@@ -106,7 +107,7 @@ func (r *Runs) Items(ctx context.Context, id string, loop workflow.Key, from, to
 	var with []int
 	var fields []string
 	for i := from; i < to; i++ {
-		if p.HasExtra(i) {
+		if p.HasExtra(i) && (want == nil || want(p, i)) {
 			with, fields = append(with, i), append(fields, strconv.Itoa(i))
 		}
 	}

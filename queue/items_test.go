@@ -89,7 +89,7 @@ func TestItemsAreRecordedAndCountedOnce(t *testing.T) {
 		}, l.Events[0].Items)
 		require.Equal(w.t, 4, l.Events[1].Items.From)
 
-		packed, err := w.runs.Items(w.ctx, "1", loopKey, 2, 9)
+		packed, err := w.runs.Items(w.ctx, "1", loopKey, 2, 9, nil)
 		require.NoError(w.t, err)
 		require.Equal(w.t, spec.NodeFailed, packed.Phase(3))
 		require.True(w.t, packed.Has(6))
@@ -123,7 +123,7 @@ func TestAReportOfItemsIsFenced(t *testing.T) {
 					require.NoError(w.t, w.raw.HSet(w.ctx, "{r:1}:fly", string(c.d.Key), entry).Err())
 				}
 				require.ErrorIs(w.t, w.tasks.ReportItems(w.ctx, c.d, pack), queue.ErrFenced)
-				packed, err := w.runs.Items(w.ctx, "1", loopKey, 0, 10)
+				packed, err := w.runs.Items(w.ctx, "1", loopKey, 0, 10, nil)
 				require.NoError(w.t, err)
 				require.False(w.t, packed.Has(0))
 			})

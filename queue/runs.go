@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/redis/go-redis/v9"
 
@@ -114,33 +113,39 @@ type Snapshot struct {
 	Digest  string
 	State   workflow.State
 	Version int64 // grows with every commit
-	// Nodes and Flights are Load's.
-	Nodes   map[workflow.Key]*workflow.Node
-	Flights map[workflow.Key]Flight // deliveries that have not ended
+	// Nodes, Complete and Flights are Load's: Nodes holds all of the run's, or, with Complete
+	// false, none, since they are too many.
+	Nodes    map[workflow.Key]*workflow.Node
+	Complete bool
+	Flights  map[workflow.Key]Flight // deliveries that have not ended
 }
 
-// Load reads a whole run.
-func (r *Runs) Load(ctx context.Context, id string) (*Snapshot, error) {
-	pipe := r.conn.client.TxPipeline()
-	head := pipe.MGet(ctx, headKeys(id)...)
-	nodes := pipe.HGetAll(ctx, nodesKey(id))
-	fly := pipe.HGetAll(ctx, flyKey(id))
-	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, fmt.Errorf("loading run %s: %w", id, err)
-	}
-	s, err := decodeHead(id, head.Val())
+// Load reads a run as it is at one moment, with its nodes if it has at most so many records
+// of them. What is in flight is bounded by what workers have slots for.
+func (r *Runs) Load(ctx context.Context, id string, most int) (*Snapshot, error) {
+	v, err := r.conn.run(ctx, r.conn.scripts.look, []string{runKey(id), stateKey(id), nodesKey(id), flyKey(id)}, most)
 	if err != nil {
 		return nil, fmt.Errorf("loading run %s: %w", id, err)
 	}
-	s.Nodes = make(map[workflow.Key]*workflow.Node, len(nodes.Val()))
-	for k, data := range nodes.Val() {
-		if err := addNode(s.Nodes, workflow.Key(k), data); err != nil {
+	answer := asList(v)
+	if len(answer) != 5 {
+		return nil, fmt.Errorf("loading run %s: malformed answer", id)
+	}
+	s, err := decodeHead(id, answer[:2])
+	if err != nil {
+		return nil, fmt.Errorf("loading run %s: %w", id, err)
+	}
+	fly, nodes := asList(answer[3]), asList(answer[4])
+	s.Complete = len(nodes) == 2*int(asInt(answer[2]))
+	s.Nodes = make(map[workflow.Key]*workflow.Node, len(nodes)/2)
+	for i := 0; i+1 < len(nodes); i += 2 {
+		if err := addNode(s.Nodes, workflow.Key(asString(nodes[i])), nodes[i+1]); err != nil {
 			return nil, fmt.Errorf("loading run %s: %w", id, err)
 		}
 	}
-	s.Flights = make(map[workflow.Key]Flight, len(fly.Val()))
-	for k, text := range fly.Val() {
-		f, err := parseFlight(id, k, text)
+	s.Flights = make(map[workflow.Key]Flight, len(fly)/2)
+	for i := 0; i+1 < len(fly); i += 2 {
+		f, err := parseFlight(id, asString(fly[i]), asString(fly[i+1]))
 		if err != nil {
 			return nil, fmt.Errorf("loading run %s: %w", id, err)
 		}
@@ -199,14 +204,8 @@ func (r *Runs) Delete(ctx context.Context, id string) error {
 	if err != nil {
 		return fmt.Errorf("deleting: %w", err)
 	}
-	logs, err := r.conn.client.SMembers(ctx, logsKey(id)).Result()
-	if err != nil {
-		return fmt.Errorf("deleting run %s: %w", id, err)
-	}
-	for some := range slices.Chunk(logs, 500) {
-		if err := r.conn.client.Unlink(ctx, some...).Err(); err != nil {
-			return fmt.Errorf("deleting the logs of run %s: %w", id, err)
-		}
+	if err := r.deleteLogs(ctx, id); err != nil {
+		return fmt.Errorf("deleting the logs of run %s: %w", id, err)
 	}
 	k := shardOf(id)
 	keys := []string{
@@ -226,4 +225,24 @@ func (r *Runs) Delete(ctx context.Context, id string) error {
 		return fmt.Errorf("deleting run %s: %w", id, err)
 	}
 	return nil
+}
+
+// deleteLogs deletes the live logs of a run, which may be as many as it has steps.
+func (r *Runs) deleteLogs(ctx context.Context, id string) error {
+	for {
+		some, err := r.conn.client.SRandMemberN(ctx, logsKey(id), 500).Result()
+		if err != nil || len(some) == 0 {
+			return err
+		}
+		names := make([]any, len(some))
+		for i, name := range some {
+			names[i] = name
+		}
+		pipe := r.conn.client.Pipeline()
+		pipe.Unlink(ctx, some...) // before its name is forgotten: what was only half done is done again
+		pipe.SRem(ctx, logsKey(id), names...)
+		if _, err := pipe.Exec(ctx); err != nil {
+			return err
+		}
+	}
 }

@@ -287,3 +287,35 @@ func gather(t testing.TB, reg *prometheus.Registry) map[string]float64 {
 	}
 	return samples
 }
+
+func TestLoadReadsTheNodesOfSmallRunsOnly(t *testing.T) {
+	each(t, func(w *world) {
+		w.submit("1")
+		s, err := w.runs.Load(w.ctx, "1", 0)
+		require.NoError(w.t, err)
+		require.True(w.t, s.Complete, "there are none")
+		w.launch("1")
+		for most, complete := range map[int]bool{0: false, 1: true, 9: true} {
+			s, err := w.runs.Load(w.ctx, "1", most)
+			require.NoError(w.t, err)
+			require.Equal(w.t, complete, s.Complete)
+			require.Equal(w.t, complete, s.Nodes[leaf] != nil)
+			require.Contains(w.t, s.Flights, leaf)
+			require.EqualValues(w.t, 1, s.Version)
+		}
+		_, err = w.runs.Load(w.ctx, "2", 9)
+		require.ErrorIs(w.t, err, queue.ErrNotFound)
+	})
+}
+
+func TestDeleteRemovesAnyNumberOfLogs(t *testing.T) {
+	each(t, func(w *world) {
+		w.submit("1")
+		logs := queue.NewLogs(w.conn)
+		for i := range 1203 {
+			require.NoError(w.t, logs.Append(w.ctx, "1", workflow.Root.Attempt(i), []byte("x")))
+		}
+		require.NoError(w.t, w.runs.Delete(w.ctx, "1"))
+		require.Empty(w.t, w.keys("{r:1}:*"))
+	})
+}

@@ -23,7 +23,7 @@ type scripts struct {
 	hold, renew, report, release *redis.Script
 	log, poolDemand, handback    *redis.Script
 	sweep, tally                 *redis.Script
-	items, chunk, remove         *redis.Script
+	items, chunk, remove, look   *redis.Script
 	object                       *redis.Script
 
 	mu      sync.Mutex
@@ -67,7 +67,7 @@ func loadScripts() (*scripts, error) {
 		"begin": &s.begin, "commit": &s.commit, "clear": &s.clear, "touch": &s.touch,
 		"hold": &s.hold, "renew": &s.renew, "report": &s.report, "release": &s.release,
 		"log": &s.log, "demand": &s.poolDemand, "handback": &s.handback, "sweep": &s.sweep, "tally": &s.tally,
-		"items": &s.items, "chunk": &s.chunk, "remove": &s.remove,
+		"items": &s.items, "chunk": &s.chunk, "remove": &s.remove, "look": &s.look,
 		"object": &s.object,
 	} {
 		src, err := luaFiles.ReadFile(path.Join("lua", name+".lua"))

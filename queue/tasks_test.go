@@ -50,7 +50,7 @@ func TestClaimOfADelivery(t *testing.T) {
 				spec, err := w.tasks.Spec(w.ctx, c.Digest)
 				require.NoError(w.t, err)
 				require.JSONEq(w.t, `{"entrypoint":"hello"}`, string(spec))
-				s, err := w.runs.Load(w.ctx, "1")
+				s, err := w.runs.Load(w.ctx, "1", 100)
 				require.NoError(w.t, err)
 				require.Equal(w.t, queue.FlightHeld, s.Flights[leaf].State)
 				require.Equal(w.t, "worker-1", s.Flights[leaf].Worker)

@@ -196,7 +196,7 @@ func TestCommitOfALostAnswerMayBeRepeated(t *testing.T) {
 		c := &queue.Commit{State: &workflow.State{}, Send: []queue.Delivery{{Run: "1", Key: leaf, Number: 1, Pool: pool}}}
 		first := w.commit(l, c)
 		require.Equal(w.t, first, w.commit(l, c))
-		s, err := w.runs.Load(w.ctx, "1")
+		s, err := w.runs.Load(w.ctx, "1", 100)
 		require.NoError(w.t, err)
 		require.EqualValues(w.t, 1, s.Version)
 		require.Len(w.t, s.Flights, 1)

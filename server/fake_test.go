@@ -27,6 +27,11 @@ type fakeStore struct {
 	failed error // returned by everything when set
 	wake   chan struct{}
 	taken  int // submits to refuse as taken
+
+	items  map[workflow.Key]*workflow.Packed // of chunked loops
+	read   int                               // records of nodes that were asked for by key
+	packed int                               // records of items that were read
+	large  bool                              // Load reads no nodes
 }
 
 func newFakeStore() *fakeStore {
@@ -103,7 +108,7 @@ func (f *fakeStore) Page(_ context.Context, namespace, after string, limit int, 
 }
 
 func (f *fakeStore) Head(ctx context.Context, id string) (*Record, error) {
-	r, err := f.Load(ctx, id)
+	r, err := f.Load(ctx, id, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +116,7 @@ func (f *fakeStore) Head(ctx context.Context, id string) (*Record, error) {
 	return r, nil
 }
 
-func (f *fakeStore) Load(_ context.Context, id string) (*Record, error) {
+func (f *fakeStore) Load(_ context.Context, id string, most int) (*Record, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.failed != nil {
@@ -122,10 +127,45 @@ func (f *fakeStore) Load(_ context.Context, id string) (*Record, error) {
 		return nil, ErrNotFound
 	}
 	out := *r
-	if out.Nodes == nil {
+	if out.Complete = len(r.Nodes) <= most && !f.large; !out.Complete || out.Nodes == nil {
 		out.Nodes = map[workflow.Key]*workflow.Node{}
 	}
 	return &out, nil
+}
+
+func (f *fakeStore) Nodes(_ context.Context, id string, keys []workflow.Key) (map[workflow.Key]*workflow.Node, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.read += len(keys)
+	out := map[workflow.Key]*workflow.Node{}
+	for _, k := range keys {
+		if n := f.runs[id].Nodes[k]; n != nil {
+			shown := *n
+			out[k] = &shown
+		}
+	}
+	return out, f.failed
+}
+
+func (f *fakeStore) Items(_ context.Context, _ string, loop workflow.Key, from, to int, want func(*workflow.Packed, int) bool) (*workflow.Packed, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := f.items[loop]
+	if all == nil {
+		return &workflow.Packed{First: from}, f.failed
+	}
+	f.packed += to - from
+	size := len(all.Records)
+	p := &workflow.Packed{
+		First: from, Hosts: all.Hosts, Extras: map[int][]byte{},
+		Records: all.Records[min(from*workflow.ItemSize, size):min(to*workflow.ItemSize, size)],
+	}
+	for i := from; i < to; i++ {
+		if p.HasExtra(i) && (want == nil || want(p, i)) {
+			p.Extras[i] = all.Extras[i]
+		}
+	}
+	return p, f.failed
 }
 
 func (f *fakeStore) Spec(_ context.Context, digest string) ([]byte, error) {
@@ -203,7 +243,16 @@ func hello(metadata string) string {
 }
 
 func (b *bench) submit(t *testing.T, namespace, name string) *Record {
-	wf, err := b.service.Submit(t.Context(), namespace, []byte(hello(`{"name":"`+name+`"}`)), SubmitOptions{})
+	return b.accept(t, namespace, hello(`{"name":"`+name+`"}`))
+}
+
+func (b *bench) submitSpec(t *testing.T, name, specJSON string) *Record {
+	return b.accept(t, "default", `{"apiVersion":"argoproj.io/v1alpha1","kind":"Workflow","metadata":{"name":"`+name+`"},"spec":`+specJSON+`}`)
+}
+
+func (b *bench) accept(t *testing.T, namespace, doc string) *Record {
+	t.Helper()
+	wf, err := b.service.Submit(t.Context(), namespace, []byte(doc), SubmitOptions{})
 	require.NoError(t, err)
 	b.store.mu.Lock()
 	defer b.store.mu.Unlock()

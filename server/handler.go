@@ -54,6 +54,7 @@ func (h *HTTP) Handler() http.Handler {
 		"GET /api/v1/workflows/{$}":                          h.list,
 		"POST /api/v1/workflows/{namespace}/lint":            h.lint,
 		"GET /api/v1/workflows/{namespace}/{name}":           h.get,
+		"GET /api/v1/workflows/{namespace}/{name}/nodes":     h.nodes,
 		"DELETE /api/v1/workflows/{namespace}/{name}":        h.delete,
 		"PUT /api/v1/workflows/{namespace}/{name}/stop":      h.stop,
 		"PUT /api/v1/workflows/{namespace}/{name}/terminate": h.terminate,

@@ -70,7 +70,7 @@ func (s *Service) listOne(ctx context.Context, list *spec.WorkflowList, namespac
 
 func (s *Service) appendTo(ctx context.Context, list *spec.WorkflowList, r *Record, nodes bool) error {
 	if nodes && r.Nodes == nil {
-		full, err := s.store.Load(ctx, r.Run.ID)
+		full, err := s.store.Load(ctx, r.Run.ID, maxShown)
 		if errors.Is(err, ErrNotFound) {
 			return nil // deleted since
 		}

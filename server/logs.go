@@ -6,6 +6,7 @@ import (
 	"container/heap"
 	"context"
 	"fmt"
+	"math"
 	"regexp"
 	"slices"
 	"time"
@@ -16,7 +17,7 @@ import (
 
 // LogOptions choose what of a run's logs to send.
 type LogOptions struct {
-	PodName    string // empty: of all pods
+	PodName    string // a pod, or a node by its name or id: of what is below it; empty: of all pods
 	Container  string // empty: main, the only one that is logged
 	Follow     bool   // until the run ends
 	Tail       int    // last lines of each pod; negative: all
@@ -32,15 +33,18 @@ type LogEntry struct {
 }
 
 const (
-	maxLogLine    = 64 << 10 // longer lines are sent in pieces
-	logPollFast   = 100 * time.Millisecond
-	logPollSlow   = 500 * time.Millisecond
+	maxLogLine  = 64 << 10 // longer lines are sent in pieces
+	logPollFast = 100 * time.Millisecond
+	logPollSlow = 500 * time.Millisecond
+	// maxLogged is how many pods' lines are put in the order of their time. Of a run with more,
+	// or a part of one, so many of them are sent after the other.
+	maxLogged     = 10_000
 	mainContainer = "main"
 )
 
 // Logs sends a run's logs, the lines of all pods in the order of their time.
 func (s *Service) Logs(ctx context.Context, namespace, name string, o LogOptions) (Feed[LogEntry], error) {
-	f := &logFeed{s: s, o: o, pods: map[workflow.Key]*podLog{}}
+	f := &logFeed{s: s, o: o, pods: map[workflow.Key]*podLog{}, of: o.PodName}
 	if o.Grep != "" {
 		grep, err := regexp.Compile(o.Grep)
 		if err != nil {
@@ -53,7 +57,9 @@ func (s *Service) Logs(ctx context.Context, namespace, name string, o LogOptions
 		return nil, err
 	}
 	f.id = r.Run.ID
-	f.see(r)
+	if err := f.see(ctx, r); err != nil {
+		return nil, err
+	}
 	if o.PodName != "" && len(f.pods) == 0 && (r.State.Phase.Completed() || !o.Follow) {
 		return nil, errorf(CodeNotFound, "pods %q not found", o.PodName)
 	}
@@ -67,7 +73,9 @@ type logFeed struct {
 	o    LogOptions
 	grep *regexp.Regexp
 	id   string
+	of   string // the node whose pods these are: as it was asked for, then by its name
 	pods map[workflow.Key]*podLog
+	next []int // where the pods go on that are sent after these
 	last *Record
 }
 
@@ -75,47 +83,70 @@ func (f *logFeed) run(ctx context.Context, send func(LogEntry) error) error {
 	if f.o.Container != "" && f.o.Container != mainContainer {
 		return nil
 	}
-	wait := logPollFast
+	wait, cost := logPollFast, time.Duration(0)
 	for {
 		sent, err := f.round(ctx, send)
 		if err != nil {
 			return ended(ctx, err)
 		}
-		if !f.o.Follow || f.last.State.Phase.Completed() {
+		if len(f.next) == 0 && (!f.o.Follow || f.last.State.Phase.Completed()) {
 			return nil
 		}
 		if wait = min(wait*2, logPollSlow); sent {
 			wait = logPollFast
 		}
-		if !pause(ctx, nil, wait) {
+		if len(f.next) > 0 {
+			clear(f.pods)
+		} else if !pause(ctx, nil, max(wait, watchPauseCost*cost)) {
 			return nil
 		}
-		r, err := f.s.store.Load(ctx, f.id)
+		start := time.Now()
+		r, err := f.s.store.Load(ctx, f.id, maxShown)
 		if err != nil {
 			return ended(ctx, fmt.Errorf("loading run %s: %w", f.id, err))
 		}
-		f.see(r)
+		if err := f.see(ctx, r); err != nil {
+			return ended(ctx, err)
+		}
+		cost = time.Since(start)
 	}
 }
 
-// see takes in the pods of a run and which of them have ended.
-func (f *logFeed) see(r *Record) {
+// see takes in the pods of a run, or the next of them, and which of them have ended.
+func (f *logFeed) see(ctx context.Context, r *Record) error {
 	f.last = r
-	for k, n := range r.Nodes {
+	l, err := f.s.lens(ctx, r)
+	if err != nil {
+		return err
+	}
+	at, err := l.from(ctx, f.of)
+	if at == nil || err != nil {
+		return err // without an error it may come
+	}
+	f.of = at.node.Key.Name(r.Run.Name) // an id has to be looked for, a name leads there
+	take := func(_ []int, n, _, _ *workflow.Node) bool {
 		if n.Type != spec.NodeTypePod {
-			continue
+			return true
 		}
-		p := f.pods[k]
+		p := f.pods[n.Key]
 		if p == nil {
-			name := workflow.PodName(r.Run.Name, n.Template, k)
-			if f.o.PodName != "" && f.o.PodName != name {
-				continue
+			if len(f.pods) == maxLogged {
+				return false
 			}
-			p = &podLog{f: f, key: k, name: name}
-			f.pods[k] = p
+			p = &podLog{f: f, key: n.Key, name: workflow.PodName(r.Run.Name, n.Template, n.Key)}
+			f.pods[n.Key] = p
 		}
 		p.started, p.ended = n.Started, n.Fulfilled()
+		return true
 	}
+	if len(f.next) == 0 {
+		take(nil, at.node, nil, nil)
+	}
+	f.next, err = l.into(ctx, at.branch, at.parent, at.scope, nil, f.next, math.MaxInt, take)
+	if err == nil && len(f.next) > 0 && f.o.Follow && !r.State.Phase.Completed() {
+		return errorf(CodePrecondition, "there are more than %d pods to follow: name one, or a node with fewer below it", maxLogged)
+	}
+	return err
 }
 
 // round sends what all pods have by now.

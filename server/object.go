@@ -61,12 +61,22 @@ func (s *Service) object(ctx context.Context, r *Record) (*spec.Workflow, error)
 	if err != nil {
 		return nil, err
 	}
-	v := &workflow.View{Run: r.Run, Plan: plan, State: r.State, Nodes: r.Nodes, Complete: true}
+	v := &workflow.View{Run: r.Run, Plan: plan, State: r.State, Complete: true}
+	if r.Nodes != nil {
+		if v.Nodes, v.Cut, err = s.shown(ctx, r); err != nil {
+			return nil, err
+		}
+	}
 	wf := &spec.Workflow{
 		TypeMeta:   metav1.TypeMeta{APIVersion: spec.APIVersion, Kind: spec.KindWorkflow},
 		ObjectMeta: metadata(r),
 		Spec:       *plan.Spec,
 		Status:     workflow.Status(v, r.Held),
+	}
+	if v.Cut != nil {
+		if err := markCut(wf, v); err != nil {
+			return nil, err
+		}
 	}
 	wf.Spec.Arguments = r.Run.Arguments
 	if r.State.Shutdown != "" {

@@ -82,6 +82,14 @@ func (h *HTTP) get(r *http.Request) (any, error) {
 	return h.Service.Get(r.Context(), r.PathValue("namespace"), r.PathValue("name"), r.URL.Query().Get("uid"))
 }
 
+func (h *HTTP) nodes(r *http.Request) (any, error) {
+	o, err := nodeOptions(r.URL.Query())
+	if err != nil {
+		return nil, err
+	}
+	return h.Service.Nodes(r.Context(), r.PathValue("namespace"), r.PathValue("name"), o)
+}
+
 func (h *HTTP) delete(r *http.Request) (any, error) {
 	return struct{}{}, h.Service.Delete(r.Context(), r.PathValue("namespace"), r.PathValue("name"))
 }

@@ -89,7 +89,9 @@ func (s *Service) find(ctx context.Context, namespace, name string) (string, err
 }
 
 func (s *Service) load(ctx context.Context, namespace, name string) (*Record, error) {
-	return s.read(ctx, namespace, name, s.store.Load)
+	return s.read(ctx, namespace, name, func(ctx context.Context, id string) (*Record, error) {
+		return s.store.Load(ctx, id, maxShown)
+	})
 }
 
 // read finds a run and reads it by one of the store's ways.

@@ -19,8 +19,13 @@ type Store interface {
 	Page(ctx context.Context, namespace, after string, limit int, keep func(*Record) bool) (records []*Record, next string, err error)
 	// Head returns a run without its nodes.
 	Head(ctx context.Context, id string) (*Record, error)
-	// Load returns a run with its nodes.
-	Load(ctx context.Context, id string) (*Record, error)
+	// Load returns a run, with its nodes if they have at most so many records.
+	Load(ctx context.Context, id string, most int) (*Record, error)
+	// Nodes reads some nodes of a run; one that does not exist is nil or missing.
+	Nodes(ctx context.Context, id string, keys []workflow.Key) (map[workflow.Key]*workflow.Node, error)
+	// Items reads the records of the items [from, to) of a chunked loop, and what those that
+	// are wanted have beside them; nil wants all.
+	Items(ctx context.Context, id string, loop workflow.Key, from, to int, want func(*workflow.Packed, int) bool) (*workflow.Packed, error)
 	// Spec returns the shared spec JSON of that digest.
 	Spec(ctx context.Context, digest string) ([]byte, error)
 	// Signal hands the run an event. It returns ErrFinished when the run has ended.
@@ -39,8 +44,11 @@ type Record struct {
 	Digest  string
 	State   workflow.State
 	Version int64
-	Nodes   map[workflow.Key]*workflow.Node // of Load only
-	Held    map[workflow.Key]bool           // leaves that a worker has taken; of Load only
+	// Nodes, Complete and Held are Load's. Nodes is all of the run's, or, if it is not Complete,
+	// empty. Held has the leaves and chunks that a worker has taken.
+	Nodes    map[workflow.Key]*workflow.Node
+	Complete bool
+	Held     map[workflow.Key]bool
 }
 
 // Logs is where the output of steps is.

@@ -126,7 +126,9 @@ func TestAStreamIsPlainJSONLinesForOthers(t *testing.T) {
 // logged makes a run of two pods with logs.
 func logged(t *testing.T, b *bench) (r *Record, a, z workflow.Key) {
 	t.Helper()
-	r = b.submit(t, "default", "x")
+	r = b.submitSpec(t, "x", `{"entrypoint":"both","templates":[
+		{"name":"both","dag":{"tasks":[{"name":"a","template":"main"},{"name":"z","template":"main"}]}},
+		{"name":"main","container":{"image":"busybox","command":["echo"]}}]}`)
 	a, z = workflow.Root.Task("a"), workflow.Root.Task("z")
 	at := func(s int) time.Time { return time.Unix(int64(1000+s), 0).UTC() }
 	b.logs[a] = []Chunk{{at(1), []byte("a1\na2")}, {at(3), []byte(" goes on\r\na3\n")}, {at(9), []byte("unended")}}
@@ -136,9 +138,13 @@ func logged(t *testing.T, b *bench) (r *Record, a, z workflow.Key) {
 	}
 	b.store.do(func() {
 		r.State.Phase, r.Version = spec.WorkflowSucceeded, 2
-		r.Nodes = map[workflow.Key]*workflow.Node{workflow.Root: {Type: spec.NodeTypeDAG, Phase: spec.NodeSucceeded, Template: "main"}, a: node(a, 1), z: node(z, 2)}
+		r.Nodes = map[workflow.Key]*workflow.Node{workflow.Root: tasksOf(spec.NodeSucceeded), a: node(a, 1), z: node(z, 2)}
 	})
 	return r, a, z
+}
+
+func tasksOf(phase spec.NodePhase) *workflow.Node {
+	return &workflow.Node{Type: spec.NodeTypeDAG, Phase: phase, Template: "both", DAG: &workflow.DAGState{}}
 }
 
 func TestLogsOfAllPodsAreMergedByTime(t *testing.T) {
@@ -184,7 +190,9 @@ func TestAFollowedLogEndsWithTheRun(t *testing.T) {
 		zNode := r.Nodes[z]
 		b.store.do(func() {
 			r.State.Phase = spec.WorkflowRunning
-			r.Nodes = map[workflow.Key]*workflow.Node{a: {Key: a, Type: spec.NodeTypePod, Phase: spec.NodeRunning, Template: "main"}}
+			r.Nodes = map[workflow.Key]*workflow.Node{
+				workflow.Root: tasksOf(spec.NodeRunning), a: {Key: a, Type: spec.NodeTypePod, Phase: spec.NodeRunning, Template: "main"},
+			}
 		})
 		feed, err := b.service.Logs(t.Context(), "default", "x", LogOptions{Tail: -1, Follow: true})
 		require.NoError(t, err)
@@ -196,7 +204,9 @@ func TestAFollowedLogEndsWithTheRun(t *testing.T) {
 		synctest.Wait()
 		require.Len(t, got, 3, "a line whose end has not come yet waits")
 		time.Sleep(time.Minute)
-		nodes := map[workflow.Key]*workflow.Node{a: {Key: a, Type: spec.NodeTypePod, Phase: spec.NodeSucceeded, Template: "main"}, z: zNode}
+		nodes := map[workflow.Key]*workflow.Node{
+			workflow.Root: tasksOf(spec.NodeSucceeded), a: {Key: a, Type: spec.NodeTypePod, Phase: spec.NodeSucceeded, Template: "main"}, z: zNode,
+		}
 		b.store.do(func() { r.Nodes, r.State.Phase = nodes, spec.WorkflowSucceeded })
 		require.NoError(t, <-done)
 		close(got)

@@ -83,7 +83,7 @@ func (s *Service) watchRun(ctx context.Context, id string, sel *selection, send 
 	var lastJSON []byte
 	for {
 		start := time.Now()
-		r, err := s.store.Load(ctx, id)
+		r, err := s.store.Load(ctx, id, maxShown)
 		if errors.Is(err, ErrNotFound) {
 			if last == nil {
 				return nil
@@ -178,7 +178,7 @@ func (s *Service) report(ctx context.Context, r *Record, known map[string]*Recor
 		return nil
 	}
 	known[r.Run.ID] = r
-	full, err := s.store.Load(ctx, r.Run.ID)
+	full, err := s.store.Load(ctx, r.Run.ID, maxShown)
 	if errors.Is(err, ErrNotFound) {
 		return nil // the next round reports it as deleted
 	}

@@ -19,18 +19,23 @@ import (
 func startChunk(t *testing.T, cfg Config, state workflow.ChunkState, lost int, exec Executor) *rig {
 	t.Helper()
 	r := &rig{queue: newFakeQueue(), specs: newFakeSpecs(), done: make(chan error, 1)}
+	r.queue.chunk = r.specs.loop()
+	r.queue.node = &workflow.Node{Key: r.queue.chunk.Loop.Key.Child("#c0"), Template: "main", Lost: lost, Chunk: &state}
+	return r.run(t, cfg, exec)
+}
+
+// loop adds a chunked loop over ten leaves to the spec.
+func (s *fakeSpecs) loop() *Chunk {
 	count := intstr.FromInt32(10)
-	r.specs.wf.Spec.Templates = append(r.specs.wf.Spec.Templates, spec.Template{
+	s.wf.Spec.Templates = append(s.wf.Spec.Templates, spec.Template{
 		Name: "outer", Steps: []spec.ParallelSteps{{Steps: []spec.WorkflowStep{{Name: "a", Template: "main", WithSequence: &spec.Sequence{Count: &count}}}}},
 	})
 	loop := &workflow.Node{
 		Key: workflow.Root.Step(0, "a"), Type: spec.NodeTypeTaskGroup, Template: "main", Started: workflow.At(time.Now()),
 		Loop: &workflow.LoopState{Count: 10, Sequence: &workflow.SequenceState{}},
 	}
-	r.queue.node = &workflow.Node{Key: loop.Key.Child("#c0"), Template: "main", Lost: lost, Chunk: &state}
 	call := workflow.ItemNeeds(loop, 0, 0)[0]
-	r.queue.chunk = &Chunk{Loop: loop, Needs: map[workflow.Key]*workflow.Node{call: {Key: call, Call: &workflow.CallState{Caller: "outer"}}}}
-	return r.run(t, cfg, exec)
+	return &Chunk{Loop: loop, Needs: map[workflow.Key]*workflow.Node{call: {Key: call, Call: &workflow.CallState{Caller: "outer"}}}}
 }
 
 // tallies are what the worker reported of items: from, to, and whether it was the end.

@@ -294,6 +294,7 @@ func (t *turn) count(n *Node, r *Tally) {
 	l.Running -= ended
 	l.Succeeded += r.Succeeded
 	l.Bad += r.Failed
+	l.Errors += r.Errors
 	l.Chunks.Ended += ended
 	l.Chunks.Micros += r.Micros
 	s.Total += r.Leaves - ended

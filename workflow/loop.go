@@ -9,7 +9,8 @@ type LoopState struct {
 	Next      int            `json:"x,omitempty"` // the first item not launched yet
 	Running   int            `json:"r,omitempty"` // items launched that have not ended
 	Succeeded int            `json:"s,omitempty"`
-	Bad       int            `json:"b,omitempty"` // items that Failed; Errors are not counted
+	Bad       int            `json:"b,omitempty"` // items that Failed
+	Errors    int            `json:"e,omitempty"` // items that ended as Error
 	Failed    string         `json:"f,omitempty"` // id of the first of those, by index, that is not tolerated
 	First     int            `json:"i,omitempty"` // its index
 	Phase     spec.NodePhase `json:"p,omitempty"` // phase of the failed item with the highest index
@@ -113,6 +114,8 @@ func (t *turn) itemEnded(n *Node, child *Node) {
 	case child.Failed():
 		if child.Phase == spec.NodeFailed {
 			l.Bad++
+		} else {
+			l.Errors++
 		}
 		i := itemIndex(child.Key)
 		if l.Phase == "" || i > l.Last {

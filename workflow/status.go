@@ -13,7 +13,8 @@ import (
 )
 
 // Status renders what users see of a run: Argo's WorkflowStatus. held names the leaves that
-// a worker has taken; they show as Running. The View must be complete.
+// a worker has taken; they show as Running. The View must be complete, but for what Cut names,
+// and hold the items of chunked loops as nodes.
 func Status(v *View, held map[Key]bool) spec.WorkflowStatus {
 	s := &v.State
 	status := spec.WorkflowStatus{
@@ -43,7 +44,7 @@ func Status(v *View, held map[Key]bool) spec.WorkflowStatus {
 		})
 	}
 	if root := v.Nodes[Root]; root != nil {
-		r.render(root, "")
+		r.render(root, nil)
 	}
 	return status
 }
@@ -68,26 +69,11 @@ type renderer struct {
 
 // render adds a node and all below it, and returns its outbound nodes: those that what
 // comes after it hangs from.
-func (r *renderer) render(n *Node, boundary string) []string {
+func (r *renderer) render(n, scope *Node) []string {
 	run := r.v.Run.Name
-	id := n.Key.ID(run)
+	ns := NodeStatus(r.v.Run, &r.v.State, n, scope, r.held[n.Key])
+	id := ns.ID
 	out := []string{id}
-	ns := spec.NodeStatus{
-		ID: id, Name: n.Key.Name(run), DisplayName: n.Key.DisplayName(run), Type: n.Type,
-		Phase: n.Phase, BoundaryID: boundary,
-		Message: n.Message, StartedAt: metaTime(n.Started), FinishedAt: metaTime(n.Finished),
-		HostNodeName: n.Host, Inputs: renderInputs(n.Inputs), Outputs: renderOutputs(n.Outputs),
-	}
-	r.origin(n, &ns)
-	switch {
-	case r.v.State.Finished != 0 && !n.Fulfilled(): // the run was given up
-		ns.Phase, ns.Message, ns.FinishedAt = spec.NodeError, r.v.State.Message, metaTime(r.v.State.Finished)
-	case r.held[n.Key] && ns.Phase == spec.NodePending:
-		ns.Phase = spec.NodeRunning
-	}
-	if _, attempt := attemptIndex(n.Key); attempt {
-		ns.NodeFlag = &spec.NodeFlag{Retried: true}
-	}
 	switch {
 	case n.Steps != nil:
 		ns.Children, out = r.groups(n, id)
@@ -96,11 +82,11 @@ func (r *renderer) render(n *Node, boundary string) []string {
 		ns.Children, out = r.tasks(n, id)
 		ns.OutboundNodes = out
 	case n.Loop != nil:
-		ns.Children, out = r.items(n, boundary)
+		ns.Children, out = r.items(n, scope)
 	case n.Retry != nil:
 		for _, child := range r.children[n.Key] {
 			ns.Children = append(ns.Children, child.Key.ID(run))
-			out = r.render(child, boundary)
+			out = r.render(child, scope)
 		}
 	}
 	if len(out) == 0 { // nothing ran in it
@@ -111,23 +97,39 @@ func (r *renderer) render(n *Node, boundary string) []string {
 	return out
 }
 
-// origin says where a node's template comes from: its name in the scope of its caller, or a
-// reference out of it.
-func (r *renderer) origin(n *Node, ns *spec.NodeStatus) {
-	caller := ""
-	for pk, ok := n.Key.Parent(); ok; pk, ok = pk.Parent() {
-		if p := r.v.Nodes[pk]; p != nil && (p.Steps != nil || p.DAG != nil) {
-			caller = scopeOf(p.Template)
-			break
-		}
+// NodeStatus renders a node by itself: without what follows from others, which are its
+// children, its outbound nodes and, but for a leaf, its progress. scope is the Steps or DAG
+// node that it is of, if any.
+func NodeStatus(run *Run, s *State, n, scope *Node, held bool) spec.NodeStatus {
+	ns := spec.NodeStatus{
+		ID: n.Key.ID(run.Name), Name: n.Key.Name(run.Name), DisplayName: n.Key.DisplayName(run.Name), Type: n.Type,
+		Phase:   n.Phase,
+		Message: n.Message, StartedAt: metaTime(n.Started), FinishedAt: metaTime(n.Finished),
+		HostNodeName: n.Host, Inputs: renderInputs(n.Inputs), Outputs: renderOutputs(n.Outputs),
+		Progress: n.leaves().progress(),
 	}
-	ns.TemplateScope = scopeName(caller, r.v.Run.Name)
-	if scope := scopeOf(n.Template); scope == caller {
+	// Its template has a name in the scope of its caller, or is referred to out of it.
+	caller := ""
+	if scope != nil {
+		ns.BoundaryID, caller = scope.Key.ID(run.Name), scopeOf(scope.Template)
+	}
+	ns.TemplateScope = scopeName(caller, run.Name)
+	if of := scopeOf(n.Template); of == caller {
 		ns.TemplateName = localName(n.Template)
 	} else {
-		ns.TemplateRef = spec.RefOfScope(scope)
+		ns.TemplateRef = spec.RefOfScope(of)
 		ns.TemplateRef.Template = localName(n.Template)
 	}
+	switch {
+	case s.Finished != 0 && !n.Fulfilled(): // the run was given up
+		ns.Phase, ns.Message, ns.FinishedAt = spec.NodeError, s.Message, metaTime(s.Finished)
+	case held && ns.Phase == spec.NodePending:
+		ns.Phase = spec.NodeRunning
+	}
+	if _, attempt := attemptIndex(n.Key); attempt {
+		ns.NodeFlag = &spec.NodeFlag{Retried: true}
+	}
+	return ns
 }
 
 // scopeName is what Argo calls a scope of templates.
@@ -139,10 +141,10 @@ func scopeName(scope, run string) string {
 }
 
 // items renders a loop's items and joins their outbound nodes.
-func (r *renderer) items(n *Node, boundary string) (ids, out []string) {
+func (r *renderer) items(n, scope *Node) (ids, out []string) {
 	for _, child := range r.children[n.Key] {
 		ids = append(ids, child.Key.ID(r.v.Run.Name))
-		out = append(out, r.render(child, boundary)...)
+		out = append(out, r.render(child, scope)...)
 	}
 	return ids, out
 }
@@ -203,12 +205,12 @@ func (r *renderer) group(n *Node, i int, members []*Node, began Millis) (g spec.
 	var count tally
 	for k, child := range members {
 		if child.Loop != nil {
-			ids, tails := r.items(child, n.Key.ID(run))
+			ids, tails := r.items(child, n)
 			g.Children = append(g.Children, ids...)
 			out = append(out, tails...)
 		} else {
 			g.Children = append(g.Children, child.Key.ID(run))
-			out = append(out, r.render(child, n.Key.ID(run))...)
+			out = append(out, r.render(child, n)...)
 		}
 		below := r.tally(child)
 		count.done, count.total = count.done+below.done, count.total+below.total
@@ -247,7 +249,7 @@ func (r *renderer) tasks(n *Node, id string) (children, out []string) {
 			continue
 		}
 		nodes[i] = child
-		tails[i] = r.render(child, id)
+		tails[i] = r.render(child, n)
 	}
 	for i := range len(plan.depends) {
 		child := nodes[i]
@@ -288,12 +290,17 @@ func (r *renderer) tally(n *Node) tally {
 	if c, ok := r.tallies[n.Key]; ok {
 		return c
 	}
-	var c tally
-	if n.Type == spec.NodeTypePod {
-		c.total = 1
-		if n.Fulfilled() {
-			c.done = 1
-		}
+	c := n.leaves()
+	switch {
+	case r.v.Cut[n.Key]: // counts items, whatever is in them
+		l := n.Loop.Counts()
+		c = tally{l.Ended(), l.Items - l.Waiting}
+	case n.Key == Root && len(r.v.Cut) > 0:
+		c = tally{r.v.State.Done, r.v.State.Total}
+	}
+	if c.total > 0 {
+		r.tallies[n.Key] = c
+		return c
 	}
 	for _, child := range r.children[n.Key] {
 		below := r.tally(child)
@@ -301,6 +308,17 @@ func (r *renderer) tally(n *Node) tally {
 	}
 	r.tallies[n.Key] = c
 	return c
+}
+
+// leaves counts the node itself, if it is one.
+func (n *Node) leaves() tally {
+	switch {
+	case n.Type != spec.NodeTypePod:
+		return tally{}
+	case n.Fulfilled():
+		return tally{1, 1}
+	}
+	return tally{0, 1}
 }
 
 // progress is Argo's N/M.

@@ -65,6 +65,8 @@ type View struct {
 	// Outputs holds the Extras of chunked loops whose outputs were asked for, by loop and item.
 	Outputs map[Key]map[int][]byte
 	Limits  Limits
+	// Cut holds the loops of which Nodes has only some items. It matters to Status alone.
+	Cut map[Key]bool
 }
 
 // Limits bound a turn.

@@ -3,11 +3,13 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"argosy/cmd/argosy/internal/tree"
+	"argosy/workflow"
 	"argosy/workflow/spec"
 )
 
@@ -16,13 +18,20 @@ func (a *app) get() *cobra.Command {
 	var output string
 	var noColor bool
 	var wide int
+	var nodes nodeFlags
 	cmd := &cobra.Command{
 		Use:   "get NAME...",
 		Short: "Show runs and their nodes",
+		Long: `Show runs and their nodes: the tree, with wide loops as one line. Of a run with more than
+1,000 nodes the tree has some. A list has any of them: --status, --under, --limit and --all
+list nodes instead, read in pages, so that a run may have any number of them.`,
 		Example: examples(
 			"argosy get map-reduce-x7k2p",
 			"argosy get @latest",
 			"argosy get @latest -o json",
+			"argosy get @latest --status Failed,Error --limit 20",
+			"argosy get map-reduce-x7k2p --under 'map-reduce-x7k2p[1].map(3:part-3)' -o wide",
+			"argosy get @latest --all -o name",
 		),
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: a.completeNames,
@@ -35,6 +44,12 @@ func (a *app) get() *cobra.Command {
 				return err
 			}
 			for _, name := range args {
+				if nodes.any() {
+					if err := a.listNodes(cmd.Context(), c, name, output, nodes); err != nil {
+						return err
+					}
+					continue
+				}
 				wf, err := c.Get(cmd.Context(), a.ns(), name, "")
 				if err != nil {
 					return err
@@ -57,6 +72,7 @@ func (a *app) get() *cobra.Command {
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "", "json, yaml, wide or name")
 	cmd.Flags().BoolVar(&noColor, "no-color", false, "no colours")
+	nodes.register(cmd.Flags())
 	cmd.Flags().IntVar(&wide, "collapse", 100, "show loops of this many items and more as one line")
 	return cmd
 }
@@ -104,6 +120,9 @@ func printRun(w io.Writer, wf *spec.Workflow, o tree.Options) {
 		for _, l := range lines {
 			fmt.Fprintln(w, l)
 		}
+	}
+	if slices.ContainsFunc(s.Conditions, func(c spec.Condition) bool { return c.Type == workflow.NodesCut }) {
+		fmt.Fprintf(w, "\nNot all nodes are shown. argosy get %s --status Failed,Error lists what failed, --all everything.\n", wf.Name)
 	}
 }
 

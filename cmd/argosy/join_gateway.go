@@ -13,21 +13,36 @@ import (
 // leafFinder lets a gateway look up the steps of other workers.
 type leafFinder struct{ runs *queue.Runs }
 
-func (f leafFinder) Find(ctx context.Context, run string, key workflow.Key) (*worker.Claimed, error) {
+func (f leafFinder) Find(ctx context.Context, run string, key workflow.Key) (*worker.Claimed, *worker.Chunk, error) {
 	s, err := f.runs.Head(ctx, run)
 	if errors.Is(err, queue.ErrNotFound) {
-		return nil, fmt.Errorf("%w: %w", worker.ErrSuperseded, err)
+		return nil, nil, fmt.Errorf("%w: %w", worker.ErrSuperseded, err)
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	nodes, err := f.runs.Nodes(ctx, run, []workflow.Key{key})
+	keys := []workflow.Key{key}
+	loopKey, i, isItem := workflow.ItemOf(key)
+	if isItem {
+		keys = append(keys, loopKey)
+	}
+	nodes, err := f.runs.Nodes(ctx, run, keys)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	n := nodes[key]
-	if n == nil || n.Fulfilled() {
-		return nil, fmt.Errorf("%w: node %q does not run", worker.ErrSuperseded, key)
+	found := &worker.Claimed{Run: s.Run, Digest: s.Digest, Node: nodes[key]}
+	loop := nodes[loopKey]
+	if found.Node != nil || !isItem || loop == nil || loop.Loop == nil || loop.Loop.Chunks == nil {
+		return found, nil, nil
 	}
-	return &worker.Claimed{Run: s.Run, Digest: s.Digest, Node: n}, nil
+	c := &worker.Chunk{Loop: loop}
+	if c.Needs, err = f.runs.Nodes(ctx, run, workflow.ItemNeeds(loop, i, i+1)); err != nil {
+		return nil, nil, err
+	}
+	packed, err := f.runs.Items(ctx, run, loopKey, i, i+1, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	c.Recorded = *packed
+	return found, c, nil
 }

@@ -56,13 +56,13 @@ func (s *runStore) Head(ctx context.Context, id string) (*server.Record, error) 
 	return record(snapshot), nil
 }
 
-func (s *runStore) Load(ctx context.Context, id string) (*server.Record, error) {
-	snapshot, err := s.Runs.Load(ctx, id)
+func (s *runStore) Load(ctx context.Context, id string, most int) (*server.Record, error) {
+	snapshot, err := s.Runs.Load(ctx, id, most)
 	if err != nil {
 		return nil, serverError(err)
 	}
 	r := record(snapshot)
-	r.Nodes = snapshot.Nodes
+	r.Nodes, r.Complete = snapshot.Nodes, snapshot.Complete
 	r.Held = make(map[workflow.Key]bool, len(snapshot.Flights))
 	for k, f := range snapshot.Flights {
 		r.Held[k] = f.State != queue.FlightSent

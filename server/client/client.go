@@ -15,6 +15,8 @@ import (
 	"strings"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"argosy/workflow/spec"
 )
 
@@ -203,6 +205,36 @@ func (o ListOptions) query() url.Values {
 func (c *Client) List(ctx context.Context, namespace string, o ListOptions) (*spec.WorkflowList, error) {
 	var out spec.WorkflowList
 	return &out, c.call(ctx, http.MethodGet, path("workflows", namespace), o.query(), nil, &out)
+}
+
+// NodeOptions choose nodes of a run.
+type NodeOptions struct {
+	Phases   []string // none: all
+	Under    string   // a node by name, id or pod name: it and what is below it
+	Limit    int      // 0: as many as the server likes
+	Continue string
+}
+
+// NodeList is a page of a run's nodes. With Continue there may be more.
+type NodeList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata"`
+	Items           []spec.NodeStatus `json:"items"`
+}
+
+// Nodes returns a page of the nodes of a run, in the order of the tree.
+func (c *Client) Nodes(ctx context.Context, namespace, name string, o NodeOptions) (*NodeList, error) {
+	q := url.Values{}
+	for key, value := range map[string]string{"phase": strings.Join(o.Phases, ","), "under": o.Under, "continue": o.Continue} {
+		if value != "" {
+			q.Set(key, value)
+		}
+	}
+	if o.Limit > 0 {
+		q.Set("limit", strconv.Itoa(o.Limit))
+	}
+	var out NodeList
+	return &out, c.call(ctx, http.MethodGet, path("workflows", namespace, name, "nodes"), q, nil, &out)
 }
 
 // Stop ends a run after what runs now; exit handlers still run.

@@ -2,10 +2,12 @@ package tree
 
 import (
 	"cmp"
+	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
 
+	"argosy/workflow"
 	"argosy/workflow/spec"
 )
 
@@ -18,6 +20,21 @@ type item struct {
 	group    int  // index of the step group, -1 outside of steps
 	index    int  // index of a loop item or attempt, -1 otherwise
 	after    int  // how many nodes it comes after, along the longest way
+	// cut is a loop of which only some items are there: it says how far it got.
+	cut *workflow.Loop
+}
+
+// cutLoops are the loops of a run of which only some items are in its status, by name.
+func cutLoops(wf *spec.Workflow) map[string]*workflow.Loop {
+	var list []workflow.Loop
+	if json.Unmarshal([]byte(wf.Annotations[workflow.LoopsAnnotation]), &list) != nil {
+		return nil // there is none
+	}
+	loops := make(map[string]*workflow.Loop, len(list))
+	for i := range list {
+		loops[list[i].Name] = &list[i]
+	}
+	return loops
 }
 
 // build makes the tree from the nodes' names. Argo's children links are a graph (what runs
@@ -46,7 +63,8 @@ func build(wf *spec.Workflow) *item {
 		parent.children = append(parent.children, it)
 	}
 	order(wf, byName)
-	tidy(root)
+	loops := cutLoops(wf)
+	tidy(root, loops)
 	return root
 }
 
@@ -105,10 +123,10 @@ func enclosing(name string, byName map[string]*item, root *item) *item {
 }
 
 // tidy sorts what is below an item, dissolves step groups and gathers loops.
-func tidy(it *item) {
+func tidy(it *item, loops map[string]*workflow.Loop) {
 	var children []*item
 	for _, c := range it.children {
-		tidy(c)
+		tidy(c, loops)
 		if c.node.Type == spec.NodeTypeStepGroup {
 			g, err := strconv.Atoi(strings.Trim(c.node.Name[strings.LastIndexByte(c.node.Name, '['):], "[]"))
 			if err != nil {
@@ -122,9 +140,9 @@ func tidy(it *item) {
 		}
 		children = append(children, c)
 	}
-	it.children = gather(children)
+	it.children = gather(children, loops)
 	if it.node != nil {
-		it.loop = it.node.Type == spec.NodeTypeTaskGroup
+		it.loop, it.cut = it.node.Type == spec.NodeTypeTaskGroup, loops[it.node.Name]
 		if only := it.children; it.node.Type == spec.NodeTypeRetry && len(only) == 1 {
 			// One attempt says nothing that its node does not, but what went wrong.
 			if it.node.Message == "" {
@@ -140,7 +158,7 @@ func tidy(it *item) {
 }
 
 // gather puts the items of a loop of a step group below one item.
-func gather(children []*item) []*item {
+func gather(children []*item, cut map[string]*workflow.Loop) []*item {
 	loops := map[string]*item{}
 	var out []*item
 	for _, c := range children {
@@ -153,6 +171,8 @@ func gather(children []*item) []*item {
 		l := loops[key]
 		if l == nil {
 			l = &item{label: name, loop: true, group: c.group, index: -1}
+			before, _, _ := cutIndex(c.node.DisplayName)
+			l.cut = cut[strings.TrimSuffix(c.node.Name, c.node.DisplayName)+before]
 			loops[key] = l
 			out = append(out, l)
 		}
@@ -168,6 +188,9 @@ func gather(children []*item) []*item {
 func (it *item) phase() spec.NodePhase {
 	if it.node != nil {
 		return it.node.Phase
+	}
+	if it.cut != nil {
+		return it.cut.Phase
 	}
 	worst := spec.NodeSucceeded
 	for _, c := range it.children {
@@ -199,6 +222,9 @@ type counts struct{ total, done, running, failed, pending int }
 
 func (it *item) counts() counts {
 	var c counts
+	if l := it.cut; l != nil {
+		return counts{total: l.Items, done: l.Ended(), pending: l.Waiting + l.Active, failed: l.Failed + l.Errors}
+	}
 	for _, child := range it.children {
 		c.total++
 		switch p := child.phase(); {
@@ -218,6 +244,9 @@ func (it *item) counts() counts {
 
 // span is the range of a loop's item numbers that exist so far.
 func (it *item) span() (first, last int) {
+	if it.cut != nil {
+		return 0, it.cut.Items - 1
+	}
 	for i, c := range it.children {
 		if i == 0 || c.index < first {
 			first = c.index

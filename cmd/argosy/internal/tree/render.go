@@ -78,7 +78,7 @@ type drawing struct {
 // node draws an item; prefix is what stands before its mark, below what stands before the
 // lines under it.
 func (d *drawing) node(it *item, prefix, below string) {
-	if it.loop && len(it.children) >= d.o.Wide {
+	if d.folds(it) {
 		d.collapsed(it, prefix, below)
 		return
 	}
@@ -89,6 +89,11 @@ func (d *drawing) node(it *item, prefix, below string) {
 		return
 	}
 	d.children(it.children, below)
+}
+
+// folds says that an item is a loop that is one line.
+func (d *drawing) folds(it *item) bool {
+	return it.loop && (len(it.children) >= d.o.Wide || it.cut != nil)
 }
 
 // children draws the branches below an item. Steps that run side by side share a branch.
@@ -135,7 +140,7 @@ func (d *drawing) split(children []*item) [][]*item {
 		out = append(out, []*item{c})
 	}
 	for _, c := range children {
-		if c.node == nil && len(c.children) < d.o.Wide {
+		if c.node == nil && !d.folds(c) {
 			for _, loopItem := range c.children {
 				add(c.group, loopItem)
 			}
@@ -166,12 +171,16 @@ func (d *drawing) collapsed(it *item, prefix, below string) {
 	d.rows = append(d.rows, r)
 	var shown []*item
 	failed, running := 0, 0
+	some := c.running
+	if it.cut != nil {
+		some = maxNamed // of those that run, who knows how many there are
+	}
 	for _, child := range it.children {
 		switch p := child.phase(); {
 		case p.FailedOrError() && failed < maxNamed:
 			failed++
 			shown = append(shown, child)
-		case p == spec.NodeRunning && c.running <= maxNamed && running < maxNamed:
+		case p == spec.NodeRunning && some <= maxNamed && running < maxNamed:
 			running++
 			shown = append(shown, child)
 		}

@@ -122,11 +122,8 @@ func failures(wf *spec.Workflow, o Options, tail func(pod string) []string) []st
 		return cmp.Or(a.FinishedAt.Compare(b.FinishedAt.Time), cmp.Compare(a.Name, b.Name))
 	})
 	lines := []string{"failed:"}
-	for i, n := range failed {
-		if i == maxFailures {
-			lines = append(lines, fmt.Sprintf("  and %d more", len(failed)-i))
-			break
-		}
+	more := max(0, len(failed)-maxFailures) + unseen(wf)
+	for _, n := range failed[:min(len(failed), maxFailures)] {
 		line := fmt.Sprintf("  %s %s %s", Paint(n.Phase, Mark(n.Phase, o.ASCII), o.Colour), OneLine(nameOf(&n)), n.Phase)
 		if n.Message != "" {
 			line += ": " + OneLine(n.Message)
@@ -138,5 +135,26 @@ func failures(wf *spec.Workflow, o Options, tail func(pod string) []string) []st
 			}
 		}
 	}
+	if more > 0 {
+		lines = append(lines, fmt.Sprintf("  and %d more", more))
+	}
 	return lines
+}
+
+// unseen counts the items that failed and are not among the run's nodes.
+func unseen(wf *spec.Workflow) int {
+	loops := cutLoops(wf)
+	failed := 0
+	for _, l := range loops {
+		failed += l.Failed + l.Errors
+	}
+	for _, n := range wf.Status.Nodes {
+		attempt := n.NodeFlag != nil && n.NodeFlag.Retried
+		if before, _, ok := strings.Cut(n.DisplayName, "("); ok && n.Phase.FailedOrError() && !attempt {
+			if loops[strings.TrimSuffix(n.Name, n.DisplayName)+before] != nil {
+				failed--
+			}
+		}
+	}
+	return failed
 }

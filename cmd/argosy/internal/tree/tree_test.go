@@ -119,6 +119,21 @@ func wide() *spec.Workflow {
 	return w.wf
 }
 
+// cut is a run of which the server shows some nodes.
+func cut() *spec.Workflow {
+	each := workflow.Key("/[1].each")
+	w := newWorld(spec.WorkflowRunning, "57/1000000").
+		add(root, spec.NodeTypeSteps, spec.NodeRunning, 0, 0).
+		group(root, 0, spec.NodeSucceeded).group(root, 1, spec.NodeRunning).
+		add(root.Step(0, "generate"), spec.NodeTypePod, spec.NodeSucceeded, 0, 3).
+		add(each.Child("(0:a(b)"), spec.NodeTypePod, spec.NodeSucceeded, 3, 1).
+		add(each.Child("(7:x)"), spec.NodeTypePod, spec.NodeFailed, 3, 1, "Error (exit code 1)").
+		add(each.Child("(8:y)"), spec.NodeTypePod, spec.NodePending, 3, 1)
+	w.wf.Annotations = map[string]string{workflow.LoopsAnnotation: `[{"name":"wf[1].each","template":"tmpl","phase":"Running",` +
+		`"items":1000000,"waiting":999000,"active":943,"succeeded":40,"failed":16,"errors":1}]`}
+	return w.wf
+}
+
 func TestTreesLookAsDrawn(t *testing.T) {
 	t.Parallel()
 	now := t0.Add(80 * time.Second)
@@ -136,6 +151,7 @@ func TestTreesLookAsDrawn(t *testing.T) {
 		{"dag", dag(), Options{Now: now}},
 		{"wide", wide(), Options{Now: now}},
 		{"wide-low", wide(), Options{Now: now, Wide: 1000, Height: 6}},
+		{"cut", cut(), Options{Now: now}},
 		{"not-started", newWorld(spec.WorkflowPending, "").wf, Options{Now: now}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -155,6 +171,25 @@ func TestClosingTellsHowItWent(t *testing.T) {
 	golden(t, "closing-failed", Closing(dag(), Options{}, tail))
 	wf := newWorld(spec.WorkflowSucceeded, "1/1").add(root, spec.NodeTypePod, spec.NodeSucceeded, 0, 95).wf
 	golden(t, "closing-succeeded", Closing(wf, Options{ASCII: true}, nil))
+}
+
+func TestALoopThatIsNotShownWholeIsALineAsItGetsFurther(t *testing.T) {
+	t.Parallel()
+	before, after := cut(), cut()
+	require.Equal(t, []string{
+		"12:00:00 + generate Succeeded after 3s",
+		"12:00:00 * wf[1].each 57/1000000 done, 17 failed",
+		"12:00:00 * wf Running 57/1000000",
+	}, Changes(nil, before, t0, true))
+	w := &world{after}
+	w.add(workflow.Key("/[1].each").Child("(9:z)"), spec.NodeTypePod, spec.NodeFailed, 3, 1)
+	require.Empty(t, Changes(before, after, t0, true), "nothing that counts")
+	after.Annotations[workflow.LoopsAnnotation] = strings.Replace(after.Annotations[workflow.LoopsAnnotation], "999000", "989000", 1)
+	require.Equal(t, []string{"12:00:00 * wf[1].each 10057/1000000 done, 17 failed"}, Changes(before, after, t0, true))
+	after.Status.Phase = spec.WorkflowFailed
+	closing := strings.Join(Closing(after, Options{ASCII: true}, nil), "\n")
+	require.Contains(t, closing, "each(7:x) Failed")
+	require.Contains(t, closing, "and 15 more")
 }
 
 func TestChangesAreALineForEachNode(t *testing.T) {
