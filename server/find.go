@@ -34,7 +34,7 @@ func (l *lens) from(ctx context.Context, text string) (*spot, error) {
 	return l.byHash(ctx, at, text)
 }
 
-func (l *lens) child(at *spot, kid branch) *spot {
+func (at *spot) child(kid branch) *spot {
 	scope := at.scope
 	if at.node.Steps != nil || at.node.DAG != nil {
 		scope = at.node
@@ -67,7 +67,7 @@ func (l *lens) byName(ctx context.Context, at *spot, name string) (*spot, error)
 		if len(kids) == 0 {
 			return nil, nil
 		}
-		at = l.child(at, kids[0])
+		at = at.child(kids[0])
 	}
 }
 
@@ -113,7 +113,7 @@ func (l *lens) search(ctx context.Context, at *spot, is func(template string, k 
 			return nil, err
 		}
 		for _, kid := range kids {
-			next := l.child(at, kid)
+			next := at.child(kid)
 			if is(kid.node.Template, kid.node.Key) {
 				return next, nil
 			}
@@ -152,12 +152,12 @@ func (l *lens) searchItems(ctx context.Context, at *spot, count int, is func(tem
 			if err != nil || len(kids) == 0 {
 				return nil, err
 			}
-			item := l.child(at, kids[0])
+			item := at.child(kids[0])
 			if attempt < 0 {
 				return item, nil
 			}
 			if attempt < len(item.attempts) {
-				return l.child(item, branch{place: attempt, node: item.attempts[attempt]}), nil
+				return item.child(branch{place: attempt, node: item.attempts[attempt]}), nil
 			}
 		}
 	}
