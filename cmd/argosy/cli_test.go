@@ -197,6 +197,7 @@ func TestCommands(t *testing.T) {
 		"a failed run":                     failedRun,
 		"runs are chosen by what they are": choosing,
 		"logs":                             readingLogs,
+		"logs of items":                    itemLogs,
 		"stopping":                         stopping,
 		"several at once":                  severalAtOnce,
 	} {

@@ -14,14 +14,19 @@ func (a *app) logs() *cobra.Command {
 	var since, sinceTime string
 	var noColor bool
 	cmd := &cobra.Command{
-		Use:   "logs NAME [POD]",
+		Use:   "logs NAME [POD|NODE]",
 		Short: "Print what the steps of a run wrote",
-		Long: `Print what the steps of a run wrote, or one of its pods: the lines of all pods in the
-order of their time, each with its pod in front.`,
+		Long: `Print what the steps of a run wrote, or what those at or below one of its nodes did: the lines
+of all pods in the order of their time, each with its pod in front. Of more than 10,000 pods
+so many come after the other, and they cannot be followed.
+
+A node's name leads to it; for an id or the name of a pod, which are hashes, the server goes
+through the run until it meets it.`,
 		Example: examples(
 			"argosy logs @latest --follow",
 			"argosy logs map-reduce-x7k2p --grep error --since 10m",
 			"argosy logs map-reduce-x7k2p map-reduce-x7k2p-count-1234567 --tail 20",
+			"argosy logs map-reduce-x7k2p 'map-reduce-x7k2p[1].map(3:part-3)'",
 		),
 		Args:              cobra.RangeArgs(1, 2),
 		ValidArgsFunction: a.completeNames,
