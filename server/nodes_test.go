@@ -250,3 +250,31 @@ func TestPagesOfNodesAreAskedForByQuery(t *testing.T) {
 	require.Equal(t, http.StatusOK, code)
 	require.Contains(t, string(body), `"items":[]`)
 }
+
+func TestLogsOfMorePodsThanAreMergedComeInPartsAndAreNotFollowed(t *testing.T) {
+	t.Parallel()
+	const items = maxLogged + 500
+	b := newBench(t)
+	e := b.run(t, "wide", wideSpec(items), 1)
+	e.fails = func(workflow.Key) bool { return false }
+	e.finish()
+	loop := workflow.Root.Step(0, "a")
+	for _, i := range []int{7, 3, items - 2} {
+		item := loop.Child(fmt.Sprintf("(%d:%d)", i, i)).Attempt(0)
+		b.logs[item] = []Chunk{{Data: fmt.Appendf(nil, "of %d\n", i)}}
+	}
+	read := func(o LogOptions) (lines []string) {
+		t.Helper()
+		feed, err := b.service.Logs(t.Context(), "default", "wide", o)
+		require.NoError(t, err)
+		require.NoError(t, feed(t.Context(), func(e LogEntry) error { lines = append(lines, e.Content); return nil }))
+		return lines
+	}
+	require.Equal(t, []string{"of 3", "of 7", fmt.Sprintf("of %d", items-2)}, read(LogOptions{Tail: -1}))
+	require.Equal(t, []string{"of 7"}, read(LogOptions{Tail: -1, PodName: "wide[0].a(7:7)", Follow: true}))
+	b.store.do(func() { e.r.State.Phase, e.r.State.Finished = spec.WorkflowRunning, 0 })
+	_, err := b.service.Logs(t.Context(), "default", "wide", LogOptions{Tail: -1, Follow: true})
+	var refusal *Error
+	require.ErrorAs(t, err, &refusal)
+	require.Equal(t, CodePrecondition, refusal.Code)
+}

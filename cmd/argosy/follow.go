@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"hash/fnv"
 
 	"argosy/cmd/argosy/internal/tree"
 	"argosy/server/client"
@@ -87,21 +87,29 @@ func outcome(wf *spec.Workflow) error {
 
 // streamLogs prints a run's log lines.
 func (a *app) streamLogs(ctx context.Context, c *client.Client, ns, name string, o client.LogOptions, colour bool) error {
-	var pods []string
 	err := c.Logs(ctx, ns, name, o, func(l client.LogLine) error {
 		who := l.PodName
 		if colour {
-			i := slices.Index(pods, who)
-			if i < 0 {
-				i = len(pods)
-				pods = append(pods, who)
-			}
-			who = fmt.Sprintf("\x1b[%dm%s\x1b[0m", 31+i%6, who)
+			h := fnv.New32a()
+			h.Write([]byte(who))
+			who = fmt.Sprintf("\x1b[%dm%s\x1b[0m", 31+h.Sum32()%6, who)
 		}
 		_, err := fmt.Fprintf(a.out, "%s: %s\n", who, tree.Printable(l.Content))
 		return err
 	})
 	if errors.Is(err, client.ErrDone) {
+		return nil
+	}
+	return err
+}
+
+// followLogs prints the log lines of a run until it ends, or says that they are too many to
+// follow: the run goes on.
+func (a *app) followLogs(ctx context.Context, c *client.Client, ns, name string) error {
+	err := a.streamLogs(ctx, c, ns, name, client.LogOptions{Follow: true, Tail: -1}, a.colour(a.out))
+	var refusal *client.Error
+	if errors.As(err, &refusal) && refusal.Code == client.CodePrecondition {
+		fmt.Fprintf(a.err, "the logs of %s are not followed: %v\n", name, err)
 		return nil
 	}
 	return err

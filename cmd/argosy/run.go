@@ -125,7 +125,7 @@ func (a *app) showAll(ctx context.Context, fl *fleet, f *runFlags, workflows []*
 	var outcomes []error
 	for _, wf := range created {
 		if f.logs {
-			if err := a.streamLogs(ctx, c, wf.Namespace, wf.Name, client.LogOptions{Follow: true, Tail: -1}, a.colour(a.out)); err != nil {
+			if err := a.followLogs(ctx, c, wf.Namespace, wf.Name); err != nil {
 				return err
 			}
 			outcomes = append(outcomes, a.waitFor(ctx, c, []target{{wf.Namespace, wf.Name}}, false))

@@ -107,7 +107,7 @@ func (a *app) accompany(ctx context.Context, c *client.Client, f *submitFlags, r
 		}
 		return outcome(wf)
 	case f.log:
-		if err := a.streamLogs(ctx, c, runs[0].namespace, runs[0].name, client.LogOptions{Follow: true, Tail: -1}, a.colour(a.out)); err != nil {
+		if err := a.followLogs(ctx, c, runs[0].namespace, runs[0].name); err != nil {
 			return err
 		}
 		return a.waitFor(ctx, c, runs, false)

@@ -34,8 +34,9 @@ func (e *Error) Error() string { return e.Message }
 
 // Codes of Error that callers tell apart.
 const (
-	CodeNotFound = 5
-	CodeExists   = 6
+	CodeNotFound     = 5
+	CodeExists       = 6
+	CodePrecondition = 9
 )
 
 // NotFound says that what was asked for does not exist.

@@ -218,12 +218,16 @@ func (it *item) started() int64 {
 }
 
 // counts adds up the direct items of a loop.
-type counts struct{ total, done, running, failed, pending int }
+type counts struct{ total, done, running, failed, pending, left int }
 
 func (it *item) counts() counts {
 	var c counts
 	if l := it.cut; l != nil {
-		return counts{total: l.Items, done: l.Ended(), pending: l.Waiting + l.Active, failed: l.Failed + l.Errors}
+		c = counts{total: l.Items, done: l.Ended(), failed: l.Failed + l.Errors}
+		if c.pending = l.Waiting + l.Active; l.Phase.Fulfilled() {
+			c.pending, c.left = 0, c.pending
+		}
+		return c
 	}
 	for _, child := range it.children {
 		c.total++

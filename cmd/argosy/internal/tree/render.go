@@ -160,7 +160,7 @@ func (d *drawing) collapsed(it *item, prefix, below string) {
 	for _, part := range []struct {
 		n    int
 		what string
-	}{{c.running, "running"}, {c.pending, "pending"}, {c.failed, "failed"}} {
+	}{{c.running, "running"}, {c.pending, "pending"}, {c.failed, "failed"}, {c.left, "never started"}} {
 		if part.n > 0 {
 			r.label += fmt.Sprintf(", %d %s", part.n, part.what)
 		}

@@ -187,6 +187,8 @@ func TestALoopThatIsNotShownWholeIsALineAsItGetsFurther(t *testing.T) {
 	after.Annotations[workflow.LoopsAnnotation] = strings.Replace(after.Annotations[workflow.LoopsAnnotation], "999000", "989000", 1)
 	require.Equal(t, []string{"12:00:00 * wf[1].each 10057/1000000 done, 17 failed"}, Changes(before, after, t0, true))
 	after.Status.Phase = spec.WorkflowFailed
+	after.Annotations[workflow.LoopsAnnotation] = strings.Replace(after.Annotations[workflow.LoopsAnnotation], "Running", "Failed", 1)
+	require.Contains(t, strings.Join(Render(after, Options{ASCII: true}), "\n"), "each(0..999999) 10057/1000000 done, 17 failed, 989943 never started")
 	closing := strings.Join(Closing(after, Options{ASCII: true}, nil), "\n")
 	require.Contains(t, closing, "each(7:x) Failed")
 	require.Contains(t, closing, "and 15 more")
