@@ -312,7 +312,7 @@ func TestDeleteRemovesAnyNumberOfLogs(t *testing.T) {
 	each(t, func(w *world) {
 		w.submit("1")
 		logs := queue.NewLogs(w.conn)
-		for i := range 1203 {
+		for i := range 501 {
 			require.NoError(w.t, logs.Append(w.ctx, "1", workflow.Root.Attempt(i), []byte("x")))
 		}
 		require.NoError(w.t, w.runs.Delete(w.ctx, "1"))
