@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 
 	"argosy/workflow"
@@ -65,8 +67,8 @@ func (t *Tasks) ReportItems(ctx context.Context, d Delivery, p *workflow.Pack) e
 	}
 	args := append(make([]any, 0, 7+2*len(p.Extras)),
 		string(d.Key), d.Number, t.worker, p.First*workflow.ItemSize, p.Records, end, event)
-	for i, x := range p.Extras {
-		args = append(args, i, x)
+	for _, i := range slices.Sorted(maps.Keys(p.Extras)) { // the simulator repeats what happened
+		args = append(args, i, p.Extras[i])
 	}
 	keys := []string{flyKey(d.Run), inKey(d.Run), packedKey(d.Run, loop), extrasKey(d.Run, loop)}
 	return t.report(ctx, d, call(t.conn.scripts.items, keys, args...))
