@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -35,6 +36,7 @@ type Coordinator struct {
 	plans   *plans
 	metrics *Metrics
 	log     *slog.Logger
+	held    atomic.Bool // nothing new is started
 
 	mu       sync.Mutex
 	underWay map[Turn]bool // whether Renew has seen it
@@ -202,7 +204,7 @@ func (c *Coordinator) turn(ctx context.Context, t Turn) (string, error) {
 		}
 		c.log.Debug("dispatched", "hop", "dispatch", "run", l.Run.Name, "tasks", len(out))
 	}
-	if err := t.Settle(ctx, Settlement{Sent: len(out), Waiting: c.waiting(l, commit)}); err != nil {
+	if err := t.Settle(ctx, Settlement{Sent: len(out), Waiting: c.waiting(l, commit), Again: again(l, commit)}); err != nil {
 		return "failed", fmt.Errorf("settling run %s: %w", l.Run.ID, err)
 	}
 	return outcome, nil

@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"context"
+	"time"
 
 	"argosy/workflow"
 )
@@ -44,7 +45,34 @@ func (c *Coordinator) limits(ctx context.Context) workflow.Limits {
 		c.log.Debug("the pool's slots are not known anew", "hop", "advance", "pool", c.config.Pool, "error", err)
 	}
 	l.Slots, l.InFlight = slots, c.config.Credit(slots)
+	if l.Hold, err = c.store.Tight(ctx); err != nil {
+		c.log.Debug("how full the store is is not known anew", "hop", "advance", "error", err)
+	}
+	if c.held.Swap(l.Hold) != l.Hold {
+		c.tellHeld(l.Hold)
+	}
 	return l
+}
+
+func (c *Coordinator) tellHeld(held bool) {
+	if held {
+		c.metrics.held.Set(1)
+		c.log.Warn("the store is nearly full: what is in flight may end, nothing new is started", "hop", "dispatch")
+		return
+	}
+	c.metrics.held.Set(0)
+	c.log.Info("the store has room again", "hop", "dispatch")
+}
+
+// holdFor is the time between two looks whether a run that is held back may go on.
+const holdFor = 5 * time.Second
+
+// again is when a run that was held back is looked at again: nothing else may happen to it.
+func again(l *Loaded, commit *Commit) time.Duration {
+	if commit == nil && (l.State.Phase == "" || len(l.State.Ready) > 0) {
+		return holdFor
+	}
+	return 0
 }
 
 // waiting is what the pool is to be told: nothing of a run that never had to wait.

@@ -3,6 +3,7 @@ package coordinator_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -114,4 +115,34 @@ func TestThePoolIsToldWhatWaits(t *testing.T) {
 		m.work()
 	}
 	require.Empty(t, m.waiting, "a run that never had to wait costs nothing")
+}
+
+func TestNothingNewIsStartedWhileTheStoreIsNearlyFull(t *testing.T) {
+	t.Parallel()
+	m := newMemory(t, run)
+	c, _ := m.start(coordinator.Config{})
+	m.tight = true
+	m.step(c)
+	require.Empty(t, m.commits, "a run that has not begun is left alone")
+	m.tight = false
+	m.step(c)
+	require.Len(t, m.queue, 2)
+
+	m.tight = true
+	m.work()
+	m.step(c)
+	require.Equal(t, 2, m.state.Done, "results are taken")
+	require.Empty(t, m.queue)
+	commits := len(m.commits)
+	m.step(c)
+	require.Len(t, m.commits, commits)
+	require.Equal(t, []time.Duration{5 * time.Second, 5 * time.Second}, m.again, "somebody has to look again")
+
+	m.tight = false
+	for m.state.Finished == 0 {
+		m.step(c)
+		m.work()
+	}
+	require.Equal(t, 5, m.state.Done)
+	require.Len(t, m.again, 2)
 }

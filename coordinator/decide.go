@@ -25,6 +25,10 @@ func (c *Coordinator) decide(ctx context.Context, t Turn, l *Loaded) (*Commit, e
 	if len(events) == 0 && len(l.Lost) == 0 && l.State.Phase != "" && len(l.State.Ready) == 0 {
 		return nil, nil
 	}
+	limits := c.limits(ctx)
+	if limits.Hold && len(events) == 0 && len(l.Lost) == 0 {
+		return nil, nil
+	}
 	plan, err := c.plans.get(ctx, l.Digest)
 	var bad *badSpecError
 	if errors.As(err, &bad) {
@@ -32,7 +36,7 @@ func (c *Coordinator) decide(ctx context.Context, t Turn, l *Loaded) (*Commit, e
 	} else if err != nil {
 		return nil, err
 	}
-	delta, err := c.advance(ctx, t, l, plan, events)
+	delta, err := c.advance(ctx, t, l, plan, events, limits)
 	var bug *panicError
 	if errors.As(err, &bug) {
 		c.log.Error("the engine failed on a run, which ends", "hop", "advance", "run", l.Run.Name, "error", bug, "stack", string(bug.stack))
@@ -150,9 +154,9 @@ func load(ctx context.Context, t Turn, l *Loaded, lost []Lost) error {
 }
 
 // advance asks the core, loading the nodes that it turns out to need.
-func (c *Coordinator) advance(ctx context.Context, t Turn, l *Loaded, plan *workflow.Plan, events []workflow.Event) (*workflow.Delta, error) {
+func (c *Coordinator) advance(ctx context.Context, t Turn, l *Loaded, plan *workflow.Plan, events []workflow.Event, limits workflow.Limits) (*workflow.Delta, error) {
 	view := &workflow.View{
-		Run: l.Run, Plan: plan, State: l.State, Nodes: l.Nodes, Complete: l.Complete, Limits: c.limits(ctx),
+		Run: l.Run, Plan: plan, State: l.State, Nodes: l.Nodes, Complete: l.Complete, Limits: limits,
 		Outputs: map[workflow.Key]map[int][]byte{},
 	}
 	for {

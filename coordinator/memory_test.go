@@ -33,6 +33,8 @@ type memory struct {
 	timers []workflow.Timer
 	token  int
 	slots  int // of the pool
+	tight  bool
+	again  []time.Duration // when to look again, of turns that said so
 	// partial has Begin load no nodes.
 	partial bool
 	// fail may fail a hop: "begin", "nodes", "commit", "committed" (the answer is lost),
@@ -88,6 +90,8 @@ func (m *memory) step(c *coordinator.Coordinator) {
 func (m *memory) Spec(context.Context, string) ([]byte, error) { return m.spec, m.fail("spec") }
 
 func (m *memory) Slots(context.Context, string) (int, error) { return m.slots, m.fail("slots") }
+
+func (m *memory) Tight(context.Context) (bool, error) { return m.tight, m.fail("tight") }
 
 func (m *memory) Claim(context.Context, time.Duration) (coordinator.Turn, error) {
 	if err := m.fail("claim"); err != nil {
@@ -241,6 +245,9 @@ func (t *memoryTurn) Settle(_ context.Context, s coordinator.Settlement) error {
 	}
 	sent := s.Sent
 	t.settled = append(t.settled, sent)
+	if s.Again > 0 {
+		t.again = append(t.again, s.Again)
+	}
 	if s.Waiting != nil {
 		t.waiting = append(t.waiting, *s.Waiting)
 	}

@@ -24,6 +24,9 @@ type Store interface {
 	// Slots counts the slots of a pool's workers, a short time ago: 0 when there are none. With
 	// an error comes what was known last.
 	Slots(ctx context.Context, pool string) (int, error)
+	// Tight says that the store has little room left, a short time ago: what is in flight
+	// may end, and nothing new should start. With an error comes what was known last.
+	Tight(ctx context.Context) (bool, error)
 }
 
 // Turn is a claimed run, for the time of a lease.
@@ -52,6 +55,9 @@ type Turn interface {
 type Settlement struct {
 	Sent    int      // deliveries that were dispatched
 	Waiting *Waiting // what the pool is told that waits; nil tells nothing
+	// Again has the run take another turn after this time at the latest; 0 leaves that to
+	// what happens to it.
+	Again time.Duration
 }
 
 // Waiting is what a run could start in a pool and has no credit for.

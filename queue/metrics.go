@@ -75,3 +75,46 @@ func (m *Metrics) observe(ctx context.Context, ch chan<- prometheus.Metric) erro
 	}
 	return nil
 }
+
+// roomMetrics expose how full Redis is.
+type roomMetrics struct {
+	room              *Room
+	used, limit, runs *prometheus.Desc
+}
+
+// RegisterRoomMetrics adds the metrics of how full Redis is to a registry.
+func RegisterRoomMetrics(reg prometheus.Registerer, r *Room) error {
+	m := &roomMetrics{
+		room: r,
+		used: prometheus.NewDesc("argosy_redis_memory_bytes",
+			"Memory that Redis uses; of a cluster's servers, the one that is nearest to its limit.", nil, nil),
+		limit: prometheus.NewDesc("argosy_redis_memory_limit_bytes",
+			"Memory from which on nothing more is accepted; 0 is no limit.", nil, nil),
+		runs: prometheus.NewDesc("argosy_runs_unfinished", "Runs that have not finished.", nil, nil),
+	}
+	if err := reg.Register(m); err != nil {
+		return fmt.Errorf("registering the metrics of how full Redis is: %w", err)
+	}
+	return nil
+}
+
+// Describe is part of prometheus.Collector.
+func (m *roomMetrics) Describe(ch chan<- *prometheus.Desc) {
+	ch <- m.used
+	ch <- m.limit
+	ch <- m.runs
+}
+
+// Collect is part of prometheus.Collector. Unknown is not zero: nothing is exposed then.
+func (m *roomMetrics) Collect(ch chan<- prometheus.Metric) {
+	ctx, cancel := context.WithTimeout(context.Background(), observeWithin)
+	defer cancel()
+	f, err := m.room.Fill(ctx)
+	if err != nil {
+		m.room.conn.log.Warn("how full Redis is cannot be observed", "error", err)
+		return
+	}
+	ch <- prometheus.MustNewConstMetric(m.used, prometheus.GaugeValue, float64(f.Used))
+	ch <- prometheus.MustNewConstMetric(m.limit, prometheus.GaugeValue, float64(f.Limit))
+	ch <- prometheus.MustNewConstMetric(m.runs, prometheus.GaugeValue, float64(f.Runs))
+}

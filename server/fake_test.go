@@ -27,6 +27,7 @@ type fakeStore struct {
 	failed error // returned by everything when set
 	wake   chan struct{}
 	taken  int // submits to refuse as taken
+	fill   Fill
 
 	items  map[workflow.Key]*workflow.Packed // of chunked loops
 	read   int                               // records of nodes that were asked for by key
@@ -36,6 +37,12 @@ type fakeStore struct {
 
 func newFakeStore() *fakeStore {
 	return &fakeStore{runs: map[string]*Record{}, specs: map[string][]byte{}, wake: make(chan struct{}, 1)}
+}
+
+func (f *fakeStore) Fill(context.Context) (Fill, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.fill, f.failed
 }
 
 // do changes the store and wakes who watches.

@@ -34,7 +34,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		}, []string{"route"}),
 		submits: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "argosy_server_submitted_total",
-			Help: "Workflows handed in, by outcome: accepted, invalid, exists, error.",
+			Help: "Workflows handed in, by outcome: accepted, invalid, refused (no room), exists, error.",
 		}, []string{"outcome"}),
 	}
 	r.MustRegister(m.requests, m.duration, m.streams, m.submits)

@@ -24,7 +24,10 @@ type Config struct {
 	Logs    Logs
 	Log     *slog.Logger
 	Metrics *Metrics
-	Now     func() time.Time // created times and log ranges; nil means the clock
+	// MaxQueued is how many runs may be unfinished, more or less: servers count what others
+	// accept after a second. 0 is no bound.
+	MaxQueued int
+	Now       func() time.Time // created times and log ranges; nil means the clock
 }
 
 // Service is what the verbs do. Its methods may be called at the same time.
@@ -34,6 +37,7 @@ type Service struct {
 	log     *slog.Logger
 	metrics *Metrics
 	now     func() time.Time
+	room    room
 
 	mu         sync.Mutex
 	plans      map[string]*workflow.Plan        // by digest
@@ -50,6 +54,7 @@ func NewService(c Config) *Service {
 	}
 	return &Service{
 		store: c.Store, logs: c.Logs, log: c.Log, metrics: c.Metrics, now: c.Now,
+		room:  room{store: c.Store, log: c.Log, most: c.MaxQueued},
 		plans: map[string]*workflow.Plan{}, admissions: map[[sha256.Size]byte]*admission{},
 	}
 }

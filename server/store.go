@@ -34,8 +34,19 @@ type Store interface {
 	// Watch returns a channel that gets something after a run changed, once for any number
 	// of changes, until ctx ends.
 	Watch(ctx context.Context, id string) (<-chan struct{}, error)
+	// Fill returns how full the store was a short time ago. With an error comes what was known
+	// last.
+	Fill(ctx context.Context) (Fill, error)
 	// Ping says whether the store answers.
 	Ping(ctx context.Context) error
+}
+
+// Fill is how full a store is.
+type Fill struct {
+	Runs  int       // that have not finished
+	Used  int64     // bytes of memory
+	Limit int64     // bytes from which on nothing more may be accepted; 0 is no limit
+	At    time.Time // when it was so
 }
 
 // Record is what a Store knows of a run.

@@ -48,6 +48,11 @@ func (s *Service) Submit(ctx context.Context, namespace string, workflowDoc []by
 	s.log.Debug("valid", "hop", "validate", "namespace", namespace, "name", wf.Name, "generateName", wf.GenerateName)
 	run := s.newRun(wf)
 	if !o.DryRun {
+		if err := s.room.take(ctx); err != nil {
+			s.metrics.submits.WithLabelValues("refused").Inc()
+			s.log.Info("refused", "hop", "submit", "namespace", run.Namespace, "name", run.Name, "err", err)
+			return nil, err
+		}
 		err := s.create(ctx, run, wf, a.specJSON)
 		if errors.Is(err, ErrExists) {
 			s.metrics.submits.WithLabelValues("exists").Inc()

@@ -195,6 +195,9 @@ func (t *turn) roomFor(nodes int) int {
 // inFlight is how many deliveries the run may have in flight, if that is bounded: by the
 // caller, or by the spec's parallelism.
 func (v *View) inFlight() (limit int, bounded bool) {
+	if v.Limits.Hold {
+		return 0, true
+	}
 	limit, bounded = v.Limits.InFlight, v.Limits.InFlight > 0
 	if p := v.Plan.Spec.Parallelism; p != nil && (!bounded || *p < int64(limit)) {
 		return int(*p), true

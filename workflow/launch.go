@@ -138,7 +138,9 @@ func (t *turn) resume(k Key) {
 // abandon takes back a launch that the scope above had counted on.
 func (t *turn) abandon(k Key) {
 	pk, ok := k.Parent()
-	if !ok {
+	if !ok { // the run was stopped before there was room for it
+		root := &Node{Key: k, Type: spec.NodeTypeSkipped, Template: t.v.Plan.Spec.Entrypoint}
+		t.finish(root, spec.NodeFailed, t.closingMessage())
 		return
 	}
 	switch p := t.edit(pk); p.Type {

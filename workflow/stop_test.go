@@ -141,3 +141,44 @@ func TestALoopThatAStopCutsShortIsNoSuccess(t *testing.T) {
 		})
 	}
 }
+
+func TestARunThatIsHeldBackTakesResultsAndStartsNothing(t *testing.T) {
+	t.Parallel()
+	body := head + `
+  - name: main
+    steps:
+    - - {name: a, template: echo}
+      - {name: b, template: echo}
+    - - {name: c, template: echo, withSequence: {count: "3"}}
+`
+	e := newEngine(t, body)
+	e.view.Limits.Hold = true
+	d := e.turn()
+	require.Empty(t, d.Dispatch)
+	require.False(t, d.More, "there is nothing to do at once")
+	require.Equal(t, []workflow.Key{workflow.Root}, d.State.Ready)
+	require.Equal(t, 1, d.State.Waiting())
+
+	e.view.Limits.Hold = false
+	sent := e.turn().Dispatch
+	require.Len(t, sent, 2)
+	e.view.Limits.Hold = true
+	d = e.turn(e.answer(sent[0]), e.answer(sent[1]))
+	require.Empty(t, d.Dispatch)
+	require.False(t, d.More)
+	require.Equal(t, 2, d.State.Done)
+	require.NotZero(t, d.State.Waiting())
+
+	e.view.Limits.Hold = false
+	e.run(inOrder)
+	require.Equal(t, spec.WorkflowSucceeded, e.view.State.Phase)
+	require.Zero(t, e.view.State.Waiting())
+
+	e = newEngine(t, body)
+	e.view.Limits.Hold = true
+	e.turn()
+	d = e.turn(stop)
+	require.True(t, d.Finished(), "a run that never had room can be stopped")
+	require.Equal(t, spec.WorkflowFailed, d.State.Phase)
+	require.Equal(t, "Stopped with strategy 'Stop'", d.State.Message)
+}

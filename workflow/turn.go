@@ -76,6 +76,8 @@ type Limits struct {
 	// Slots is how many deliveries the pool works on at once; 0 is unknown, or that there are
 	// no workers.
 	Slots int
+	// Hold has nothing new start: results are taken, and what may start waits.
+	Hold bool
 	// ChunkFrom is how many items a loop has at least that goes to workers in chunks; 0 means
 	// 256, and less than 0 that none does.
 	ChunkFrom int

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"argosy/artifacts"
 	"argosy/queue"
@@ -24,6 +25,7 @@ type roleFlags struct {
 	redis   redisFlags
 	log     logFlags
 	metrics string
+	memory  string
 }
 
 func (f *roleFlags) register(flags *pflag.FlagSet, metrics string) {
@@ -32,11 +34,17 @@ func (f *roleFlags) register(flags *pflag.FlagSet, metrics string) {
 	flags.StringVar(&f.metrics, "metrics-addr", envOr("ARGOSY_METRICS_ADDR", metrics), `where to serve /metrics, /healthz and /readyz; "" is nowhere (env ARGOSY_METRICS_ADDR)`)
 }
 
+// registerRoom is for the roles that take in work or start it.
+func (f *roleFlags) registerRoom(flags *pflag.FlagSet) {
+	flags.StringVar(&f.memory, "redis-memory-limit", envOr("ARGOSY_REDIS_MEMORY_LIMIT", ""), "memory of Redis, such as 2Gi, from which on no more workflows are accepted; from a tenth more on no more steps are started (env ARGOSY_REDIS_MEMORY_LIMIT; default: 80 % of Redis's maxmemory if it has one)")
+}
+
 // role is a process's surroundings: what its parts share.
 type role struct {
 	log      *slog.Logger
 	conn     *queue.Conn
 	registry *prometheus.Registry
+	room     *queue.Room
 	metrics  string
 }
 
@@ -47,11 +55,42 @@ func (f *roleFlags) open(ctx context.Context, a *app, name string) (*role, error
 		return nil, err
 	}
 	log = log.With("role", name)
+	limit, err := memoryLimit(f.memory)
+	if err != nil {
+		return nil, err
+	}
 	conn, err := queue.Connect(ctx, f.redis.url, queue.Options{Log: log})
 	if err != nil {
 		return nil, &exitError{code: exitServer, err: err}
 	}
-	return &role{log: log, conn: conn, registry: newRegistry(), metrics: f.metrics}, nil
+	return &role{log: log, conn: conn, registry: newRegistry(), room: queue.NewRoom(conn, limit), metrics: f.metrics}, nil
+}
+
+// memoryLimit reads a number of bytes; "" is 0.
+func memoryLimit(text string) (int64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	q, err := resource.ParseQuantity(text)
+	if err != nil || q.Value() <= 0 {
+		return 0, usagef("--redis-memory-limit: %q is no amount of memory: write bytes, or a number with Mi or Gi", text)
+	}
+	return q.Value(), nil
+}
+
+// watchRoom exposes how full Redis is, and warns of one that would lose runs.
+func (r *role) watchRoom(ctx context.Context) error {
+	if err := queue.RegisterRoomMetrics(r.registry, r.room); err != nil {
+		return err
+	}
+	fill, err := r.room.Fill(ctx)
+	switch {
+	case err != nil:
+		r.log.Warn("it is not known how full Redis is; no limit applies until it is", "error", err)
+	case fill.Evicts():
+		r.log.Warn("Redis may evict keys, and with them runs: set its maxmemory-policy to noeviction", "maxmemoryPolicy", fill.Policy)
+	}
+	return nil
 }
 
 func newRegistry() *prometheus.Registry {

@@ -23,17 +23,25 @@ type roles struct {
 	server string // address
 }
 
-func startRoles(t *testing.T) *roles { return startRolesOn(t, queuetest.Start(t)) }
+func startRoles(t *testing.T, server ...string) *roles {
+	t.Helper()
+	return startRolesOn(t, queuetest.Start(t), server...)
+}
 
-func startRolesOn(t *testing.T, redis string) *roles {
+func startRolesOn(t *testing.T, redis string, server ...string) *roles {
 	t.Helper()
 	r := &roles{t: t, redis: redis, dir: t.TempDir()}
-	d := r.start("server", "--addr", "127.0.0.1:0")
-	line := d.await("serving")
-	match := regexp.MustCompile(`"address":"([^"]+)"`).FindStringSubmatch(line)
-	require.NotNil(t, match, line)
-	r.server = match[1]
+	r.server = r.serve(server...)
 	return r
+}
+
+// serve starts a server and returns its address.
+func (r *roles) serve(args ...string) string {
+	r.t.Helper()
+	line := r.start("server", append([]string{"--addr", "127.0.0.1:0"}, args...)...).await("serving")
+	match := regexp.MustCompile(`"address":"([^"]+)"`).FindStringSubmatch(line)
+	require.NotNil(r.t, match, line)
+	return match[1]
 }
 
 func (r *roles) start(role string, args ...string) *daemon {

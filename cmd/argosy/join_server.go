@@ -16,6 +16,7 @@ import (
 type runStore struct {
 	*queue.Runs
 	conn *queue.Conn
+	room *queue.Room
 }
 
 func (s *runStore) Submit(ctx context.Context, run *workflow.Run, specJSON []byte) error {
@@ -81,6 +82,11 @@ func (s *runStore) Signal(ctx context.Context, id string, e workflow.Event) erro
 
 func (s *runStore) Delete(ctx context.Context, id string) error {
 	return serverError(s.Runs.Delete(ctx, id))
+}
+
+func (s *runStore) Fill(ctx context.Context) (server.Fill, error) {
+	f, err := s.room.Fill(ctx)
+	return server.Fill{Runs: f.Runs, Used: f.Used, Limit: f.Limit, At: f.At}, err
 }
 
 func (s *runStore) Ping(ctx context.Context) error { return s.conn.Ping(ctx) }

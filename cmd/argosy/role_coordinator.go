@@ -42,10 +42,14 @@ Any number of coordinators may run at once; none has a state that another needs.
 			if err := queue.RegisterMetrics(r.registry, queue.NewDemand(r.conn)); err != nil {
 				return err
 			}
+			if err := r.watchRoom(cmd.Context()); err != nil {
+				return err
+			}
 			return runParts(cmd.Context(), r.monitor(), f.parts(r))
 		},
 	}
 	common.register(cmd.Flags(), ":9090")
+	common.registerRoom(cmd.Flags())
 	cmd.Flags().StringVar(&f.pool, "pool", defaultPool, "pool of workers to send steps to")
 	f.register(cmd.Flags())
 	return cmd
@@ -64,7 +68,7 @@ func (f *coordinatorFlags) parts(r *role) []part {
 		defer broker.Close()
 		turns := queue.NewTurns(r.conn, broker, queue.TurnOptions{})
 		defer turns.Close()
-		c := coordinator.New(join.Turns{Turns: turns, Pools: queue.NewPools(r.conn, nil)}, coordinator.Config{
+		c := coordinator.New(join.Turns{Turns: turns, Pools: queue.NewPools(r.conn, nil), Room: join.Memory{Room: r.room}}, coordinator.Config{
 			Parallel: f.parallel, Pool: f.pool, Limits: workflow.Limits{InFlight: f.inFlight},
 		}, coordinator.NewMetrics(r.registry), r.log)
 		return c.Run(take, work)

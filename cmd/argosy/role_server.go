@@ -15,13 +15,15 @@ import (
 
 // serverFlags say where the server listens, and to whom.
 type serverFlags struct {
-	addr   string
-	tokens string
+	addr      string
+	tokens    string
+	maxQueued int
 }
 
 func (f *serverFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&f.addr, "addr", envOr("ARGOSY_ADDR", "127.0.0.1:2746"), "address to listen on (env ARGOSY_ADDR)")
 	flags.StringVar(&f.tokens, "token-file", os.Getenv("ARGOSY_TOKEN_FILE"), "file of accepted bearer tokens, one a line; needed unless the address is loopback (env ARGOSY_TOKEN_FILE)")
+	flags.IntVar(&f.maxQueued, "max-queued-runs", 0, "workflows that may be unfinished before no more are accepted; 0 is no bound")
 }
 
 func (a *app) server() *cobra.Command {
@@ -40,7 +42,10 @@ func (a *app) server() *cobra.Command {
 				return err
 			}
 			defer r.close()
-			parts, _, err := f.parts(r, newService(r))
+			if err := r.watchRoom(cmd.Context()); err != nil {
+				return err
+			}
+			parts, _, err := f.parts(r, f.service(r))
 			if err != nil {
 				return err
 			}
@@ -48,6 +53,7 @@ func (a *app) server() *cobra.Command {
 		},
 	}
 	common.register(cmd.Flags(), "")
+	common.registerRoom(cmd.Flags())
 	f.register(cmd.Flags())
 	return cmd
 }
@@ -58,10 +64,11 @@ type service struct {
 	metrics *server.Metrics
 }
 
-func newService(r *role) service {
+func (f *serverFlags) service(r *role) service {
 	m := server.NewMetrics(r.registry)
 	return service{metrics: m, Service: server.NewService(server.Config{
-		Store: &runStore{Runs: queue.NewRuns(r.conn), conn: r.conn}, Logs: runLogs{queue.NewLogs(r.conn)}, Log: r.log, Metrics: m,
+		MaxQueued: f.maxQueued,
+		Store:     &runStore{Runs: queue.NewRuns(r.conn), conn: r.conn, room: r.room}, Logs: runLogs{queue.NewLogs(r.conn)}, Log: r.log, Metrics: m,
 	})}
 }
 

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -14,6 +16,7 @@ import (
 type submitFlags struct {
 	overrideFlags
 	wait, watch, log     bool
+	waitForRoom          bool
 	dryRun, serverDryRun bool
 	output               string
 }
@@ -40,6 +43,7 @@ if one is wrong, none is started.`,
 	s.BoolVarP(&f.wait, "wait", "w", false, "wait until the runs have ended")
 	s.BoolVar(&f.watch, "watch", false, "show the run until it has ended")
 	s.BoolVar(&f.log, "log", false, "print the run's logs until it has ended")
+	s.BoolVar(&f.waitForRoom, "wait-for-room", false, "when the server has no room for more workflows, wait and try again until it has")
 	s.BoolVar(&f.dryRun, "dry-run", false, "check and print, without a server")
 	s.BoolVar(&f.serverDryRun, "server-dry-run", false, "have the server check and print, and keep nothing")
 	s.StringVarP(&f.output, "output", "o", "", "name, json, yaml or wide")
@@ -82,7 +86,7 @@ func (a *app) runSubmit(ctx context.Context, f *submitFlags, files []string) err
 		if ns == "" {
 			ns = a.ns()
 		}
-		created, err := c.Submit(ctx, ns, wf, f.serverDryRun)
+		created, err := a.submitOne(ctx, c, ns, wf, f)
 		if err != nil {
 			return fmt.Errorf("submitting %s: %w", describe(wf), err)
 		}
@@ -95,6 +99,30 @@ func (a *app) runSubmit(ctx context.Context, f *submitFlags, files []string) err
 		return nil
 	}
 	return a.accompany(ctx, c, f, runs)
+}
+
+// The pauses between two tries to submit while the server has no room.
+const (
+	firstRoomPause = time.Second
+	mostRoomPause  = 30 * time.Second
+)
+
+// submitOne submits a workflow, and waits until the server has room if it is to.
+func (a *app) submitOne(ctx context.Context, c *client.Client, namespace string, wf *spec.Workflow, f *submitFlags) (*spec.Workflow, error) {
+	for pause := firstRoomPause; ; pause = min(2*pause, mostRoomPause) {
+		created, err := c.Submit(ctx, namespace, wf, f.serverDryRun)
+		if !f.waitForRoom || !client.Exhausted(err) {
+			return created, err
+		}
+		if pause == firstRoomPause {
+			fmt.Fprintf(a.err, "waiting for room: %v\n", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(pause/2 + rand.N(pause)): // many may wait
+		}
+	}
 }
 
 // accompany does what the flags ask for after the submission.

@@ -22,6 +22,7 @@ type fleetFlags struct {
 func (f *fleetFlags) register(cmd *cobra.Command, metrics, addr string) {
 	flags := cmd.Flags()
 	f.roleFlags.register(flags, metrics)
+	f.registerRoom(flags)
 	// Unlike a single role, a whole fleet brings its own Redis unless it is given one.
 	url := flags.Lookup("redis-url")
 	url.DefValue = envOr("ARGOSY_REDIS_URL", "")
@@ -76,6 +77,9 @@ func (fl *fleet) assemble(ctx context.Context, f *fleetFlags, r *role) error {
 	if err := queue.RegisterMetrics(r.registry, queue.NewDemand(r.conn)); err != nil {
 		return err
 	}
+	if err := r.watchRoom(ctx); err != nil {
+		return err
+	}
 	f.coordinator.pool = f.worker.pool
 	workers, endWorkers, err := f.worker.parts(ctx, r)
 	if err != nil {
@@ -83,7 +87,7 @@ func (fl *fleet) assemble(ctx context.Context, f *fleetFlags, r *role) error {
 	}
 	endRest := fl.end
 	fl.end = func() error { return errors.Join(endWorkers(), endRest()) }
-	server, addr, err := f.server.parts(r, newService(r))
+	server, addr, err := f.server.parts(r, f.server.service(r))
 	if err != nil {
 		return err
 	}

@@ -36,8 +36,15 @@ func (e *Error) Error() string { return e.Message }
 const (
 	CodeNotFound     = 5
 	CodeExists       = 6
+	CodeExhausted    = 8
 	CodePrecondition = 9
 )
+
+// Exhausted says that there is no room at present.
+func Exhausted(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Code == CodeExhausted
+}
 
 // NotFound says that what was asked for does not exist.
 func NotFound(err error) bool {

@@ -16,6 +16,21 @@ import (
 type Turns struct {
 	*queue.Turns
 	*queue.Pools
+	Room
+}
+
+// Room says that Redis has little room left.
+type Room interface {
+	Tight(ctx context.Context) (bool, error)
+}
+
+// Memory is the Room of a real Redis.
+type Memory struct{ *queue.Room }
+
+// Tight is part of Room.
+func (m Memory) Tight(ctx context.Context) (bool, error) {
+	f, err := m.Fill(ctx)
+	return f.Tight(), err
 }
 
 // Claim is part of coordinator.Store.
@@ -94,6 +109,11 @@ func (t *turn) Extend(ctx context.Context) error {
 }
 
 func (t *turn) Settle(ctx context.Context, s coordinator.Settlement) error {
+	if s.Again > 0 {
+		if at := t.loaded.Now + workflow.Millis(s.Again.Milliseconds()); t.next == 0 || t.next > at {
+			t.next = at
+		}
+	}
 	return t.turns.Settle(ctx, t.ticket, queue.Settlement{
 		Next: t.next, Token: t.loaded.Token, Sent: s.Sent, Waiting: (*queue.Waiting)(s.Waiting),
 	})

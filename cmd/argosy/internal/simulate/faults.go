@@ -16,6 +16,7 @@ type odds struct {
 	crash                   int // at each step: any process dies
 	down                    int // at each step: Redis does not answer for a while
 	cut                     int // at each step: Redis loses what was written last
+	tight                   int // at each step: Redis's memory is nearly used up for a while
 	drop, double, delay     int // of each message at the broker
 }
 
@@ -31,7 +32,7 @@ func (w *world) deal() {
 	w.odds = odds{
 		kill: one(40, 100, 300), fail: one(20, 60, 200), lose: one(20, 60, 200), stall: one(60, 200, 500),
 		leave: one(1, 3), crash: one(100, 400), down: one(300, 1000), cut: one(100, 300, 800),
-		drop: one(3, 10), double: one(2, 5), delay: one(2, 5),
+		tight: one(300, 1000), drop: one(3, 10), double: one(2, 5), delay: one(2, 5),
 	}
 	if w.rng.IntN(4) == 0 {
 		w.slowest = 60 * usual
@@ -64,6 +65,10 @@ func (w *world) chaos() {
 	}
 	if w.strikes(w.odds.down) {
 		w.outage(time.Duration(w.rng.Int64N(int64(6 * time.Second))))
+	}
+	if w.strikes(w.odds.tight) {
+		w.tightUntil = w.soon(10 * time.Second)
+		w.trace(nil, "Redis is nearly full for %.1fs", w.tightUntil.Sub(w.now).Seconds())
 	}
 	if w.cutting == nil && w.strikes(w.odds.cut) {
 		w.mark()
@@ -167,7 +172,7 @@ func (w *world) hide(m queuesim.Message, d time.Duration) {
 func (w *world) soothe() {
 	w.trace(nil, "faults cease")
 	w.calm, w.calmAt = true, w.now
-	w.downUntil, w.slowest = time.Time{}, usual
+	w.downUntil, w.tightUntil, w.slowest = time.Time{}, time.Time{}, usual
 	clear(w.hidden)
 	for _, p := range w.processes {
 		p.stalled = time.Time{}

@@ -25,6 +25,7 @@ type process struct {
 	conn    *queue.Conn
 	taken   []int // messages that it has from the broker
 	slots   int   // of the pool, as far as it was told
+	tight   bool  // whether it was told that Redis is nearly full
 	running map[queue.Delivery]bool
 }
 

@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -38,6 +39,9 @@ func (v *watch) sends(p *process, r *runWatch, state *workflow.State, all []sent
 	if most := v.w.config.Credit(p.slots); first > 0 && state.InFlight > most {
 		v.violated("nothing is dispatched beyond its credit", "run %s has %d in flight, and a credit of %d", r.id, state.InFlight, most)
 	}
+	if p.tight && first > 0 {
+		v.violated("nothing is started while Redis is nearly full", "run %s sends %d", r.id, first)
+	}
 	before := state.InFlight - first
 	for _, s := range all {
 		want := r.queues[s.key]
@@ -63,29 +67,53 @@ func (j *job) queue(inFlight int) string {
 	return pool
 }
 
-// told is how long it may take until the pool knows what a run has waiting.
-const told = 8 * time.Second
+const (
+	// told is how long it may take until the pool knows what a run has waiting.
+	told = 8 * time.Second
+	// forgotten is how long it may believe that something waits that does not any more.
+	forgotten = 38 * time.Second
+)
 
 // waits holds what the pool was told against what the run has waiting. Too much is told for a
 // while by a turn whose coordinator died, or that Redis lost, before it could be taken back.
 func (v *watch) waits(r *runWatch, well time.Time) {
-	if v.w.now.Sub(later(r.committed, well)) < told {
+	patience := told
+	if r.waiting == 0 {
+		patience = forgotten
+	}
+	if v.w.now.Sub(later(r.committed, well)) < patience {
 		return
 	}
-	n, _, _ := strings.Cut(v.w.server.Field("wait:{"+pool+"}", r.id), "|")
-	if said, _ := strconv.Atoi(n); said < r.waiting {
+	if said, _ := v.w.said(r.id); said < r.waiting || r.waiting == 0 && said > 0 {
 		v.violated("what waits is demand", "run %s has %d waiting, and the pool was told of %d", r.id, r.waiting, said)
 	}
 }
 
+// said is what the pool was told of a run, if that still counts.
+func (w *world) said(run string) (n int, counts bool) {
+	number, until, _ := strings.Cut(w.server.Field("wait:{"+pool+"}", run), "|")
+	if ms, _ := strconv.ParseInt(until, 10, 64); !time.UnixMilli(ms).After(w.now) {
+		return 0, false
+	}
+	n, _ = strconv.Atoi(number)
+	return n, true
+}
+
 // demanded says that the pool is still told that something waits.
 func (w *world) demanded() bool {
-	key := "wait:{" + pool + "}"
-	for _, run := range w.server.Fields(key) {
-		_, until, _ := strings.Cut(w.server.Field(key, run), "|")
-		if ms, _ := strconv.ParseInt(until, 10, 64); time.UnixMilli(ms).After(w.now) {
+	for _, run := range w.server.Fields("wait:{" + pool + "}") {
+		if _, counts := w.said(run); counts {
 			return true
 		}
 	}
 	return false
+}
+
+// room is what a coordinator is told of Redis's memory.
+type room struct{ p *process }
+
+// Tight is part of join.Room.
+func (r room) Tight(context.Context) (bool, error) {
+	r.p.tight = r.p.w.tightUntil.After(r.p.w.now)
+	return r.p.tight, nil
 }

@@ -43,11 +43,13 @@ type world struct {
 	calmAt    time.Time
 	doneAt    time.Time // when all jobs were, after that
 	downUntil time.Time
-	breaks    int // times that all connections broke
-	losses    int // times that Redis lost something
-	cutting   *saved
-	hidden    map[int]time.Time // messages that the broker delays
-	broken    *Violation
+	// tightUntil is when Redis has memory for new work again.
+	tightUntil time.Time
+	breaks     int // times that all connections broke
+	losses     int // times that Redis lost something
+	cutting    *saved
+	hidden     map[int]time.Time // messages that the broker delays
+	broken     *Violation
 }
 
 // Violation is a rule that was broken.
