@@ -47,6 +47,10 @@ func scenarios() []scenario {
 			unit: "GB", target: 1, lessIsBetter: true, measure: queuedRuns,
 		},
 		{
+			row: "fair", about: "one-step runs beside a wide run of n steps of 10 ms, process executor: their delay, p95", n: 20_000,
+			unit: "ms", lessIsBetter: true, measure: fairness, // a task of the wide run: a chunk of 200 ms
+		},
+		{
 			row: "R1", about: "a worker killed with -9: until its step begins anew, the worst of n", n: 5,
 			unit: "s", target: 10, lessIsBetter: true, measure: lostWorker,
 		},

@@ -24,7 +24,6 @@ type Room struct {
 	mu      sync.Mutex
 	at      time.Time
 	fill    Fill
-	err     error
 }
 
 // Fill is how full Redis is.
@@ -60,22 +59,22 @@ func NewRoom(c *Conn, limit int64) *Room { return &Room{conn: c, limit: limit, n
 // nothing ever was.
 func (r *Room) Fill(ctx context.Context) (Fill, error) {
 	r.mu.Lock()
-	known, err, first := r.fill, r.err, r.at.IsZero()
+	known, first := r.fill, r.at.IsZero()
 	due := first || r.now().Sub(r.at) >= fillFresh
 	r.mu.Unlock()
 	switch {
 	case !due:
-		return known, err
+		return known, nil
 	case first:
 		r.reading.Lock()
 	case !r.reading.TryLock():
-		return known, err
+		return known, nil
 	}
 	defer r.reading.Unlock()
 	read, err := r.read(ctx)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.at, r.err = r.now(), err
+	r.at = r.now() // also after an error: not every caller must wait for Redis
 	if err == nil {
 		r.fill = read
 		r.fill.At = r.at
