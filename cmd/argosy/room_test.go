@@ -53,7 +53,7 @@ func TestNothingIsTakenInOrStartedBeyondTheMemoryLimit(t *testing.T) {
 	r.worker("--executor", "noop")
 	held := r.start("coordinator", "--redis-memory-limit", "1Ki")
 	held.await("nothing new is started")
-	require.Empty(t, r.get(name).Status.Nodes)
+	require.Empty(t, r.await(name, "an answer", func(*spec.Workflow) bool { return true }).Status.Nodes)
 	held.kill(syscall.SIGTERM)
 	r.start("coordinator")
 	require.Equal(t, spec.WorkflowSucceeded, r.await(name, "an end", ended).Status.Phase)
