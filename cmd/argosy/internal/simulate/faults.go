@@ -32,7 +32,10 @@ func (w *world) deal() {
 	w.odds = odds{
 		kill: one(40, 100, 300), fail: one(20, 60, 200), lose: one(20, 60, 200), stall: one(60, 200, 500),
 		leave: one(1, 3), crash: one(100, 400), down: one(300, 1000), cut: one(100, 300, 800),
-		tight: one(300, 1000), drop: one(3, 10), double: one(2, 5), delay: one(2, 5),
+		drop: one(3, 10), double: one(2, 5), delay: one(2, 5),
+	}
+	if w.rng.IntN(5) == 0 { // rarely, since little else happens meanwhile
+		w.odds.tight = 300
 	}
 	if w.rng.IntN(4) == 0 {
 		w.slowest = 60 * usual
