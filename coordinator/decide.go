@@ -157,7 +157,7 @@ func load(ctx context.Context, t Turn, l *Loaded, lost []Lost) error {
 func (c *Coordinator) advance(ctx context.Context, t Turn, l *Loaded, plan *workflow.Plan, events []workflow.Event, limits workflow.Limits) (*workflow.Delta, error) {
 	view := &workflow.View{
 		Run: l.Run, Plan: plan, State: l.State, Nodes: l.Nodes, Complete: l.Complete, Limits: limits,
-		Outputs: map[workflow.Key]map[int][]byte{},
+		Outputs: map[workflow.Key]map[int][]byte{}, ConfigMaps: map[string]*workflow.ConfigMap{},
 	}
 	for {
 		delta, err := advance(view, events, l.Now)
@@ -170,6 +170,12 @@ func (c *Coordinator) advance(ctx context.Context, t Turn, l *Loaded, plan *work
 				return nil, fmt.Errorf("loading all nodes: %w", err)
 			}
 			view.Complete = true
+			continue
+		}
+		if name := missing.ConfigMap; name != "" {
+			if view.ConfigMaps[name], err = c.store.ConfigMap(ctx, l.Run.Namespace, name); err != nil {
+				return nil, fmt.Errorf("reading config map %s: %w", name, err)
+			}
 			continue
 		}
 		if missing.Loop != "" {

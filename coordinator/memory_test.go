@@ -89,6 +89,10 @@ func (m *memory) step(c *coordinator.Coordinator) {
 
 func (m *memory) Spec(context.Context, string) ([]byte, error) { return m.spec, m.fail("spec") }
 
+func (m *memory) ConfigMap(context.Context, string, string) (*workflow.ConfigMap, error) {
+	return nil, m.fail("configmap")
+}
+
 func (m *memory) Slots(context.Context, string) (int, error) { return m.slots, m.fail("slots") }
 
 func (m *memory) Tight(context.Context) (bool, error) { return m.tight, m.fail("tight") }

@@ -27,6 +27,8 @@ type Store interface {
 	// Tight says that the store has little room left, a short time ago: what is in flight
 	// may end, and nothing new should start. With an error comes what was known last.
 	Tight(ctx context.Context) (bool, error)
+	// ConfigMap reads one of a namespace; nil if it does not exist.
+	ConfigMap(ctx context.Context, namespace, name string) (*workflow.ConfigMap, error)
 }
 
 // Turn is a claimed run, for the time of a lease.

@@ -58,11 +58,12 @@ func errorf(code Code, format string, args ...any) *Error {
 	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
-// Errors that a Store reports; everything else it returns is trouble of ours.
+// Errors that a Store or Objects report; everything else it returns is trouble of ours.
 var (
 	ErrNotFound = errors.New("not found")
 	ErrExists   = errors.New("already exists")
 	ErrFinished = errors.New("has finished")
+	ErrConflict = errors.New("has been changed meanwhile")
 )
 
 // asError gives any error the code that a client should see.

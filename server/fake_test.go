@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -215,6 +216,7 @@ type bench struct {
 	*httptest.Server
 	handler http.Handler
 	store   *fakeStore
+	objects *fakeObjects
 	logs    fakeLogs
 	service *Service
 }
@@ -231,9 +233,9 @@ func newQuietBench(tokens ...string) *bench {
 	registry := prometheus.NewRegistry()
 	metrics := NewMetrics(registry)
 	log := slog.New(slog.DiscardHandler)
-	b := &bench{store: newFakeStore(), logs: fakeLogs{}}
+	b := &bench{store: newFakeStore(), logs: fakeLogs{}, objects: &fakeObjects{}}
 	clock := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
-	b.service = NewService(Config{Store: b.store, Logs: b.logs, Log: log, Metrics: metrics, Now: func() time.Time {
+	b.service = NewService(Config{Store: b.store, Objects: b.objects, Logs: b.logs, Log: log, Metrics: metrics, Now: func() time.Time {
 		clock = clock.Add(time.Second)
 		return clock
 	}})
@@ -264,4 +266,75 @@ func (b *bench) accept(t *testing.T, namespace, doc string) *Record {
 	b.store.mu.Lock()
 	defer b.store.mu.Unlock()
 	return b.store.runs[string(wf.UID)]
+}
+
+// fakeObjects are objects in a list.
+type fakeObjects struct {
+	mu      sync.Mutex
+	kinds   []string
+	list    []*Stored
+	version int64
+	failed  error // returned by everything when set
+}
+
+func (f *fakeObjects) find(kind, namespace, name string) int {
+	return slices.IndexFunc(f.list, func(o *Stored) bool {
+		return f.kinds[slices.Index(f.list, o)] == kind && o.Namespace == namespace && o.Name == name
+	})
+}
+
+func (f *fakeObjects) Put(_ context.Context, kind, namespace, name string, object []byte, version int64) (int64, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	i := f.find(kind, namespace, name)
+	switch {
+	case f.failed != nil:
+		return 0, f.failed
+	case version == 0 && i >= 0:
+		return 0, ErrExists
+	case version != 0 && i < 0:
+		return 0, ErrNotFound
+	case version > 0 && f.list[i].Version != version:
+		return 0, ErrConflict
+	}
+	f.version++
+	o := &Stored{Namespace: namespace, Name: name, Version: f.version, JSON: object}
+	if i >= 0 {
+		f.list[i] = o
+	} else {
+		f.list, f.kinds = append(f.list, o), append(f.kinds, kind)
+	}
+	return f.version, nil
+}
+
+func (f *fakeObjects) Get(_ context.Context, kind, namespace, name string) (*Stored, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if i := f.find(kind, namespace, name); f.failed == nil && i >= 0 {
+		return f.list[i], nil
+	}
+	return nil, cmp.Or(f.failed, ErrNotFound)
+}
+
+func (f *fakeObjects) List(_ context.Context, kind, namespace string) ([]*Stored, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var out []*Stored
+	for i, o := range f.list {
+		if f.kinds[i] == kind && (namespace == "" || o.Namespace == namespace) {
+			out = append(out, o)
+		}
+	}
+	return out, f.failed
+}
+
+func (f *fakeObjects) Delete(_ context.Context, kind, namespace, name string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	i := f.find(kind, namespace, name)
+	if i < 0 {
+		return ErrNotFound
+	}
+	f.list, f.kinds = slices.Delete(f.list, i, i+1), slices.Delete(f.kinds, i, i+1)
+	return f.failed
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -48,11 +49,13 @@ type HTTP struct {
 // Handler serves Argo Server's paths.
 func (h *HTTP) Handler() http.Handler {
 	mux := http.NewServeMux()
-	for pattern, serve := range map[string]func(*http.Request) (any, error){
+	routes := h.objectRoutes()
+	maps.Copy(routes, map[string]func(*http.Request) (any, error){
 		"POST /api/v1/workflows/{namespace}":                 h.create,
 		"GET /api/v1/workflows/{namespace}":                  h.list,
 		"GET /api/v1/workflows/{$}":                          h.list,
 		"POST /api/v1/workflows/{namespace}/lint":            h.lint,
+		"POST /api/v1/workflows/{namespace}/submit":          h.submitFrom,
 		"GET /api/v1/workflows/{namespace}/{name}":           h.get,
 		"GET /api/v1/workflows/{namespace}/{name}/nodes":     h.nodes,
 		"DELETE /api/v1/workflows/{namespace}/{name}":        h.delete,
@@ -61,7 +64,8 @@ func (h *HTTP) Handler() http.Handler {
 		"GET /api/v1/version":                                func(*http.Request) (any, error) { return h.Version, nil },
 		"GET /api/v1/info":                                   info,
 		"GET /api/v1/userinfo":                               func(*http.Request) (any, error) { return struct{}{}, nil },
-	} {
+	})
+	for pattern, serve := range routes {
 		mux.Handle(pattern, h.Metrics.observed(route(pattern), false, h.answering(serve)))
 	}
 	for pattern, serve := range map[string]func(*stream, *http.Request) error{

@@ -70,7 +70,7 @@ func (s *Service) object(ctx context.Context, r *Record) (*spec.Workflow, error)
 	wf := &spec.Workflow{
 		TypeMeta:   metav1.TypeMeta{APIVersion: spec.APIVersion, Kind: spec.KindWorkflow},
 		ObjectMeta: metadata(r),
-		Spec:       *plan.Spec,
+		Spec:       plan.Source.Spec,
 		Status:     workflow.Status(v, r.Held),
 	}
 	if v.Cut != nil {
@@ -79,6 +79,14 @@ func (s *Service) object(ctx context.Context, r *Record) (*spec.Workflow, error)
 		}
 	}
 	wf.Spec.Arguments = r.Run.Arguments
+	if r.Nodes != nil {
+		wf.Status.StoredTemplates = plan.Source.Status.StoredTemplates
+		if joined := plan.Source.Status.StoredWorkflowSpec; joined != nil {
+			whole := *joined
+			whole.Arguments = r.Run.Arguments
+			wf.Status.StoredWorkflowSpec = &whole
+		}
+	}
 	if r.State.Shutdown != "" {
 		wf.Spec.Shutdown = spec.ShutdownStrategy(r.State.Shutdown)
 	}

@@ -65,7 +65,7 @@ func (h *HTTP) lint(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return h.Service.Lint(r.PathValue("namespace"), req.Workflow)
+	return h.Service.Lint(r.Context(), r.PathValue("namespace"), req.Workflow)
 }
 
 func (h *HTTP) list(r *http.Request) (any, error) {

@@ -101,6 +101,21 @@ func (s *selection) exactName() (string, bool) {
 	return "", false
 }
 
+// matchesObject is matches for a stored object.
+func (s *selection) matchesObject(o *Stored, set labels.Set) bool {
+	for _, r := range s.names {
+		if !r.matches(o.Name) {
+			return false
+		}
+	}
+	for _, r := range s.namespaces {
+		if !r.matches(o.Namespace) {
+			return false
+		}
+	}
+	return s.labels.Matches(set)
+}
+
 func (s *selection) matches(r *Record) bool {
 	all := labelsOf(r)
 	for _, c := range []struct {

@@ -21,6 +21,7 @@ const Latest = "@latest"
 // Config is what a Service needs.
 type Config struct {
 	Store   Store
+	Objects Objects
 	Logs    Logs
 	Log     *slog.Logger
 	Metrics *Metrics
@@ -33,6 +34,7 @@ type Config struct {
 // Service is what the verbs do. Its methods may be called at the same time.
 type Service struct {
 	store   Store
+	objects Objects
 	logs    Logs
 	log     *slog.Logger
 	metrics *Metrics
@@ -53,7 +55,7 @@ func NewService(c Config) *Service {
 		c.Now = time.Now
 	}
 	return &Service{
-		store: c.Store, logs: c.Logs, log: c.Log, metrics: c.Metrics, now: c.Now,
+		store: c.Store, objects: c.Objects, logs: c.Logs, log: c.Log, metrics: c.Metrics, now: c.Now,
 		room:  room{store: c.Store, log: c.Log, most: c.MaxQueued},
 		plans: map[string]*workflow.Plan{}, admissions: map[[sha256.Size]byte]*admission{},
 	}

@@ -35,10 +35,14 @@ type SubmitOptions struct {
 
 // Submit accepts a workflow, given as JSON or YAML, and returns it as it was stored.
 func (s *Service) Submit(ctx context.Context, namespace string, workflowDoc []byte, o SubmitOptions) (*spec.Workflow, error) {
-	a, err := s.admit(workflowDoc)
+	a, err := s.admit(ctx, namespace, workflowDoc)
 	var wf *spec.Workflow
+	var run *workflow.Run
 	if err == nil {
 		wf, err = a.in(namespace)
+	}
+	if err == nil {
+		run, err = s.newRun(ctx, a, wf)
 	}
 	if err != nil {
 		s.metrics.submits.WithLabelValues("invalid").Inc()
@@ -46,7 +50,6 @@ func (s *Service) Submit(ctx context.Context, namespace string, workflowDoc []by
 		return nil, err
 	}
 	s.log.Debug("valid", "hop", "validate", "namespace", namespace, "name", wf.Name, "generateName", wf.GenerateName)
-	run := s.newRun(wf)
 	if !o.DryRun {
 		if err := s.room.take(ctx); err != nil {
 			s.metrics.submits.WithLabelValues("refused").Inc()
@@ -76,8 +79,8 @@ func (s *Service) Submit(ctx context.Context, namespace string, workflowDoc []by
 
 // Lint checks a workflow as Submit would, but for arguments that may come later, and
 // returns it.
-func (s *Service) Lint(namespace string, workflowDoc []byte) (*spec.Workflow, error) {
-	wf, err := read(workflowDoc, true)
+func (s *Service) Lint(ctx context.Context, namespace string, workflowDoc []byte) (*spec.Workflow, error) {
+	wf, err := s.parse(ctx, namespace, workflowDoc, true)
 	if err == nil {
 		wf, err = (&admission{wf: wf}).in(namespace)
 	}
@@ -90,7 +93,8 @@ func (s *Service) Lint(namespace string, workflowDoc []byte) (*spec.Workflow, er
 
 // admission is a workflow that may run. It is shared and must not be changed.
 type admission struct {
-	wf *spec.Workflow
+	wf   *spec.Workflow
+	plan *workflow.Plan
 	// specJSON is what every run of the same text shares: no metadata, no arguments.
 	specJSON []byte
 }
@@ -102,8 +106,9 @@ const (
 )
 
 // admit reads a workflow and refuses one that could not run. The same text is not read
-// twice: whoever submits many runs often submits one text many times.
-func (s *Service) admit(doc []byte) (*admission, error) {
+// twice: whoever submits many runs often submits one text many times. But what it refers to
+// may change.
+func (s *Service) admit(ctx context.Context, namespace string, doc []byte) (*admission, error) {
 	digest := sha256.Sum256(doc)
 	s.mu.Lock()
 	a := s.admissions[digest]
@@ -111,21 +116,27 @@ func (s *Service) admit(doc []byte) (*admission, error) {
 	if a != nil {
 		return a, nil
 	}
-	wf, err := read(doc, false)
+	wf, err := s.parse(ctx, namespace, doc, false)
 	if err != nil {
 		return nil, err
 	}
 	shared := spec.Workflow{TypeMeta: wf.TypeMeta, Spec: wf.Spec}
 	shared.Spec.Arguments = spec.Arguments{}
+	shared.Status.StoredTemplates = wf.Status.StoredTemplates
+	if stored := wf.Status.StoredWorkflowSpec; stored != nil {
+		joined := *stored
+		joined.Arguments = spec.Arguments{}
+		shared.Status.StoredWorkflowSpec = &joined
+	}
 	a = &admission{wf: wf}
 	if a.specJSON, err = json.Marshal(&shared); err != nil {
 		return nil, fmt.Errorf("encoding the spec: %w", err)
 	}
 	// The coordinator must not refuse what was accepted here.
-	if _, err := workflow.Compile(&shared); err != nil {
+	if a.plan, err = workflow.Compile(&shared); err != nil {
 		return nil, errorf(CodeInvalid, "%v", err)
 	}
-	if len(doc) <= maxAdmissionDoc {
+	if len(doc) <= maxAdmissionDoc && !wf.Refers() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if len(s.admissions) >= maxAdmissions {
@@ -136,9 +147,9 @@ func (s *Service) admit(doc []byte) (*admission, error) {
 	return a, nil
 }
 
-// read parses and checks a workflow.
-func read(doc []byte, lint bool) (*spec.Workflow, error) {
-	docs, err := spec.Parse("", withKind(doc))
+// parse reads and checks a workflow, and freezes what it refers to.
+func (s *Service) parse(ctx context.Context, namespace string, doc []byte, lint bool) (*spec.Workflow, error) {
+	docs, err := spec.Parse("", withKind(doc, spec.APIVersion, spec.KindWorkflow))
 	if err != nil {
 		return nil, invalid(err)
 	}
@@ -149,8 +160,27 @@ func read(doc []byte, lint bool) (*spec.Workflow, error) {
 	if !ok {
 		return nil, errorf(CodeInvalid, "expected a %s, found a %s", spec.KindWorkflow, docs[0].Kind)
 	}
-	if _, err := Check(&docs[0], spec.Options{Lint: lint}); err != nil {
+	if namespace == "" {
+		namespace = wf.Namespace
+	}
+	find := s.finder(ctx, namespace)
+	_, err = Check(&docs[0], spec.Options{Lint: lint, Templates: find.spec})
+	if find.err != nil {
+		return nil, find.err
+	}
+	if err != nil {
 		return nil, invalid(err)
+	}
+	wf.Status = spec.WorkflowStatus{}
+	err = spec.Freeze(wf, find.spec)
+	if find.err != nil {
+		return nil, find.err
+	}
+	if err == nil && !lint {
+		err = spec.UnsupportedFrozen(wf)
+	}
+	if err != nil {
+		return nil, errorf(CodeInvalid, "%v", err)
 	}
 	return wf, nil
 }
@@ -170,12 +200,12 @@ func (a *admission) in(namespace string) (*spec.Workflow, error) {
 
 // withKind completes a JSON object that says neither what it is nor of which version:
 // the path of the request says it, and some clients leave it at that.
-func withKind(doc []byte) []byte {
+func withKind(doc []byte, apiVersion, kind string) []byte {
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(doc, &fields) != nil || fields["kind"] != nil || fields["apiVersion"] != nil {
 		return doc
 	}
-	head := fmt.Sprintf(`{"apiVersion":%q,"kind":%q`, spec.APIVersion, spec.KindWorkflow)
+	head := fmt.Sprintf(`{"apiVersion":%q,"kind":%q`, apiVersion, kind)
 	if len(fields) > 0 {
 		head += ","
 	}
@@ -226,15 +256,22 @@ func checkNames(wf *spec.Workflow) error {
 }
 
 // newRun makes the part of a run that it shares with no other.
-func (s *Service) newRun(wf *spec.Workflow) *workflow.Run {
+func (s *Service) newRun(ctx context.Context, a *admission, wf *spec.Workflow) (*workflow.Run, error) {
 	name := wf.Name
 	if name == "" {
 		name = generateName(wf.GenerateName)
 	}
-	return &workflow.Run{
+	run := &workflow.Run{
 		ID: uuid.NewString(), Name: name, Namespace: wf.Namespace, Created: workflow.At(s.now()),
-		Labels: wf.Labels, Annotations: wf.Annotations, Arguments: wf.Spec.Arguments,
+		Labels: wf.Labels, Annotations: wf.Annotations, Arguments: wf.Execution().Arguments,
 	}
+	if err := s.lookUp(ctx, run); err != nil {
+		return nil, err
+	}
+	if err := a.plan.Label(run); err != nil {
+		return nil, errorf(CodeInvalid, "%v", err)
+	}
+	return run, nil
 }
 
 // create stores the run; a generated name that is taken is generated anew.

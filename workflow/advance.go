@@ -127,6 +127,10 @@ func (t *turn) begin() {
 		at := t.now + Millis(*d)*1000
 		t.delta.Timers = append(t.delta.Timers, Timer{Key: Root, Name: timerDeadline, At: at})
 	}
+	if err := t.checkArguments(); err != nil {
+		s.Phase, s.Message, s.Finished = spec.WorkflowError, err.Error(), t.now
+		return
+	}
 	t.launch(Root)
 }
 

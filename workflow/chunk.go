@@ -115,6 +115,9 @@ func (t *template) chunks() bool {
 	if r := t.RetryStrategy; r != nil && *r != (spec.RetryStrategy{Limit: r.Limit, RetryPolicy: r.RetryPolicy}) {
 		return false
 	}
+	if slices.ContainsFunc(t.Inputs.Parameters, func(p spec.Parameter) bool { return fromConfigMap(&p) }) {
+		return false // only a turn reads config maps
+	}
 	// What is exported may be read by any other node, in the order of the items' ends.
 	return !slices.ContainsFunc(t.Outputs.Parameters, func(p spec.Parameter) bool { return p.GlobalName != "" }) &&
 		!slices.ContainsFunc(t.Outputs.Artifacts, func(a spec.Artifact) bool { return a.GlobalName != "" })
@@ -124,7 +127,7 @@ func (t *template) chunks() bool {
 // not the same for all items.
 func (t *turn) captureCall(c *call) *CallState {
 	refs, ok := c.references()
-	if !ok {
+	if !ok || slices.ContainsFunc(c.arguments.Parameters, func(p spec.Parameter) bool { return fromConfigMap(&p) }) {
 		return nil
 	}
 	s := &CallState{Caller: c.caller.Template, WantResult: t.wantsResult(c)}

@@ -3,6 +3,7 @@ package workflow_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -30,6 +31,7 @@ type engine struct {
 	partial bool
 	turns   int
 	shelf   shelf
+	configs map[string]*workflow.ConfigMap
 	loaded  int // nodes that turns asked for
 	rounds  int // how often they asked
 }
@@ -93,6 +95,15 @@ func (e *engine) turn(events ...workflow.Event) *workflow.Delta {
 			e.rounds++
 			if missing.All {
 				view.Complete, view.Nodes = true, e.view.Nodes
+				continue
+			}
+			if name := missing.ConfigMap; name != "" {
+				require.NotContains(e.t, view.ConfigMaps, name, "asked again for a loaded config map")
+				view.ConfigMaps = maps.Clone(view.ConfigMaps)
+				if view.ConfigMaps == nil {
+					view.ConfigMaps = map[string]*workflow.ConfigMap{}
+				}
+				view.ConfigMaps[name] = e.configs[name]
 				continue
 			}
 			for _, k := range missing.Keys {

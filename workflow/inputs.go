@@ -22,7 +22,7 @@ func (o *opener) resolveArguments(args *spec.Arguments, scope expr.Scope) (*argu
 	out := &arguments{}
 	for i := range args.Parameters {
 		p := &args.Parameters[i]
-		value, err := argument(p, scope)
+		value, err := o.argument(p, scope)
 		switch {
 		case err != nil && pureTag(p) && errors.Is(err, expr.ErrAbsent):
 			// The input's default applies, if it has one.
@@ -49,10 +49,13 @@ func (o *opener) resolveArguments(args *spec.Arguments, scope expr.Scope) (*argu
 }
 
 // argument resolves one parameter; nil: it has no value, and the input's default applies.
-func argument(p *spec.Parameter, scope expr.Scope) (*string, error) {
+func (o *opener) argument(p *spec.Parameter, scope expr.Scope) (*string, error) {
 	switch {
 	case p.Value != nil:
 		value, err := substitute(p.Value.String(), scope)
+		return &value, err
+	case fromConfigMap(p):
+		value, err := o.fromConfigMap(p.ValueFrom, scope)
 		return &value, err
 	case p.ValueFrom != nil && p.ValueFrom.Expression != "":
 		value, err := evalText(p.ValueFrom.Expression, scope)
@@ -120,7 +123,7 @@ func (o *opener) bindInputs(n *Node, tmpl *template, args *arguments) error {
 	scope := o.inputScope(n)
 	for i := range tmpl.Inputs.Parameters {
 		p := &tmpl.Inputs.Parameters[i]
-		value, err := inputParameter(p, args, scope)
+		value, err := o.inputParameter(p, args, scope)
 		if err != nil {
 			return err
 		}
@@ -151,9 +154,16 @@ func (o *opener) bindInputs(n *Node, tmpl *template, args *arguments) error {
 	return nil
 }
 
-func inputParameter(p *spec.Parameter, args *arguments, scope expr.Scope) (string, error) {
+func (o *opener) inputParameter(p *spec.Parameter, args *arguments, scope expr.Scope) (string, error) {
 	if value, ok := args.Parameter(p.Name); ok {
 		return value, nil
+	}
+	if fromConfigMap(p) {
+		value, err := o.fromConfigMap(p.ValueFrom, scope)
+		if err != nil {
+			err = fmt.Errorf("unable to retrieve inputs.parameters.%s from ConfigMap: %w", p.Name, err)
+		}
+		return value, err
 	}
 	own := p.Value
 	if own == nil {

@@ -16,6 +16,8 @@ type opener struct {
 	now expr.Scope
 	// find finds what an artifact's from names; nil: it was not found.
 	find func(name string) (*spec.Artifact, error)
+	// configMap finds a config map; nil where none is used.
+	configMap func(name string) *ConfigMap
 }
 
 // open makes the node of a call at a key, in the scope that its arguments are written in. A

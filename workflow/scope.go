@@ -36,7 +36,8 @@ func (t *turn) inputScope(n *Node) expr.Scope { return t.opener(nil).inputScope(
 func (t *turn) opener(c *call) *opener {
 	return &opener{
 		plan: t.v.Plan, run: t.v.Run, now: &stateScope{t},
-		find: func(name string) (*spec.Artifact, error) { return t.findArtifact(name, c) },
+		find:      func(name string) (*spec.Artifact, error) { return t.findArtifact(name, c) },
+		configMap: t.configMap,
 	}
 }
 

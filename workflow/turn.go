@@ -64,7 +64,9 @@ type View struct {
 	Complete bool
 	// Outputs holds the Extras of chunked loops whose outputs were asked for, by loop and item.
 	Outputs map[Key]map[int][]byte
-	Limits  Limits
+	// ConfigMaps holds those of the run's namespace that were asked for; nil does not exist.
+	ConfigMaps map[string]*ConfigMap
+	Limits     Limits
 	// Cut holds the loops of which Nodes has only some items. It matters to Status alone.
 	Cut map[Key]bool
 }
@@ -181,18 +183,22 @@ func (d *Delta) Waiting(p *Plan) int {
 // Finished says that the run has ended with this Delta.
 func (d *Delta) Finished() bool { return d.State.Finished != 0 }
 
-// MissingError reports nodes that Advance needs and the View does not hold. Load them, a
-// nil record for one that does not exist, and call again.
+// MissingError reports nodes that Advance needs and the View does not hold, or something else
+// if that is set. Load them, nil for one that does not exist, and call again.
 type MissingError struct {
 	Keys []Key
 	// Loop is a chunked loop whose View.Outputs are needed.
 	Loop Key
 	// All asks for the whole run: a Complete View.
 	All bool
+	// ConfigMap is the name of one that View.ConfigMaps lacks.
+	ConfigMap string
 }
 
 func (e *MissingError) Error() string {
 	switch {
+	case e.ConfigMap != "":
+		return fmt.Sprintf("config map %q is not loaded", e.ConfigMap)
 	case e.All:
 		return "the run's nodes are not all loaded"
 	case e.Loop != "":

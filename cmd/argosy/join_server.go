@@ -101,12 +101,45 @@ func serverError(err error) error {
 		{queue.ErrNotFound, server.ErrNotFound},
 		{queue.ErrExists, server.ErrExists},
 		{queue.ErrFinished, server.ErrFinished},
+		{queue.ErrConflict, server.ErrConflict},
 	} {
 		if errors.Is(err, pair.theirs) {
 			return fmt.Errorf("%w: %w", pair.ours, err)
 		}
 	}
 	return err
+}
+
+// objectStore lets the server keep objects in the queue.
+type objectStore struct{ objects *queue.Objects }
+
+func (s objectStore) Put(ctx context.Context, kind, namespace, name string, object []byte, version int64) (int64, error) {
+	v, err := s.objects.Put(ctx, kind, namespace, name, object, version)
+	return v, serverError(err)
+}
+
+func (s objectStore) Get(ctx context.Context, kind, namespace, name string) (*server.Stored, error) {
+	o, err := s.objects.Get(ctx, kind, namespace, name)
+	return (*server.Stored)(o), serverError(err)
+}
+
+func (s objectStore) List(ctx context.Context, kind, namespace string) ([]*server.Stored, error) {
+	read := s.objects.Everywhere
+	if namespace != "" {
+		read = func(ctx context.Context, kind string) ([]*queue.Object, error) {
+			return s.objects.List(ctx, kind, namespace)
+		}
+	}
+	list, err := read(ctx, kind)
+	out := make([]*server.Stored, len(list))
+	for i, o := range list {
+		out[i] = (*server.Stored)(o)
+	}
+	return out, serverError(err)
+}
+
+func (s objectStore) Delete(ctx context.Context, kind, namespace, name string) error {
+	return serverError(s.objects.Delete(ctx, kind, namespace, name))
 }
 
 // runLogs lets the server read the queue's live logs.

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v3"
 
+	"argosy/server/client"
 	"argosy/workflow/spec"
 )
 
@@ -86,6 +87,25 @@ func (o *overrideFlags) override() (func(*spec.Workflow) error, error) {
 		}
 		return nil
 	}, nil
+}
+
+// fromOptions are the same for something stored.
+func (o *overrideFlags) fromOptions() (client.FromOptions, error) {
+	from := client.FromOptions{
+		Name: o.name, GenerateName: o.generateName, EntryPoint: o.entrypoint, ServiceAccount: o.serviceAccount,
+		Labels: strings.Join(o.labels, ","), Annotations: strings.Join(o.annotations, ","),
+	}
+	if o.name != "" && o.generateName != "" {
+		return from, usagef("--name and --generate-name exclude each other")
+	}
+	if o.flags.Changed("priority") {
+		from.Priority = &o.priority
+	}
+	params, err := o.arguments()
+	for _, name := range slices.Sorted(maps.Keys(params)) {
+		from.Parameters = append(from.Parameters, name+"="+params[name])
+	}
+	return from, err
 }
 
 // setArgument gives a parameter its value; one that the file does not have is added.

@@ -68,7 +68,7 @@ func (f *coordinatorFlags) parts(r *role) []part {
 		defer broker.Close()
 		turns := queue.NewTurns(r.conn, broker, queue.TurnOptions{})
 		defer turns.Close()
-		c := coordinator.New(join.Turns{Turns: turns, Pools: queue.NewPools(r.conn, nil), Room: join.Memory{Room: r.room}}, coordinator.Config{
+		c := coordinator.New(join.Turns{Turns: turns, Pools: queue.NewPools(r.conn, nil), Objects: queue.NewObjects(r.conn), Room: join.Memory{Room: r.room}}, coordinator.Config{
 			Parallel: f.parallel, Pool: f.pool, Limits: workflow.Limits{InFlight: f.inFlight},
 		}, coordinator.NewMetrics(r.registry), r.log)
 		return c.Run(take, work)

@@ -26,6 +26,7 @@ func (a *app) run() *cobra.Command {
 		Short: "Run workflows here and now: up, submit, watch, and end with the outcome",
 		Long: `Run workflows here and now: start a fleet in this process, submit the workflows of the
 files (- is the standard input), show them until they have ended, and exit with the outcome.
+The files may also hold what the workflows refer to: templates, config maps and secrets.
 Nothing needs to be installed: steps are local processes, artifacts are files, and the state
 is in a private Redis. Other executors and stores are flags.
 
@@ -57,9 +58,12 @@ func (a *app) runHere(ctx context.Context, f *runFlags, files []string) error {
 	if err != nil {
 		return err
 	}
-	workflows, err := a.parseWorkflows(files, override)
+	given, err := a.parseAll(files, override, f.redis.url == "")
 	if err != nil {
 		return err
+	}
+	if len(given.workflows) == 0 {
+		return usagef("there is no %s to run", spec.KindWorkflow)
 	}
 	remove, err := f.temporaryStore()
 	if err != nil {
@@ -69,7 +73,9 @@ func (a *app) runHere(ctx context.Context, f *runFlags, files []string) error {
 	if err != nil {
 		return errors.Join(err, remove())
 	}
-	err = a.runOn(ctx, fl, f, workflows)
+	if err = fl.keep(ctx, given.objects, a.ns()); err == nil {
+		err = a.runOn(ctx, fl, f, given.workflows)
+	}
 	return errors.Join(err, fl.end(), remove())
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,28 +19,29 @@ type submitFlags struct {
 	wait, watch, log     bool
 	waitForRoom          bool
 	dryRun, serverDryRun bool
-	output               string
+	output, from         string
 }
 
 // submit is `argosy submit`.
 func (a *app) submit() *cobra.Command {
 	var f submitFlags
 	cmd := &cobra.Command{
-		Use:   "submit FILE...",
+		Use:   "submit FILE... | submit --from KIND/NAME",
 		Short: "Submit workflows",
 		Long: `Submit the workflows of files; - is the standard input. All of them are checked first:
-if one is wrong, none is started.`,
+if one is wrong, none is started. --from submits a stored template.`,
 		Example: examples(
 			"argosy submit examples/map-reduce.yaml",
 			"argosy submit --watch -p parts=8 examples/map-reduce.yaml",
 			"argosy submit --wait -o name - < hello.yaml",
 			"argosy submit --dry-run -o yaml hello.yaml",
+			"argosy submit --from workflowtemplate/hello -p text=hi",
 		),
-		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.runSubmit(cmd.Context(), &f, args) },
 	}
 	s := cmd.Flags()
 	f.register(s)
+	s.StringVar(&f.from, "from", "", "stored template to submit: workflowtemplate/NAME or clusterworkflowtemplate/NAME")
 	s.BoolVarP(&f.wait, "wait", "w", false, "wait until the runs have ended")
 	s.BoolVar(&f.watch, "watch", false, "show the run until it has ended")
 	s.BoolVar(&f.log, "log", false, "print the run's logs until it has ended")
@@ -53,6 +55,12 @@ if one is wrong, none is started.`,
 func (a *app) runSubmit(ctx context.Context, f *submitFlags, files []string) error {
 	if err := checkChoice("output", f.output, "", "name", "json", "yaml", "wide"); err != nil {
 		return err
+	}
+	if (f.from != "") == (len(files) > 0) {
+		return usagef("give files, or --from with what is stored")
+	}
+	if f.from != "" {
+		return a.submitFrom(ctx, f)
 	}
 	override, err := f.override()
 	if err != nil {
@@ -86,7 +94,7 @@ func (a *app) runSubmit(ctx context.Context, f *submitFlags, files []string) err
 		if ns == "" {
 			ns = a.ns()
 		}
-		created, err := a.submitOne(ctx, c, ns, wf, f)
+		created, err := a.submitOne(ctx, f, func() (*spec.Workflow, error) { return c.Submit(ctx, ns, wf, f.serverDryRun) })
 		if err != nil {
 			return fmt.Errorf("submitting %s: %w", describe(wf), err)
 		}
@@ -108,9 +116,9 @@ const (
 )
 
 // submitOne submits a workflow, and waits until the server has room if it is to.
-func (a *app) submitOne(ctx context.Context, c *client.Client, namespace string, wf *spec.Workflow, f *submitFlags) (*spec.Workflow, error) {
+func (a *app) submitOne(ctx context.Context, f *submitFlags, submit func() (*spec.Workflow, error)) (*spec.Workflow, error) {
 	for pause := firstRoomPause; ; pause = min(2*pause, mostRoomPause) {
-		created, err := c.Submit(ctx, namespace, wf, f.serverDryRun)
+		created, err := submit()
 		if !f.waitForRoom || !client.Exhausted(err) {
 			return created, err
 		}
@@ -123,6 +131,34 @@ func (a *app) submitOne(ctx context.Context, c *client.Client, namespace string,
 		case <-time.After(pause/2 + rand.N(pause)): // many may wait
 		}
 	}
+}
+
+// submitFrom submits a stored template.
+func (a *app) submitFrom(ctx context.Context, f *submitFlags) error {
+	kind, name, ok := strings.Cut(f.from, "/")
+	if !ok || name == "" {
+		return usagef("--from: expected KIND/NAME, found %q", f.from)
+	}
+	if f.dryRun {
+		return usagef("--dry-run needs no server, and --from does; use --server-dry-run")
+	}
+	o, err := f.fromOptions()
+	if err != nil {
+		return err
+	}
+	o.ServerDryRun = f.serverDryRun
+	c, err := a.client()
+	if err != nil {
+		return err
+	}
+	created, err := a.submitOne(ctx, f, func() (*spec.Workflow, error) { return c.SubmitFrom(ctx, a.ns(), kind, name, o) })
+	if err != nil {
+		return fmt.Errorf("submitting %s: %w", f.from, err)
+	}
+	if err := a.printSubmitted(created, f.output, f.serverDryRun); err != nil || f.serverDryRun {
+		return err
+	}
+	return a.accompany(ctx, c, f, []target{{created.Namespace, created.Name}})
 }
 
 // accompany does what the flags ask for after the submission.

@@ -44,7 +44,8 @@ type fleet struct {
 	role   *role
 	groups [][]part
 	addr   string // of the server
-	end    func() error
+	service
+	end func() error
 }
 
 // open prepares a fleet. Its end releases everything, after the parts have ended.
@@ -87,7 +88,8 @@ func (fl *fleet) assemble(ctx context.Context, f *fleetFlags, r *role) error {
 	}
 	endRest := fl.end
 	fl.end = func() error { return errors.Join(endWorkers(), endRest()) }
-	server, addr, err := f.server.parts(r, f.server.service(r))
+	fl.service = f.server.service(r)
+	server, addr, err := f.server.parts(r, fl.service)
 	if err != nil {
 		return err
 	}
@@ -99,16 +101,20 @@ func (fl *fleet) assemble(ctx context.Context, f *fleetFlags, r *role) error {
 func (a *app) up() *cobra.Command {
 	var f fleetFlags
 	cmd := &cobra.Command{
-		Use:   "up",
+		Use:   "up [FILE...]",
 		Short: "Run every role in this process: coordinator, worker and server",
 		Long: `Run every role in this process: coordinator, worker and server.
 
-Without --redis-url the runs live in a private Redis and end with this process.`,
-		Args: cobra.NoArgs,
+Without --redis-url the runs live in a private Redis and end with this process. Files may hold
+what workflows refer to: templates, config maps and secrets.`,
 		Example: examples(
 			"argosy up",
 			"argosy up --redis-url redis://localhost:6379/0 --executor kubernetes"),
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *cobra.Command, files []string) error {
+			given, err := a.parseObjects(files)
+			if err != nil {
+				return err
+			}
 			private := f.redis.url == ""
 			fl, err := f.open(cmd.Context(), a)
 			if err != nil {
@@ -116,6 +122,9 @@ Without --redis-url the runs live in a private Redis and end with this process.`
 			}
 			if private {
 				fl.role.log.Warn("runs are kept in a private Redis and end with this process; --redis-url keeps them")
+			}
+			if err := fl.keep(cmd.Context(), given, a.ns()); err != nil {
+				return errors.Join(err, fl.end())
 			}
 			fmt.Fprintf(a.err, "argosy is up: argosy submit --argosy-server %s FILE\n", fl.addr)
 			return errors.Join(runParts(cmd.Context(), fl.groups...), fl.end())

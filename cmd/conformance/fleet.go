@@ -111,17 +111,24 @@ func (f *fleet) stop() error {
 	return os.Remove(f.log.Name())
 }
 
-// load stores objects and tells which it could not.
+// load stores objects, which may refer to each other in any order, and tells which it could
+// not.
 func (f *fleet) load(ctx context.Context, objects []spec.Document) []string {
-	var problems []string
-	for i := range objects {
-		d := &objects[i]
-		switch d.Kind {
-		case spec.KindWorkflowTemplate, spec.KindClusterWorkflowTemplate, spec.KindConfigMap:
-			if err := f.Create(ctx, d.Kind, f.namespace, d.JSON); err != nil {
-				problems = append(problems, fmt.Sprintf("%s %s of %s: %v", d.Kind, objectName(d), d.File, err))
+	for {
+		var problems []string
+		var left []spec.Document
+		for i := range objects {
+			d := &objects[i]
+			switch d.Kind {
+			case spec.KindWorkflowTemplate, spec.KindClusterWorkflowTemplate, spec.KindConfigMap, spec.KindSecret:
+				if err := f.Create(ctx, d.Kind, f.namespace, d.JSON); err != nil {
+					problems, left = append(problems, fmt.Sprintf("%s %s of %s: %v", d.Kind, objectName(d), d.File, err)), append(left, *d)
+				}
 			}
 		}
+		if len(left) == 0 || len(left) == len(objects) {
+			return problems
+		}
+		objects = left
 	}
-	return problems
 }

@@ -154,10 +154,12 @@ func (c *Client) trouble(ctx context.Context, err error) error {
 func path(parts ...string) string {
 	escaped := make([]string, len(parts))
 	for i, p := range parts {
-		escaped[i] = url.PathEscape(p)
+		escaped[i] = escape(p)
 	}
 	return "/api/v1/" + strings.Join(escaped, "/")
 }
+
+func escape(segment string) string { return url.PathEscape(segment) }
 
 // Submit hands in a workflow. With dryRun the server keeps nothing.
 func (c *Client) Submit(ctx context.Context, namespace string, wf *spec.Workflow, dryRun bool) (*spec.Workflow, error) {

@@ -31,9 +31,9 @@ resource | no | | template.resource
 http | no | | template.http
 plugin | no | | template.plugin
 data | no | | template.data
-inline | no | | call.inline
+inline | yes
 template type / lookup rules | yes
-templateDefaults | no | | spec.templateDefaults
+templateDefaults | yes
 # 2. Steps / DAG semantics
 step group failure | yes
 steps roll-up | yes
@@ -73,18 +73,18 @@ spec.arguments.parameters | yes
 entrypoint inputs | yes
 input default / value | yes
 argument precedence | yes
-input valueFrom.configMapKeyRef | no | | template.inputs.parameters.valueFrom.configMapKeyRef call.arguments.parameters.valueFrom.configMapKeyRef
-configMapKeyRef default | no | | template.inputs.parameters.valueFrom.configMapKeyRef template.outputs.parameters.valueFrom.configMapKeyRef
-global valueFrom.configMapKeyRef | no | | spec.arguments.parameters.valueFrom
+input valueFrom.configMapKeyRef | yes
+configMapKeyRef default | yes
+global valueFrom.configMapKeyRef | differs | read when the workflow is submitted; one that is not there ends the run as Error
 enum / description | yes
 AnyString values | yes
 outputs valueFrom.path | yes
 outputs valueFrom.default | yes
 outputs valueFrom.parameter | yes
 outputs valueFrom.expression | yes
-outputs valueFrom.jsonPath / jqFilter | no | | template.outputs.parameters.valueFrom.jsonPath template.outputs.parameters.valueFrom.jqFilter template.inputs.parameters.valueFrom.jsonPath template.inputs.parameters.valueFrom.jqFilter call.arguments.parameters.valueFrom.jsonPath call.arguments.parameters.valueFrom.jqFilter
-outputs valueFrom.supplied | no | | template.outputs.parameters.valueFrom.supplied template.inputs.parameters.valueFrom.supplied call.arguments.parameters.valueFrom.supplied
-outputs valueFrom.event | no | | template.inputs.parameters.valueFrom.event template.outputs.parameters.valueFrom.event call.arguments.parameters.valueFrom.event
+outputs valueFrom.jsonPath / jqFilter | no | | spec.arguments.parameters.valueFrom.jsonPath spec.arguments.parameters.valueFrom.jqFilter template.outputs.parameters.valueFrom.jsonPath template.outputs.parameters.valueFrom.jqFilter template.inputs.parameters.valueFrom.jsonPath template.inputs.parameters.valueFrom.jqFilter call.arguments.parameters.valueFrom.jsonPath call.arguments.parameters.valueFrom.jqFilter
+outputs valueFrom.supplied | no | | spec.arguments.parameters.valueFrom.supplied template.outputs.parameters.valueFrom.supplied template.inputs.parameters.valueFrom.supplied call.arguments.parameters.valueFrom.supplied
+outputs valueFrom.event | no | | spec.arguments.parameters.valueFrom.event template.inputs.parameters.valueFrom.event template.outputs.parameters.valueFrom.event call.arguments.parameters.valueFrom.event
 outputs literal value | yes
 outputs.result | yes
 outputs.exitCode | yes
@@ -144,7 +144,7 @@ missing steps/tasks variable | yes
 workflow.name/namespace/uid/serviceAccountName/priority | yes
 workflow.mainEntrypoint | yes
 workflow.parameters[.json] / inputs.parameters | yes
-workflow.labels/annotations[.json] | differs | without what workflowMetadata adds, which has no effect | spec.workflowMetadata
+workflow.labels/annotations[.json] | yes
 workflow.creationTimestamp[.X] | differs | RFC3339 and .s only
 workflow.duration / scheduledTime | differs | duration only
 workflow.status / failures | no | there are no exit handlers and hooks yet | spec.onExit spec.hooks
@@ -263,14 +263,14 @@ estimatedDuration | no
 initlessPod | differs | no pod has a wait container; a step that stages nothing is its container alone
 windows | no
 # 11. WorkflowTemplate, ClusterWorkflowTemplate, Cron, Events
-WorkflowTemplate | differs | parsed and linted, not stored
-ClusterWorkflowTemplate | differs | parsed and linted, not stored
-templateRef | no | | call.templateRef
-workflowTemplateRef | no | | spec.workflowTemplateRef
+WorkflowTemplate | yes
+ClusterWorkflowTemplate | yes
+templateRef | yes
+workflowTemplateRef | yes
 missing template | differs | refused when the workflow is submitted
-storedTemplates / storedWorkflowTemplateSpec | no
-workflowMetadata | no | it has no effect | spec.workflowMetadata
-template label | no
+storedTemplates / storedWorkflowTemplateSpec | differs | all that a run may refer to is stored when it is submitted, not as it is used
+workflowMetadata | differs | a labelsFrom that fails is refused when the workflow is submitted
+template label | yes
 workflowDefaults | no
 workflowRestrictions | no
 CronWorkflow schedules | differs | parsed and linted, not fired
@@ -302,7 +302,7 @@ workflow-level executorPlugins | no | | spec.executorPlugins
 artifact driver plugin API | no | | template.inputs.artifacts.plugin
 # 13. Metrics, events, tracing, persistence
 custom metrics | no | it has no effect | spec.metrics template.metrics
-templateDefaults metrics | no | | spec.templateDefaults
+templateDefaults metrics | no
 controller metrics | differs | metrics of our own names
 k8s events | no
 OpenTelemetry traces | no
@@ -316,7 +316,7 @@ instanceID / leader election | differs | any number of coordinators are active a
 # 14. Server API, auth, UI
 REST + gRPC | differs | REST only
 workflow service | differs | create, get, list, watch, delete, stop, terminate, lint, logs
-template / cluster / cron services | no
+template / cluster / cron services | differs | not cron
 archive, event and sync services | no
 fields filter | yes
 list filters | yes
@@ -329,7 +329,7 @@ UI list/details | no
 UI actions | no
 UI extras | no
 # 15. CLI
-argo submit | differs | not --from
+argo submit | differs | --from takes templates only
 argo list | yes
 argo get / watch / wait | yes
 argo logs | yes
@@ -338,7 +338,7 @@ argo retry / resubmit | no
 argo node set | no
 argo delete | yes
 argo lint | differs | also json; exit code 2; always strict and offline
-argo template / cluster-template | no
+argo template / cluster-template | yes
 argo cron | no
 argo archive | no
 argo cp | no

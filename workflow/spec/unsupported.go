@@ -2,6 +2,7 @@ package spec
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -27,13 +28,23 @@ func Unsupported(doc *Document) ([]Warning, error) {
 		return nil, nil
 	}
 	u := &unsupported{doc: doc}
-	u.report(reflect.ValueOf(s).Elem(), at, specTable)
-	for i := range s.Templates {
-		u.template(&s.Templates[i], fmt.Sprintf("%s.templates[%d]", at, i))
-	}
+	u.spec(s, at)
 	slices.SortStableFunc(u.errs, byPlace)
 	slices.SortStableFunc(u.warnings, func(a, b Warning) int { return byPlace((*Error)(&a), (*Error)(&b)) })
 	return u.warnings, u.errs.err()
+}
+
+// UnsupportedFrozen is Unsupported for what Freeze has added to a workflow.
+func UnsupportedFrozen(w *Workflow) error {
+	u := &unsupported{doc: &Document{}}
+	if s := w.Status.StoredWorkflowSpec; s != nil {
+		u.spec(s, "status.storedWorkflowTemplateSpec")
+	}
+	for _, name := range slices.Sorted(maps.Keys(w.Status.StoredTemplates)) {
+		t := w.Status.StoredTemplates[name]
+		u.template(&t, "status.storedTemplates["+name+"]")
+	}
+	return u.errs.err()
 }
 
 // refused and inPod are the two answers of the tables, whose fields are named relative to a
@@ -55,13 +66,13 @@ var (
 
 func specFields() fieldTable {
 	return fieldTable{
-		refused: words(`onExit hooks synchronization suspend shutdown workflowTemplateRef templateDefaults
+		refused: words(`onExit hooks synchronization suspend shutdown
 			artifactRepositoryRef volumes volumeClaimTemplates podSpecPatch executorPlugins`,
-			"arguments.parameters[]", `valueFrom`, "arguments.artifacts[]", stores),
+			"arguments.parameters[].valueFrom", parameterSources, "arguments.artifacts[]", stores),
 		inPod: words(`serviceAccountName automountServiceAccountToken executor nodeSelector affinity tolerations
 			imagePullSecrets hostNetwork dnsPolicy dnsConfig ttlStrategy schedulerName podGC
 			podPriorityClassName hostAliases securityContext podDisruptionBudget metrics volumeClaimGC podMetadata
-			archiveLogs artifactGC podResources resourceClaims workflowMetadata`),
+			archiveLogs artifactGC podResources resourceClaims`),
 	}
 }
 
@@ -83,13 +94,13 @@ func templateFields() fieldTable {
 
 func callFields() fieldTable {
 	return fieldTable{
-		refused: words(`templateRef inline onExit hooks`,
+		refused: words(`onExit hooks`,
 			"arguments.parameters[].valueFrom", parameterSources, "arguments.artifacts[]", stores+" fromExpression"),
 	}
 }
 
 const (
-	parameterSources = "jsonPath jqFilter event supplied configMapKeyRef"
+	parameterSources = "jsonPath jqFilter event supplied"
 	stores           = "git http artifactory hdfs oss gcs azure plugin s3.endpoint s3.bucket"
 )
 
@@ -117,16 +128,34 @@ type unsupported struct {
 	warnings []Warning
 }
 
+func (u *unsupported) spec(s *WorkflowSpec, at string) {
+	u.report(reflect.ValueOf(s).Elem(), at, specTable)
+	for i := range s.Templates {
+		u.template(&s.Templates[i], fmt.Sprintf("%s.templates[%d]", at, i))
+	}
+	if s.TemplateDefaults != nil {
+		u.template(s.TemplateDefaults, at+".templateDefaults")
+	}
+}
+
 func (u *unsupported) template(t *Template, path string) {
 	u.report(reflect.ValueOf(t).Elem(), path, templateTable)
 	for g := range t.Steps {
 		for i := range t.Steps[g].Steps {
-			u.report(reflect.ValueOf(&t.Steps[g].Steps[i]).Elem(), fmt.Sprintf("%s.steps[%d][%d]", path, g, i), callTable)
+			s, at := &t.Steps[g].Steps[i], fmt.Sprintf("%s.steps[%d][%d]", path, g, i)
+			u.report(reflect.ValueOf(s).Elem(), at, callTable)
+			if s.Inline != nil {
+				u.template(s.Inline, at+".inline")
+			}
 		}
 	}
 	if t.DAG != nil {
 		for i := range t.DAG.Tasks {
-			u.report(reflect.ValueOf(&t.DAG.Tasks[i]).Elem(), fmt.Sprintf("%s.dag.tasks[%d]", path, i), callTable)
+			k, at := &t.DAG.Tasks[i], fmt.Sprintf("%s.dag.tasks[%d]", path, i)
+			u.report(reflect.ValueOf(k).Elem(), at, callTable)
+			if k.Inline != nil {
+				u.template(k.Inline, at+".inline")
+			}
 		}
 	}
 }

@@ -17,6 +17,7 @@ const (
 	KindCronWorkflow            = "CronWorkflow"
 	KindWorkflowEventBinding    = "WorkflowEventBinding"
 	KindConfigMap               = "ConfigMap"
+	KindSecret                  = "Secret"
 )
 
 // Workflow is one run: what to do and how far it got.

@@ -10,6 +10,7 @@ import (
 	"argosy/coordinator"
 	"argosy/queue"
 	"argosy/workflow"
+	"argosy/workflow/spec"
 )
 
 // Turns lets a coordinator take its turns in the queue.
@@ -17,6 +18,7 @@ type Turns struct {
 	*queue.Turns
 	*queue.Pools
 	Room
+	Objects *queue.Objects
 }
 
 // Room says that Redis has little room left.
@@ -31,6 +33,18 @@ type Memory struct{ *queue.Room }
 func (m Memory) Tight(ctx context.Context) (bool, error) {
 	f, err := m.Fill(ctx)
 	return f.Tight(), err
+}
+
+// ConfigMap is part of coordinator.Store.
+func (s Turns) ConfigMap(ctx context.Context, namespace, name string) (*workflow.ConfigMap, error) {
+	o, err := s.Objects.Get(ctx, spec.KindConfigMap, namespace, name)
+	if errors.Is(err, queue.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return workflow.DecodeConfigMap(o.JSON)
 }
 
 // Claim is part of coordinator.Store.
