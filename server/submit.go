@@ -45,7 +45,11 @@ func (s *Service) Submit(ctx context.Context, namespace string, workflowDoc []by
 		run, err = s.newRun(ctx, a, wf)
 	}
 	if err != nil {
-		s.metrics.submits.WithLabelValues("invalid").Inc()
+		outcome := "invalid"
+		if asError(err).Code == CodeInternal { // what it refers to could not be read
+			outcome = "error"
+		}
+		s.metrics.submits.WithLabelValues(outcome).Inc()
 		s.log.Info("refused", "hop", "validate", "namespace", namespace, "err", err)
 		return nil, err
 	}

@@ -59,8 +59,8 @@ func wholeSeconds(v *intstr.IntOrString) (time.Duration, error) {
 	return time.Duration(n) * time.Second, nil
 }
 
-// defaultKey is where an output artifact goes that names no place: Argo's default key
-// format. Later deliveries write elsewhere, so that a zombie of an earlier one never
+// defaultKey is where an output artifact goes that names no place: below the key of the
+// template's archiveLocation, or else Argo's default key format. Later deliveries write elsewhere, so that a zombie of an earlier one never
 // overwrites what the winner wrote.
 func defaultKey(s *Step, a *spec.Artifact) string {
 	file := a.Name
@@ -72,6 +72,9 @@ func defaultKey(s *Step, a *spec.Artifact) string {
 		file += ".tgz"
 	case ArchiveZip:
 		file += ".zip"
+	}
+	if l := s.Template.ArchiveLocation; l != nil && l.S3 != nil && l.S3.Key != "" {
+		return path.Join(l.S3.Key, file)
 	}
 	return path.Join(s.Run.Name, s.PodName, file)
 }

@@ -140,6 +140,9 @@ func (t *turn) captureCall(c *call) *CallState {
 	find := t.opener(c).find
 	for i := range c.arguments.Artifacts {
 		a := &c.arguments.Artifacts[i]
+		if a.FromExpression != "" {
+			return nil
+		}
 		if a.From == "" {
 			continue
 		}

@@ -95,19 +95,23 @@ func evalText(expression string, scope expr.Scope) (*string, error) {
 // resolveArtifact resolves an artifact argument or a scope's output artifact to a location. It
 // is not ok when the artifact is optional and absent.
 func resolveArtifact(a *spec.Artifact, scope expr.Scope, find func(string) (*spec.Artifact, error)) (spec.Artifact, bool, error) {
-	if a.From == "" {
-		if !a.HasLocation() {
-			return spec.Artifact{}, false, optionalOr(a.Optional, fmt.Errorf("it has no location and no from"))
+	var found *spec.Artifact
+	var err error
+	switch {
+	case a.FromExpression != "":
+		found, err = artifactFromExpression(a.FromExpression, scope, find)
+	case a.From != "":
+		name := fromName(a)
+		if found, err = find(name); err == nil && found == nil {
+			err = fmt.Errorf("%s was not found", name)
 		}
+	case !a.HasLocation():
+		err = fmt.Errorf("it has no location and no from")
+	default:
 		out, err := substituteArtifact(a, scope)
 		return out, err == nil, err
 	}
-	name := fromName(a)
-	found, err := find(name)
-	if err != nil || found == nil {
-		if err == nil {
-			err = fmt.Errorf("%s was not found", name)
-		}
+	if err != nil {
 		return spec.Artifact{}, false, optionalOr(a.Optional, err)
 	}
 	out := spec.Artifact{Name: a.Name, ArtifactLocation: found.ArtifactLocation, Archive: found.Archive}

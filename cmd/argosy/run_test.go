@@ -16,10 +16,11 @@ import (
 func TestExamplesRun(t *testing.T) {
 	t.Parallel()
 	want := map[string][]string{ // what must be in the output, by example
-		"map-reduce.yaml":        {"total = 85", "Succeeded", "6/6 steps"},
-		"parallelism.yaml":       {"template has failed or errored children and failFast enabled", "report Succeeded", "Succeeded in", "6/6 steps"},
-		"retries.yaml":           {"flaky(2) Succeeded", "retryStrategy.expression evaluated to false", "Succeeded in", "5/5 steps"},
-		"workflow-template.yaml": {"Succeeded", "4/4 steps"},
+		"map-reduce.yaml":            {"total = 85", "Succeeded", "6/6 steps"},
+		"parallelism.yaml":           {"template has failed or errored children and failFast enabled", "report Succeeded", "Succeeded in", "6/6 steps"},
+		"retries.yaml":               {"flaky(2) Succeeded", "retryStrategy.expression evaluated to false", "Succeeded in", "5/5 steps"},
+		"conditional-artifacts.yaml": {"Succeeded", "2/2 steps"},
+		"workflow-template.yaml":     {"Succeeded", "4/4 steps"},
 	}
 	files, err := filepath.Glob("../../examples/*.yaml")
 	require.NoError(t, err)

@@ -120,15 +120,15 @@ optional output | yes
 non-optional missing output | yes
 mode / recurseMode | yes
 subPath | yes
-fromExpression | no | | template.outputs.artifacts.fromExpression call.arguments.artifacts.fromExpression
+fromExpression | yes
 globalName artifact | yes
 artifact path variables | yes
 same path in and out | yes
 artifact on volume mount | no | volumes are refused | spec.volumes template.volumes
 artifact arguments with item | yes
 workflow argument artifacts | yes
-archiveLogs | no | it has no effect; the log of a node is kept with the run | spec.archiveLogs
-archiveLocation | no | | template.archiveLocation
+archiveLogs | no | it has no effect; the log of a node is kept with the run | spec.archiveLogs template.archiveLocation.archiveLogs
+archiveLocation | differs | a key in the fleet's store; other stores are refused | template.archiveLocation.git template.archiveLocation.http template.archiveLocation.artifactory template.archiveLocation.hdfs template.archiveLocation.oss template.archiveLocation.gcs template.archiveLocation.azure template.archiveLocation.plugin template.archiveLocation.s3.endpoint template.archiveLocation.s3.bucket
 artifactGC strategy | no | it has no effect | spec.artifactGC template.outputs.artifacts.artifactGC
 artifactGC finalizer | no | | spec.artifactGC
 artifactGC failure | no | | spec.artifactGC

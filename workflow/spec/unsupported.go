@@ -79,10 +79,10 @@ func specFields() fieldTable {
 func templateFields() fieldTable {
 	return fieldTable{
 		refused: words(`containerSet resource suspend data http plugin daemon timeout
-			synchronization memoize archiveLocation volumes initContainers sidecars podSpecPatch`,
+			synchronization memoize volumes initContainers sidecars podSpecPatch`,
 			"inputs.parameters[].valueFrom", parameterSources, "outputs.parameters[].valueFrom", parameterSources,
-			"inputs.artifacts[]", stores, "outputs.artifacts[]", stores+" fromExpression"),
-		inPod: words(`pendingTimeout retryStrategy.affinity metrics annotations metadata nodeSelector affinity tolerations
+			"inputs.artifacts[]", stores, "outputs.artifacts[]", stores, "archiveLocation", stores),
+		inPod: words(`pendingTimeout retryStrategy.affinity archiveLocation.archiveLogs metrics annotations metadata nodeSelector affinity tolerations
 			schedulerName priorityClassName serviceAccountName automountServiceAccountToken executor hostAliases
 			securityContext podResources resourceClaims
 			container.resources container.livenessProbe container.readinessProbe container.startupProbe
@@ -95,7 +95,7 @@ func templateFields() fieldTable {
 func callFields() fieldTable {
 	return fieldTable{
 		refused: words(`onExit hooks`,
-			"arguments.parameters[].valueFrom", parameterSources, "arguments.artifacts[]", stores+" fromExpression"),
+			"arguments.parameters[].valueFrom", parameterSources, "arguments.artifacts[]", stores),
 	}
 }
 
