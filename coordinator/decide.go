@@ -113,6 +113,9 @@ func (c *Coordinator) recover(ctx context.Context, t Turn, l *Loaded) (*recovery
 				"node", lost.Key.Name(l.Run.Name), "delivery", next.Number, "worker", lost.Worker)
 			continue
 		}
+		if n.Chunk != nil && l.Unread {
+			continue // what it reported before comes first; then it is found lost again
+		}
 		result := &workflow.Result{Phase: spec.NodeError, Class: "poison", Message: fmt.Sprintf("%d workers died while they ran this step", n.Lost)}
 		if closing {
 			result.Class, result.Message = "lost", "the step's worker went away while the run was ending"

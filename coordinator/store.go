@@ -75,6 +75,7 @@ type Loaded struct {
 	State    workflow.State
 	Now      workflow.Millis // the store's clock
 	Events   []workflow.Event
+	Unread   bool                            // there may be more of them, for a later turn
 	Nodes    map[workflow.Key]*workflow.Node // every one when Complete
 	Complete bool
 	Lost     []Lost     // deliveries that nobody will report

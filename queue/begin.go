@@ -20,6 +20,8 @@ type Loaded struct {
 	Now     workflow.Millis // Redis's clock; what Advance gets as now
 	// Events are what came in, oldest first, then the timers that came due.
 	Events []workflow.Event
+	// Unread says that more may have come in than one turn reads.
+	Unread bool
 	// Nodes holds every node when Complete, else those that were asked for (nil: there is
 	// no such node).
 	Nodes    map[workflow.Key]*workflow.Node
@@ -105,6 +107,7 @@ func (t *Turns) decode(id string, answer []any, hint []workflow.Key) (*Loaded, [
 	}
 	events := asList(answer[6])
 	l.read = len(events)
+	l.Unread = l.read >= t.opts.Events
 	for _, e := range events {
 		var event workflow.Event
 		if err := json.Unmarshal([]byte(asString(e)), &event); err != nil {

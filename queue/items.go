@@ -54,7 +54,8 @@ func (t *Tasks) Chunk(ctx context.Context, d Delivery, chunk *workflow.ChunkStat
 }
 
 // ReportItems hands in how the next items of a chunk ended, and rings for its run. The
-// delivery goes on until a pack whose Tally says that it is over. ErrFenced as for Report.
+// delivery goes on until a pack whose Tally says that it is over. ErrFenced as for Report, and when
+// Redis lost an earlier report of the chunk.
 func (t *Tasks) ReportItems(ctx context.Context, d Delivery, p *workflow.Pack) error {
 	event, err := json.Marshal(workflow.Event{Kind: workflow.EventItems, Key: d.Key, Items: &p.Tally})
 	if err != nil {
@@ -65,8 +66,8 @@ func (t *Tasks) ReportItems(ctx context.Context, d Delivery, p *workflow.Pack) e
 	if p.End {
 		end = 1
 	}
-	args := append(make([]any, 0, 7+2*len(p.Extras)),
-		string(d.Key), d.Number, t.worker, p.First*workflow.ItemSize, p.Records, end, event)
+	args := append(make([]any, 0, 8+2*len(p.Extras)),
+		string(d.Key), d.Number, t.worker, p.First, p.Records, end, event, workflow.ItemSize)
 	for _, i := range slices.Sorted(maps.Keys(p.Extras)) { // the simulator repeats what happened
 		args = append(args, i, p.Extras[i])
 	}

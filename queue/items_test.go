@@ -131,6 +131,16 @@ func TestAReportOfItemsIsFenced(t *testing.T) {
 	}
 }
 
+func TestAReportAfterOneThatRedisLostIsRefused(t *testing.T) {
+	each(t, func(w *world) {
+		c := newChunked(w)
+		require.ErrorIs(w.t, w.tasks.ReportItems(w.ctx, c.d, c.pack(3, 5, false)), queue.ErrFenced)
+		require.ErrorIs(w.t, w.tasks.ReportItems(w.ctx, c.d, c.pack(3, 3, true)), queue.ErrFenced)
+		require.NoError(w.t, w.tasks.ReportItems(w.ctx, c.d, c.pack(0, 3, false)))
+		require.NoError(w.t, w.tasks.ReportItems(w.ctx, c.d, c.pack(3, 5, false)))
+	})
+}
+
 func TestTheNextWorkerOfAChunkSeesWhatWasRecorded(t *testing.T) {
 	each(t, func(w *world) {
 		c := newChunked(w)

@@ -78,7 +78,7 @@ func (t *turn) Begin(ctx context.Context) (*coordinator.Loaded, error) {
 		lost[i] = coordinator.Lost{Delivery: fromQueue(d.Delivery), Worker: d.Worker}
 	}
 	return &coordinator.Loaded{
-		Run: l.Run, Digest: l.Digest, State: l.State, Now: l.Now, Events: l.Events,
+		Run: l.Run, Digest: l.Digest, State: l.State, Now: l.Now, Events: l.Events, Unread: l.Unread,
 		Nodes: l.Nodes, Complete: l.Complete, Lost: lost, Out: allFromQueue(l.Out),
 	}, nil
 }
