@@ -57,7 +57,7 @@ func (a *app) runSubmit(ctx context.Context, f *submitFlags, files []string) err
 		return err
 	}
 	if (f.from != "") == (len(files) > 0) {
-		return usagef("give files, or --from with what is stored")
+		return usagef("submit requires at least 1 arg: files, or --from with what is stored")
 	}
 	if f.from != "" {
 		return a.submitFrom(ctx, f)
