@@ -61,7 +61,7 @@ func (c *Coordinator) decide(ctx context.Context, t Turn, l *Loaded) (*Commit, e
 		})
 	}
 	if delta.CancelAll {
-		commit.Cancel = &Cancel{Phase: delta.CancelPhase, Message: delta.CancelMessage}
+		commit.Cancel = &Cancel{Phase: delta.CancelPhase, Message: delta.CancelMessage, SpareExit: delta.SpareExit}
 	}
 	return commit, nil
 }
@@ -85,8 +85,12 @@ func (c *Coordinator) recover(ctx context.Context, t Turn, l *Loaded) (*recovery
 		return nil, fmt.Errorf("loading lost nodes: %w", err)
 	}
 	// Also what this turn's events end: a step that is sent now would run on unheard.
-	closing := l.State.Closing() || slices.ContainsFunc(l.Events, func(e workflow.Event) bool { return e.Closes() })
+	state := l.State
+	for i := range l.Events {
+		state.Take(&l.Events[i])
+	}
 	for _, lost := range l.Lost {
+		closing := state.Ends(lost.Key)
 		n := l.Nodes[lost.Key]
 		if n == nil || n.Fulfilled() {
 			r.dropped = append(r.dropped, lost.Key)

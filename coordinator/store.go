@@ -133,6 +133,7 @@ type Commit struct {
 
 // Cancel is how deliveries end that no worker had claimed.
 type Cancel struct {
-	Phase   spec.NodePhase
-	Message string
+	Phase     spec.NodePhase
+	Message   string
+	SpareExit bool // leave what belongs to exit handlers alone
 }

@@ -30,8 +30,9 @@ type Commit struct {
 // Cancel is how deliveries end that no worker has claimed. Workers end what they hold by
 // themselves, when Tasks.Renew tells them.
 type Cancel struct {
-	Phase   spec.NodePhase
-	Message string
+	Phase     spec.NodePhase
+	Message   string
+	SpareExit bool // leave what belongs to exit handlers alone
 }
 
 // Committed is what follows from a commit.
@@ -65,6 +66,7 @@ type orders struct {
 type ordersOf struct {
 	Phase   string `json:"p"`
 	Message string `json:"m"`
+	Spare   bool   `json:"spare,omitempty"`
 }
 
 // Commit writes what a turn decided, all or nothing: ErrFenced when the run has gone on
@@ -100,7 +102,7 @@ func (t *Turns) Commit(ctx context.Context, l *Loaded, c *Commit) (*Committed, e
 		o.Send = append(o.Send, [3]any{d.Number, d.queue(), string(d.Key)})
 	}
 	if c.Cancel != nil {
-		o.Cancel = &ordersOf{Phase: string(c.Cancel.Phase), Message: c.Cancel.Message}
+		o.Cancel = &ordersOf{Phase: string(c.Cancel.Phase), Message: c.Cancel.Message, Spare: c.Cancel.SpareExit}
 	}
 	args, err := commitArgs(o, c)
 	if err != nil {

@@ -237,41 +237,6 @@ func TestUndispatchedDeliveriesAreFoundByTheNextTurn(t *testing.T) {
 	})
 }
 
-func TestCancelEndsWhatNobodyHolds(t *testing.T) {
-	each(t, func(w *world) {
-		w.submit("1")
-		ticket := w.claim()
-		l := w.begin(ticket)
-		held := queue.Delivery{Run: "1", Key: leaf, Number: 1, Pool: pool}
-		waits := queue.Delivery{Run: "1", Key: `/[0].it's "ä"/(0:x\y)`, Number: 1, Pool: pool}
-		w.commit(l, &queue.Commit{
-			Nodes: []*workflow.Node{{Key: held.Key}, {Key: waits.Key}},
-			Send:  []queue.Delivery{held, waits},
-		})
-		_, err := w.tasks.Claim(w.ctx, held)
-		require.NoError(w.t, err)
-		w.overdueTurn(ticket)
-		ticket = w.claim()
-		done := w.commit(w.begin(ticket), &queue.Commit{Cancel: &queue.Cancel{Phase: spec.NodeFailed, Message: "stopped"}})
-		require.NoError(w.t, w.turns.Settle(w.ctx, ticket, queue.Settlement{Next: done.Next}))
-
-		_, err = w.tasks.Claim(w.ctx, waits)
-		requireRefused(w.t, err, queue.RefusedEnded)
-		renewals, err := w.tasks.Renew(w.ctx, []queue.Delivery{waits, held})
-		require.NoError(w.t, err)
-		require.Equal(w.t, []queue.Renewal{queue.RenewalLost, queue.RenewalCancel}, renewals)
-		require.NoError(w.t, w.tasks.Report(w.ctx, held, succeeded()))
-
-		events := w.begin(w.claim()).Events
-		require.Len(w.t, events, 2)
-		require.Equal(w.t, workflow.Event{
-			Kind: workflow.EventResult, Key: waits.Key,
-			Result: &workflow.Result{Phase: spec.NodeFailed, Message: "stopped"},
-		}, events[0])
-		require.Equal(w.t, held.Key, events[1].Key)
-	})
-}
-
 // overdueTurn gives a turn back at once.
 func (w *world) overdueTurn(ticket *queue.Ticket) {
 	w.t.Helper()

@@ -87,6 +87,9 @@ func (t *turn) take(events []Event) {
 		}
 	}
 	t.resumeReady()
+	if root := t.node(Root); s.Finished == 0 && len(t.v.Plan.Spec.Hooks) > 0 && root != nil && !root.Fulfilled() {
+		t.fireHooks(root, t.hooksOf(root))
+	}
 }
 
 // resumeReady takes up what waited for room, the longest first, until there is no more. Once
@@ -162,20 +165,22 @@ func (t *turn) timer(e *Event) {
 
 func (t *turn) cancelAll(message string) {
 	t.delta.CancelAll, t.delta.CancelMessage, t.delta.CancelPhase = true, message, spec.NodeFailed
+	t.delta.SpareExit = t.delta.State.Shutdown != SignalTerminate
 	// What this turn launched was never sent: it ends here.
 	launched := t.delta.Dispatch
 	t.delta.Dispatch = nil
 	for _, k := range launched {
+		if !t.closing(k) {
+			t.delta.Dispatch = append(t.delta.Dispatch, k)
+			continue
+		}
 		t.result(&Event{Key: k, Result: &Result{Phase: spec.NodeFailed, Message: message}})
 	}
 	t.endHeld()
 }
 
 // closing says that nothing more may start at or below a key.
-func (t *turn) closing(k Key) bool {
-	s := &t.delta.State
-	return s.Shutdown == SignalTerminate || s.Closing() && !k.InExit()
-}
+func (t *turn) closing(k Key) bool { return t.delta.State.Ends(k) }
 
 // closingMessage is what a node that was ended by a shutdown or deadline reports.
 func (t *turn) closingMessage() string {
@@ -213,20 +218,23 @@ func (v *View) inFlight() (limit int, bounded bool) {
 func (t *turn) endRun(root *Node) {
 	s := &t.delta.State
 	s.Finished, s.Ready = t.now, nil
-	switch root.Phase {
-	case spec.NodeSucceeded, spec.NodeSkipped, spec.NodeOmitted:
-		s.Phase = spec.WorkflowSucceeded
-	case spec.NodeError:
-		s.Phase = spec.WorkflowError
-	default:
-		s.Phase = spec.WorkflowFailed
-	}
-	switch {
+	s.Phase = workflowPhase(root.Phase)
+	switch exit := t.exitHandler(root); {
+	case s.Phase == spec.WorkflowSucceeded && exit.Failed():
+		s.Phase, s.Message = workflowPhase(exit.Phase), exit.Message
 	case s.Shutdown == "" || !root.Failed(): // all had ended well before it heard of the stop
 		s.Message = root.Message
 	case s.Message == "":
 		s.Message = fmt.Sprintf("Stopped with strategy '%s'", s.Shutdown)
 	}
+}
+
+// exitHandler is the root's, nil if it has none.
+func (t *turn) exitHandler(root *Node) *Node {
+	if root.Hooks == nil {
+		return nil
+	}
+	return t.node(root.Key.Hook(spec.ExitLifecycleEvent))
 }
 
 func (t *turn) finishDelta() *Delta {
@@ -292,7 +300,7 @@ func (t *turn) edit(k Key) *Node {
 	}
 	n := *old
 	n.Steps, n.DAG, n.Loop, n.Retry, n.Chunk = clone(n.Steps), clone(n.DAG), clone(n.Loop), clone(n.Retry), clone(n.Chunk)
-	n.Limit = clone(n.Limit)
+	n.Limit, n.Hooks = clone(n.Limit), clone(n.Hooks)
 	if n.DAG != nil {
 		n.DAG.Waits = maps.Clone(n.DAG.Waits)
 	}
@@ -346,6 +354,9 @@ func (t *turn) fail(k Key, template string, item []byte, err error) {
 
 // ended tells the scope above a node that the node has ended.
 func (t *turn) ended(n *Node) {
+	if t.awaitHooks(n) {
+		return
+	}
 	t.vacate(n)
 	t.tell(n)
 	t.admit(n.Key)
@@ -357,7 +368,12 @@ func (t *turn) tell(n *Node) {
 		t.endRun(n)
 		return
 	}
-	switch parent := t.edit(pk); parent.Type {
+	parent := t.edit(pk)
+	if _, hook := n.Key.hook(); hook {
+		t.hookEnded(parent)
+		return
+	}
+	switch parent.Type {
 	case spec.NodeTypeRetry:
 		t.attemptEnded(parent, n)
 	case spec.NodeTypeTaskGroup:

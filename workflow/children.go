@@ -31,10 +31,15 @@ func (s *childScope) Lookup(name string) (any, expr.State) {
 	if !n.Fulfilled() {
 		return nil, expr.Pending
 	}
+	return s.t.childProperty(n, property)
+}
+
+// childProperty answers steps.X.<property> of a node.
+func (t *turn) childProperty(n *Node, property string) (any, expr.State) {
 	if output, ok := strings.CutPrefix(property, "outputs."); ok {
-		return s.t.childOutput(n, output)
+		return t.childOutput(n, output)
 	}
-	run := s.t.v.Run.Name
+	run := t.v.Run.Name
 	switch property {
 	case "id":
 		return n.Key.ID(run), expr.Known

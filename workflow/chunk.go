@@ -98,7 +98,7 @@ func (t *turn) chunks(n *Node, c *call) *ChunksState {
 		from = defaultChunkFrom
 	}
 	tmpl, err := t.v.Plan.template(c.template)
-	if from < 0 || n.Loop.Count < from || c.caller.Limit != nil || err != nil || !tmpl.chunks() {
+	if from < 0 || n.Loop.Count < from || c.caller.Limit != nil || !c.hooks.none() || err != nil || !tmpl.chunks() {
 		return nil
 	}
 	if state := t.captureCall(c); state != nil {

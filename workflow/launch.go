@@ -18,6 +18,8 @@ type call struct {
 	withParam    string
 	withSequence *spec.Sequence
 	continueOn   *spec.ContinueOn
+	hooks        hookSet
+	hooked       *Node // that the call is a hook of
 	// caller is the Steps or DAG node whose template holds the call; nil for the entrypoint.
 	caller *Node
 }
@@ -38,6 +40,9 @@ func (t *turn) site(k Key) *call {
 		return &call{template: t.v.Plan.Spec.Entrypoint, arguments: t.v.Run.Arguments}
 	}
 	parent := t.node(pk)
+	if name, hook := k.hook(); hook {
+		return t.hookCall(parent, name)
+	}
 	switch parent.Type {
 	case spec.NodeTypeSteps:
 		return t.stepCall(parent, k.Segment())
@@ -77,6 +82,7 @@ func (p *Plan) stepCall(template, segment string) *call {
 	return &call{
 		kind: "steps", name: s.Name, template: callee(template, s.Name, s.Template, s.Inline, s.TemplateRef), arguments: s.Arguments, when: s.When,
 		withItems: s.WithItems, withParam: s.WithParam, withSequence: s.WithSequence, continueOn: s.ContinueOn,
+		hooks: hookSet{s.OnExit, s.Hooks},
 	}
 }
 
@@ -86,6 +92,7 @@ func (p *Plan) taskCall(template, name string) *call {
 	return &call{
 		kind: "tasks", name: name, template: callee(template, name, task.Template, task.Inline, task.TemplateRef), arguments: task.Arguments, when: task.When,
 		withItems: task.WithItems, withParam: task.WithParam, withSequence: task.WithSequence, continueOn: task.ContinueOn,
+		hooks: hookSet{task.OnExit, task.Hooks},
 	}
 }
 
@@ -143,7 +150,12 @@ func (t *turn) abandon(k Key) {
 		t.finish(root, spec.NodeFailed, t.closingMessage())
 		return
 	}
-	switch p := t.edit(pk); p.Type {
+	p := t.edit(pk)
+	if _, hook := k.hook(); hook {
+		t.hookEnded(p)
+		return
+	}
+	switch p.Type {
 	case spec.NodeTypeSteps:
 		p.Steps.Running--
 		p.Steps.Cut = true
@@ -172,9 +184,12 @@ func (t *turn) start(k Key, c *call, item []byte) {
 	}
 	if tmpl.RetryStrategy != nil {
 		t.startRetry(n, tmpl)
-		return
+	} else {
+		t.body(n, tmpl)
 	}
-	t.body(n, tmpl)
+	if set := t.hooksOf(n); set != nil && k != Root && !t.node(k).Fulfilled() {
+		t.fireHooks(t.node(k), set)
+	}
 }
 
 func (t *turn) wantsResult(c *call) bool {

@@ -48,6 +48,7 @@ type Node struct {
 	Loop  *LoopState  `json:"l,omitempty"`
 	Retry *RetryState `json:"r,omitempty"`
 	Limit *LimitState `json:"lm,omitempty"`
+	Hooks *HookState  `json:"hk,omitempty"`
 }
 
 // Values are the inputs or the outputs of a node.

@@ -16,6 +16,9 @@ import (
 // callScope is what a call's arguments, when and loop may name: the loop value, the
 // caller's other children, and all that the caller's template may name.
 func (t *turn) callScope(c *call, item json.RawMessage) expr.Scope {
+	if c.hooked != nil {
+		return t.hookScope(c.hooked)
+	}
 	var scopes []expr.Scope
 	if item != nil {
 		scopes = append(scopes, itemScope{decodeItem(item)})
@@ -64,14 +67,19 @@ type stateScope struct{ t *turn }
 // value that it was launched with.
 func dynamicName(name string) bool {
 	return strings.HasPrefix(name, "workflow.outputs.parameters.") || name == "workflow.duration" ||
-		name == "workflow.status"
+		name == "workflow.status" || name == "workflow.failures"
 }
 
 func (s *stateScope) Lookup(name string) (any, expr.State) {
 	state := &s.t.delta.State
 	switch {
 	case name == "workflow.status":
-		return string(state.Phase), expr.Known
+		return string(s.t.workflowStatus()), expr.Known
+	case name == "workflow.failures":
+		if !s.t.node(Root).Fulfilled() {
+			return nil, expr.Pending
+		}
+		return s.t.failures(), expr.Known
 	case name == "workflow.duration":
 		return fmt.Sprintf("%f", (time.Duration(s.t.now-state.Started) * time.Millisecond).Seconds()), expr.Known
 	case strings.HasPrefix(name, "workflow.outputs.parameters."):

@@ -85,9 +85,14 @@ func (r *renderer) render(n, scope *Node) []string {
 		ns.Children, out = r.items(n, scope)
 	case n.Retry != nil:
 		for _, child := range r.children[n.Key] {
-			ns.Children = append(ns.Children, child.Key.ID(run))
-			out = r.render(child, scope)
+			if _, hook := child.Key.hook(); !hook {
+				ns.Children = append(ns.Children, child.Key.ID(run))
+				out = r.render(child, scope)
+			}
 		}
+	}
+	if n.Hooks != nil {
+		ns.Children = append(ns.Children, r.hooks(n, scope)...)
 	}
 	if len(out) == 0 { // nothing ran in it
 		out = []string{id}
@@ -95,6 +100,21 @@ func (r *renderer) render(n, scope *Node) []string {
 	ns.Progress = r.tally(n).progress()
 	r.status.Nodes[id] = ns
 	return out
+}
+
+// hooks renders a node's hooks. The exit handler of the workflow hangs from nothing.
+func (r *renderer) hooks(n, scope *Node) (ids []string) {
+	for _, child := range r.children[n.Key] {
+		name, hook := child.Key.hook()
+		if !hook {
+			continue
+		}
+		r.render(child, scope)
+		if n.Key != Root || name != spec.ExitLifecycleEvent {
+			ids = append(ids, child.Key.ID(r.v.Run.Name))
+		}
+	}
+	return ids
 }
 
 // NodeStatus renders a node by itself: without what follows from others, which are its
@@ -128,6 +148,9 @@ func NodeStatus(run *Run, s *State, n, scope *Node, held bool) spec.NodeStatus {
 	}
 	if _, attempt := attemptIndex(n.Key); attempt {
 		ns.NodeFlag = &spec.NodeFlag{Retried: true}
+	}
+	if _, hook := n.Key.hook(); hook {
+		ns.NodeFlag = &spec.NodeFlag{Hooked: true}
 	}
 	return ns
 }

@@ -28,7 +28,7 @@ func requireWholeGraph(t *testing.T, v *workflow.View) spec.WorkflowStatus {
 		}
 		if id != v.Run.Name {
 			b := nodes[n.BoundaryID]
-			if n.BoundaryID != "" || !strings.HasPrefix(n.Name, v.Run.Name+"(") { // attempts of the root have none
+			if n.BoundaryID != "" || !strings.HasPrefix(n.Name, v.Run.Name+"(") && !strings.HasPrefix(n.Name, v.Run.Name+".onExit") && !strings.HasPrefix(n.Name, v.Run.Name+".hooks.") { // attempts of the root and its hooks have none
 				require.Contains(t, []spec.NodeType{spec.NodeTypeSteps, spec.NodeTypeDAG}, b.Type, "boundary of %s", n.Name)
 			}
 		}
@@ -41,7 +41,7 @@ func requireWholeGraph(t *testing.T, v *workflow.View) spec.WorkflowStatus {
 		return status
 	}
 	seen := map[string]bool{}
-	for queue := []string{v.Run.Name}; len(queue) > 0; queue = queue[1:] {
+	for queue := []string{v.Run.Name, workflow.Root.Hook("exit").ID(v.Run.Name)}; len(queue) > 0; queue = queue[1:] {
 		if !seen[queue[0]] {
 			seen[queue[0]] = true
 			queue = append(queue, nodes[queue[0]].Children...)

@@ -53,6 +53,23 @@ func (s *State) Waiting() int { return s.Left + len(s.Ready) }
 // Closing says that the run is ending before its time: nothing more starts but exit handlers.
 func (s *State) Closing() bool { return s.Shutdown != "" || s.Expired }
 
+// Ends says that what is at or below a key is ended, as the run is: exit handlers are only when
+// it is terminated.
+func (s *State) Ends(k Key) bool {
+	return s.Shutdown == SignalTerminate || s.Closing() && !k.InExit()
+}
+
+// Take notes that the run is to end, if the event says so.
+func (s *State) Take(e *Event) {
+	switch {
+	case !e.Closes():
+	case e.Kind == EventTimer:
+		s.Expired = true
+	case s.Shutdown != SignalTerminate:
+		s.Shutdown = e.Signal
+	}
+}
+
 // View is what a turn sees of a run.
 type View struct {
 	Run   *Run
@@ -157,8 +174,9 @@ type Delta struct {
 	Gone []Key
 	// Dispatch names leaves and chunks to send to the queue, in order.
 	Dispatch []Key
-	// CancelAll asks to end every leaf in flight; their results come back as events.
-	CancelAll bool
+	// CancelAll asks to end every leaf in flight; their results come back as events. SpareExit
+	// leaves out those of exit handlers.
+	CancelAll, SpareExit bool
 	// CancelMessage and CancelPhase are what a leaf that had not started yet ends with.
 	CancelMessage string
 	CancelPhase   spec.NodePhase

@@ -3,7 +3,7 @@
 -- ARGV: 1 orders, JSON {tok, ver, events, check, finished, more, run,
 --          gone: [key of a node], loops: [key of ours],
 --          fired: [member], timers: [[member, millis; 0 removes]],
---          drop: [[number, key]], send: [[number, queue, key]], cancel: {p, m} or none}
+--          drop: [[number, key]], send: [[number, queue, key]], cancel: {p, m, spare} or none}
 --       2 state JSON  3.. nodes: key, JSON, ..
 -- Returns 0 when the run has gone on without us, else {version, next, out}: next is the
 -- millis of the next turn, 0 for none, and out all that is to be sent.
@@ -70,11 +70,17 @@ end
 for _, d in ipairs(o.drop or {}) do
   redis.call('HDEL', KEYS[5], d[2])
 end
+local function spared(key)
+  return o.cancel.spare and (string.sub(key, -8) == '/!onExit' or string.find(key, '/!onExit/', 1, true))
+end
 if o.cancel then
   -- What a worker holds it ends itself, on renewal; what nobody has started ends here.
   local fly = redis.call('HGETALL', KEYS[5])
   for i = 1, #fly, 2 do
     local state, rest = string.match(fly[i + 1], '^(%a+)(|.*)$')
+    if spared(fly[i]) then
+      state = 'spared'
+    end
     if state == 'held' then
       redis.call('HSET', KEYS[5], fly[i], 'cancel' .. rest)
     elseif state == 'sent' then

@@ -147,7 +147,7 @@ workflow.parameters[.json] / inputs.parameters | yes
 workflow.labels/annotations[.json] | yes
 workflow.creationTimestamp[.X] | differs | RFC3339 and .s only
 workflow.duration / scheduledTime | differs | duration only
-workflow.status / failures | no | there are no exit handlers and hooks yet | spec.onExit spec.hooks
+workflow.status / failures | differs | failures has no items of wide loops
 workflow.outputs.* | yes
 node.name / pod.name / steps.name / tasks.name | differs | node.name and pod.name only
 steps|tasks.X.id/ip/status/exitCode/startedAt/finishedAt/hostNodeName | differs | without ip, since there are no daemons yet | template.daemon
@@ -182,21 +182,21 @@ node phases / types | differs | those of what runs yet
 exit status propagation | yes
 progress | differs | N/M as Argo counts; no $ARGO_PROGRESS_FILE
 # 7. Hooks and exit handlers
-onExit (workflow) | no | | spec.onExit
-exit handler failure | no | | spec.onExit
-onExit (step/task) | no | | call.onExit
-hooks.exit | no | | call.hooks spec.hooks
-exit arguments from own outputs | no | | call.hooks
-exit with missing outputs | no | | call.hooks
-lifecycle hooks | no | | call.hooks spec.hooks
-hook completion | no | | call.hooks
-hook node flags | no | | call.hooks
-hooks with retry | no | | call.hooks
-hooks with synchronization | no | | call.hooks
-hooks in loops | no | | call.hooks
-hooks from WorkflowTemplate | no | | spec.hooks
-exit after deadline | no | | spec.onExit
-exit on stop / terminate | no | | spec.onExit
+onExit (workflow) | yes
+exit handler failure | yes
+onExit (step/task) | yes
+hooks.exit | yes
+exit arguments from own outputs | yes
+exit with missing outputs | yes
+lifecycle hooks | differs | what is Running is evaluated when a step is sent, not when its pod runs
+hook completion | yes
+hook node flags | yes
+hooks with retry | yes
+hooks with synchronization | no | | spec.synchronization
+hooks in loops | yes
+hooks from WorkflowTemplate | yes
+exit after deadline | yes
+exit on stop / terminate | yes
 # 8. Synchronization, memoization, parallelism
 mutexes (workflow/template) | no | | spec.synchronization template.synchronization
 semaphores (ConfigMap) | no | | spec.synchronization template.synchronization

@@ -66,7 +66,7 @@ var (
 
 func specFields() fieldTable {
 	return fieldTable{
-		refused: words(`onExit hooks synchronization suspend shutdown
+		refused: words(`synchronization suspend shutdown
 			artifactRepositoryRef volumes volumeClaimTemplates podSpecPatch executorPlugins`,
 			"arguments.parameters[].valueFrom", parameterSources, "arguments.artifacts[]", stores),
 		inPod: words(`serviceAccountName automountServiceAccountToken executor nodeSelector affinity tolerations
@@ -94,7 +94,7 @@ func templateFields() fieldTable {
 
 func callFields() fieldTable {
 	return fieldTable{
-		refused: words(`onExit hooks`,
+		refused: words(``,
 			"arguments.parameters[].valueFrom", parameterSources, "arguments.artifacts[]", stores),
 	}
 }

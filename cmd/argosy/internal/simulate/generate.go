@@ -33,11 +33,28 @@ func generate(rng *rand.Rand, failFast bool) *spec.Workflow {
 	policies := []spec.RetryPolicy{"", spec.RetryPolicyAlways, spec.RetryPolicyOnFailure, spec.RetryPolicyOnError}
 	flaky := container(leafFlaky, "{{inputs.parameters.text}}")
 	flaky.RetryStrategy = &spec.RetryStrategy{Limit: &limit, RetryPolicy: policies[rng.IntN(len(policies))]}
+	if rng.IntN(3) == 0 {
+		factor := intstr.FromInt32(2)
+		flaky.RetryStrategy.Backoff = &spec.Backoff{Duration: "1", Factor: &factor, Cap: "3s"}
+	}
+	if rng.IntN(3) == 0 {
+		flaky.RetryStrategy.Expression = `lastRetry.status == "Failed"`
+	}
 	g.templates = append(g.templates, container(leafWork, "{{inputs.parameters.text}}"), flaky, container(leafList, "list"))
 	wf := &spec.Workflow{}
 	wf.Spec.Entrypoint = g.scope(0)
 	if rng.IntN(12) == 0 {
 		wf.Spec.Entrypoint = leafFlaky
+	}
+	if g.one(4) {
+		wf.Spec.OnExit = g.leaf()
+	}
+	if g.one(4) {
+		wf.Spec.Hooks = spec.LifecycleHooks{"failed": {Template: g.leaf(), Expression: `workflow.status == "Failed"`}}
+	}
+	if g.one(5) {
+		most := int64(1 + rng.IntN(4))
+		wf.Spec.Parallelism = &most
 	}
 	wf.Spec.Templates = g.templates
 	if rng.IntN(3) == 0 {
@@ -77,8 +94,32 @@ func (g *generator) scope(depth int) string {
 		limit := intstr.FromInt32(int32(g.rng.IntN(3)))
 		t.RetryStrategy = &spec.RetryStrategy{Limit: &limit, RetryPolicy: spec.RetryPolicyAlways}
 	}
+	if g.one(4) {
+		most := int64(1 + g.rng.IntN(3))
+		t.Parallelism = &most
+	}
 	g.templates[at] = t
 	return t.Name
+}
+
+// leaf picks one.
+func (g *generator) leaf() string {
+	return []string{leafWork, leafWork, leafFlaky, leafList}[g.rng.IntN(4)]
+}
+
+// hooks picks the hooks of a step or task.
+func (g *generator) hooks(kind, name string) spec.LifecycleHooks {
+	hooks := spec.LifecycleHooks{}
+	if g.one(8) {
+		hooks[spec.ExitLifecycleEvent] = spec.LifecycleHook{Template: g.leaf(), Arguments: text(fmt.Sprintf("{{%s.%s.status}}", kind, name))}
+	}
+	if g.one(8) {
+		hooks["failed"] = spec.LifecycleHook{Template: g.leaf(), Expression: fmt.Sprintf(`%s[%q].status == "Failed"`, kind, name)}
+	}
+	if len(hooks) == 0 {
+		return nil
+	}
+	return hooks
 }
 
 // callee picks what to call.
@@ -88,7 +129,7 @@ func (g *generator) callee(depth int) string {
 	case depth < 2 && g.leaves > 3 && g.one(5):
 		return g.scope(depth + 1)
 	}
-	return []string{leafWork, leafWork, leafFlaky, leafList}[g.rng.IntN(4)]
+	return g.leaf()
 }
 
 // loop makes a call loop, by what the earlier calls before it wrote or by a list of its own.
@@ -150,6 +191,7 @@ func (g *generator) steps(depth int) []spec.ParallelSteps {
 					listed = append(listed, result)
 				}
 			}
+			s.Hooks = g.hooks("steps", s.Name)
 			group.Steps = append(group.Steps, s)
 		}
 		results, lists = append(results, wrote...), append(lists, listed...)
@@ -201,7 +243,11 @@ func (g *generator) dag(depth int) *spec.DAGTemplate {
 		if len(results) > 0 && g.one(6) {
 			t.When = results[g.rng.IntN(len(results))] + " == hi"
 		}
+		t.Hooks = g.hooks("tasks", t.Name)
 		d.Tasks = append(d.Tasks, t)
+	}
+	if g.one(5) {
+		d.Target = d.Tasks[g.rng.IntN(n)].Name
 	}
 	return d
 }

@@ -72,7 +72,7 @@ func (w *world) compare(j *job) error {
 	if poisoned, err := w.spread(j, nodes); err != nil || poisoned {
 		return err
 	}
-	if root := nodes[workflow.Root]; root == nil || !agree(state.Phase, root.Phase) {
+	if root := nodes[workflow.Root]; root == nil || !agree(state.Phase, root.Phase) && !agree(state.Phase, exitPhase(nodes)) {
 		return fmt.Errorf("it ended as %s, unlike its root", state.Phase)
 	}
 	if state.Closing() { // when it was told to decides how much of it ran
@@ -106,6 +106,14 @@ func (w *world) compare(j *job) error {
 		}
 	}
 	return nil
+}
+
+// exitPhase is how the exit handler ended, if it failed and the run did not.
+func exitPhase(nodes map[workflow.Key]*workflow.Node) spec.NodePhase {
+	if exit := nodes[workflow.Root.Hook(spec.ExitLifecycleEvent)]; exit.Failed() && !nodes[workflow.Root].Failed() {
+		return exit.Phase
+	}
+	return ""
 }
 
 // agree says that a run ended as its root did.

@@ -101,6 +101,7 @@ func undisturbed(j *job) (*outcome, error) {
 	view := &workflow.View{Run: run, Plan: plan, Nodes: map[workflow.Key]*workflow.Node{}, Complete: true}
 	var waiting []workflow.Key
 	var events []workflow.Event
+	var timers []workflow.Timer
 	for range 100_000 {
 		d, err := workflow.Advance(view, events, epoch)
 		if err != nil {
@@ -113,9 +114,19 @@ func undisturbed(j *job) (*outcome, error) {
 		if d.Finished() {
 			return &outcome{phase: d.State.Phase, outputs: d.State.Outputs, nodes: view.Nodes}, nil
 		}
+		for _, t := range d.Timers {
+			if t.Key != workflow.Root || t.Name != "deadline" {
+				timers = append(timers, t)
+			}
+		}
 		if waiting, events = append(waiting, d.Dispatch...), nil; len(waiting) == 0 {
-			if !d.More {
+			switch {
+			case d.More:
+			case len(timers) == 0:
 				return nil, errors.New("the run is wedged")
+			default:
+				events = []workflow.Event{{Kind: workflow.EventTimer, Key: timers[0].Key, Timer: timers[0].Name}}
+				timers = timers[1:]
 			}
 			continue
 		}

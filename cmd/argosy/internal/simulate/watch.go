@@ -288,7 +288,7 @@ func (v *watch) node(r *runWatch, state *workflow.State, k workflow.Key, data st
 	case !existed || n.Type != spec.NodeTypePod || !n.Fulfilled() || workflow.Fulfilled(old.phase):
 		return
 	}
-	closing := state.Shutdown != "" || state.Expired
+	closing := state.Ends(k)
 	accepted, reported := r.accepted[k]
 	switch {
 	case reported && (accepted == n.Phase || closing && accepted != spec.NodeSucceeded && n.Phase == spec.NodeFailed):
