@@ -33,11 +33,11 @@ func generate(rng *rand.Rand, failFast bool) *spec.Workflow {
 	policies := []spec.RetryPolicy{"", spec.RetryPolicyAlways, spec.RetryPolicyOnFailure, spec.RetryPolicyOnError}
 	flaky := container(leafFlaky, "{{inputs.parameters.text}}")
 	flaky.RetryStrategy = &spec.RetryStrategy{Limit: &limit, RetryPolicy: policies[rng.IntN(len(policies))]}
-	if rng.IntN(3) == 0 {
+	if rng.IntN(6) == 0 {
 		factor := intstr.FromInt32(2)
 		flaky.RetryStrategy.Backoff = &spec.Backoff{Duration: "1", Factor: &factor, Cap: "3s"}
 	}
-	if rng.IntN(3) == 0 {
+	if rng.IntN(6) == 0 {
 		flaky.RetryStrategy.Expression = `lastRetry.status == "Failed"`
 	}
 	g.templates = append(g.templates, container(leafWork, "{{inputs.parameters.text}}"), flaky, container(leafList, "list"))
@@ -94,7 +94,7 @@ func (g *generator) scope(depth int) string {
 		limit := intstr.FromInt32(int32(g.rng.IntN(3)))
 		t.RetryStrategy = &spec.RetryStrategy{Limit: &limit, RetryPolicy: spec.RetryPolicyAlways}
 	}
-	if g.one(4) {
+	if g.one(8) {
 		most := int64(1 + g.rng.IntN(3))
 		t.Parallelism = &most
 	}
@@ -110,10 +110,10 @@ func (g *generator) leaf() string {
 // hooks picks the hooks of a step or task.
 func (g *generator) hooks(kind, name string) spec.LifecycleHooks {
 	hooks := spec.LifecycleHooks{}
-	if g.one(8) {
+	if g.one(12) {
 		hooks[spec.ExitLifecycleEvent] = spec.LifecycleHook{Template: g.leaf(), Arguments: text(fmt.Sprintf("{{%s.%s.status}}", kind, name))}
 	}
-	if g.one(8) {
+	if g.one(12) {
 		hooks["failed"] = spec.LifecycleHook{Template: g.leaf(), Expression: fmt.Sprintf(`%s[%q].status == "Failed"`, kind, name)}
 	}
 	if len(hooks) == 0 {
