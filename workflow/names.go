@@ -77,6 +77,20 @@ func (k Key) Segment() string {
 	return unescapeSegment.Replace(string(k[strings.LastIndexByte(string(k), '/')+1:]))
 }
 
+// call is the step or task that the node comes from, and of which of the two kinds it is.
+func (k Key) call() (kind, name string) {
+	for ; k != Root; k, _ = k.Parent() {
+		switch s := k.Segment(); {
+		case strings.HasPrefix(s, "["):
+			_, name, _ = strings.Cut(s, "].")
+			return "steps", name
+		case strings.HasPrefix(s, "."):
+			return "tasks", s[1:]
+		}
+	}
+	return "", ""
+}
+
 // Depth counts the template calls above the node: what Argo's recursion guard counts.
 func (k Key) Depth() int {
 	d := 0

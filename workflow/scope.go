@@ -23,6 +23,9 @@ func (t *turn) callScope(c *call, item json.RawMessage) expr.Scope {
 	if item != nil {
 		scopes = append(scopes, itemScope{decodeItem(item)})
 	}
+	if c.name != "" {
+		scopes = append(scopes, expr.Map{c.kind + ".name": c.name})
+	}
 	if c.caller != nil {
 		tmpl := t.v.Plan.templates[c.caller.Template]
 		scopes = append(scopes, &childScope{t: t, scope: c.caller, tmpl: tmpl}, t.inputScope(c.caller))
@@ -136,6 +139,10 @@ func (s *nodeScope) Lookup(name string) (any, expr.State) {
 		if rest == "name" {
 			return s.node.Key.Name(s.run.Name), expr.Known
 		}
+	case "steps", "tasks":
+		if kind, call := s.node.Key.call(); rest == "name" && kind == root {
+			return call, expr.Known
+		}
 	case "pod":
 		if rest == "name" {
 			return PodName(s.run.Name, s.node.Template, s.node.Key), expr.Known
@@ -211,10 +218,12 @@ func (s *nodeScope) workflow(name string) (any, expr.State) {
 		return mapJSON(run.Labels), expr.Known
 	case "annotations", "annotations.json":
 		return mapJSON(run.Annotations), expr.Known
-	case "creationTimestamp", "creationTimestamp.RFC3339":
-		return run.Created.Time().Format(time.RFC3339), expr.Known
-	case "creationTimestamp.s":
-		return strconv.FormatInt(int64(run.Created)/1000, 10), expr.Known
+	case "creationTimestamp":
+		return stamp(run.Created.Time(), "RFC3339")
+	case "scheduledTime":
+		if v, ok := run.Annotations[annotationScheduledTime]; ok {
+			return v, expr.Known
+		}
 	}
 	kind, key, _ := strings.Cut(name, ".")
 	switch kind {
@@ -224,6 +233,8 @@ func (s *nodeScope) workflow(name string) (any, expr.State) {
 				return p.Value, expr.Known
 			}
 		}
+	case "creationTimestamp":
+		return stamp(run.Created.Time(), key)
 	case "labels":
 		if v, ok := run.Labels[key]; ok {
 			return v, expr.Known

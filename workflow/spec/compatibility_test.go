@@ -145,11 +145,11 @@ workflow.name/namespace/uid/serviceAccountName/priority | yes
 workflow.mainEntrypoint | yes
 workflow.parameters[.json] / inputs.parameters | yes
 workflow.labels/annotations[.json] | yes
-workflow.creationTimestamp[.X] | differs | RFC3339 and .s only
-workflow.duration / scheduledTime | differs | duration only
+workflow.creationTimestamp[.X] | yes
+workflow.duration / scheduledTime | yes
 workflow.status / failures | differs | failures has no items of wide loops
 workflow.outputs.* | yes
-node.name / pod.name / steps.name / tasks.name | differs | node.name and pod.name only
+node.name / pod.name / steps.name / tasks.name | yes
 steps|tasks.X.id/ip/status/exitCode/startedAt/finishedAt/hostNodeName | differs | without ip, since there are no daemons yet | template.daemon
 item / item.key | yes
 retries / lastRetry.* | yes
