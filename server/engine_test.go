@@ -136,14 +136,15 @@ func wideSpec(items int) string {
 }
 
 // deepSpec has all that a tree can have.
-const deepSpec = `{"entrypoint":"main","templates":[
+const deepSpec = `{"entrypoint":"main","onExit":"last","templates":[
 	{"name":"main","steps":[
 		[{"name":"a","template":"leaf","withSequence":{"count":"30"},"continueOn":{"failed":true}},{"name":"no","template":"leaf","when":"false"}],
 		[{"name":"d","template":"dag"}]]},
 	{"name":"dag","dag":{"tasks":[
-		{"name":"x-y","template":"leaf"},
+		{"name":"x-y","template":"leaf","onExit":"inner","hooks":{"h":{"template":"once","expression":"true"}}},
 		{"name":"z","depends":"x-y || x-y.Failed","template":"inner","withItems":[{"b":1,"a":[2]},"of (3)","fo/ur"]},
-		{"name":"end","depends":"z || z.Failed","template":"once"}]}},
+		{"name":"end","depends":"z || z.Failed","template":"once","onExit":"leaf"}]}},
+	{"name":"last","steps":[[{"name":"bye","template":"once","onExit":"once"}]]},
 	{"name":"inner","steps":[[{"name":"each","template":"leaf","withParam":"[3,1,2,\"(x)\"]","continueOn":{"failed":true}}],[{"name":"end","template":"once"}]]},
 	{"name":"once","container":{"image":"busybox","command":["true"]}},
 	{"name":"leaf","retryStrategy":{"limit":"1"},"container":{"image":"busybox","command":["true"]}}]}`

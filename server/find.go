@@ -35,11 +35,7 @@ func (l *lens) from(ctx context.Context, text string) (*spot, error) {
 }
 
 func (at *spot) child(kid branch) *spot {
-	scope := at.scope
-	if at.node.Steps != nil || at.node.DAG != nil {
-		scope = at.node
-	}
-	return &spot{branch: kid, parent: at.node, scope: scope}
+	return &spot{branch: kid, parent: at.node, scope: workflow.ScopeOf(kid.node, at.node, at.scope)}
 }
 
 // byName goes down from a node: a name tells the way, so that nothing else is read.

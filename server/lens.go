@@ -234,9 +234,6 @@ type visit func(at []int, n, parent, scope *workflow.Node) bool
 // walk visits what is below a node, in the order of the tree and from a position on. When it
 // ends early it returns the position to go on from; that is empty when all was visited.
 func (l *lens) walk(ctx context.Context, n, parent, scope *workflow.Node, at, from []int, most int, v visit) ([]int, error) {
-	if n.Steps != nil || n.DAG != nil {
-		scope = n
-	}
 	c, err := l.plan.Children(n, parent)
 	if err != nil {
 		return nil, err
@@ -251,7 +248,8 @@ func (l *lens) walk(ctx context.Context, n, parent, scope *workflow.Node, at, fr
 			return nil, err
 		}
 		for _, kid := range kids {
-			if next, err := l.into(ctx, kid, n, scope, append(slices.Clip(at), start), from[1:], most, v); len(next) > 0 || err != nil {
+			of := workflow.ScopeOf(kid.node, n, scope)
+			if next, err := l.into(ctx, kid, n, of, append(slices.Clip(at), start), from[1:], most, v); len(next) > 0 || err != nil {
 				return next, err
 			}
 		}
@@ -269,10 +267,11 @@ func (l *lens) walk(ctx context.Context, n, parent, scope *workflow.Node, at, fr
 		}
 		for _, kid := range kids {
 			place := append(slices.Clip(at), kid.place)
-			if !v(place, kid.node, n, scope) {
+			of := workflow.ScopeOf(kid.node, n, scope)
+			if !v(place, kid.node, n, of) {
 				return place, nil
 			}
-			if next, err := l.into(ctx, kid, n, scope, place, nil, most, v); len(next) > 0 || err != nil {
+			if next, err := l.into(ctx, kid, n, of, place, nil, most, v); len(next) > 0 || err != nil {
 				return next, err
 			}
 		}

@@ -17,7 +17,7 @@ import (
 type Children struct {
 	node *Node
 	site *call // of a loop
-	keys []Key // of a Steps or DAG node
+	keys []Key // of a Steps or DAG node, and the hooks of any
 	n    int
 }
 
@@ -33,21 +33,30 @@ func (p *Plan) Children(n, parent *Node) (*Children, error) {
 		c.site, c.n = p.callBelow(parent.Template, n.Key.Segment()), n.Loop.Next
 		return c, nil
 	case n.Retry != nil:
-		c.n = n.Retry.Attempts
-		return c, nil
+		for i := range n.Retry.Attempts {
+			c.keys = append(c.keys, n.Key.Attempt(i))
+		}
 	case n.Steps == nil && n.DAG == nil:
-		return c, nil
 	case tmpl == nil:
 		return nil, fmt.Errorf("node %q is of template %q, which the spec does not have", n.Key, n.Template)
-	}
-	for g := range tmpl.Steps {
-		for i := range tmpl.Steps[g].Steps {
-			c.keys = append(c.keys, n.Key.Step(g, tmpl.Steps[g].Steps[i].Name))
+	default:
+		for g := range tmpl.Steps {
+			for i := range tmpl.Steps[g].Steps {
+				c.keys = append(c.keys, n.Key.Step(g, tmpl.Steps[g].Steps[i].Name))
+			}
+		}
+		if tmpl.DAG != nil {
+			for i := range tmpl.DAG.Tasks {
+				c.keys = append(c.keys, n.Key.Task(tmpl.DAG.Tasks[i].Name))
+			}
 		}
 	}
-	if tmpl.DAG != nil {
-		for i := range tmpl.DAG.Tasks {
-			c.keys = append(c.keys, n.Key.Task(tmpl.DAG.Tasks[i].Name))
+	if n.Hooks != nil {
+		for _, name := range n.Hooks.Fired {
+			c.keys = append(c.keys, n.Key.Hook(name))
+		}
+		if n.Hooks.Exit {
+			c.keys = append(c.keys, n.Key.Hook(spec.ExitLifecycleEvent))
 		}
 	}
 	c.n = len(c.keys)
@@ -67,11 +76,8 @@ func (c *Children) Needs(from, to int) []Key {
 
 // Key is the key of the child at a place; needs has the records that Needs names.
 func (c *Children) Key(i int, needs map[Key]*Node) Key {
-	switch {
-	case c.keys != nil:
+	if c.keys != nil {
 		return c.keys[i]
-	case c.node.Retry != nil:
-		return c.node.Key.Attempt(i)
 	}
 	return itemKey(c.node.Key, i, c.node.Loop.item(c.site, i, func(b int) *Node { return needs[blockKey(c.node.Key, b)] }))
 }
@@ -88,12 +94,21 @@ func (c *Children) Place(tail string) (int, bool) {
 		return 0, false
 	}
 	for i, k := range c.keys {
-		rest, ok := strings.CutPrefix(tail, k.Segment())
+		rest, ok := strings.CutPrefix(tail, segmentName(k.Segment()))
 		if ok && (rest == "" || strings.ContainsRune(".([", rune(rest[0]))) {
 			return i, true
 		}
 	}
 	return 0, false
+}
+
+// ScopeOf is the Steps or DAG node that a child of a node is of; scope is the node's own. A hook
+// is of the same as the node that has it.
+func ScopeOf(child, n, scope *Node) *Node {
+	if _, hook := child.Key.hook(); !hook && (n.Steps != nil || n.DAG != nil) {
+		return n
+	}
+	return scope
 }
 
 // Bad says where items of a loop are that Failed or ended as Error: none before the first, and
