@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -69,6 +70,9 @@ func Connect(ctx context.Context, url string, o Options) (*Conn, error) {
 	}
 	return c, nil
 }
+
+// Addresses are those of the servers that the URL named, as host:port.
+func (c *Conn) Addresses() []string { return slices.Clone(c.opts.Addrs) }
 
 // Close ends the connection. Whatever uses it must have stopped.
 func (c *Conn) Close() error { return c.client.Close() }

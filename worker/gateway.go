@@ -93,7 +93,7 @@ func (g *Gateway) Open(s *Step, plan *handover.Plan) (closing func()) {
 
 // Outcome reads an outcome that the step's runner left with the gateway.
 func (g *Gateway) Outcome(ctx context.Context, s *Step, sum string) (*handover.Outcome, error) {
-	r, err := g.cfg.Store.Open(ctx, outcomeArtifact(s), "")
+	r, err := g.cfg.Store.For(s).Open(ctx, outcomeArtifact(s), "")
 	if err != nil {
 		return nil, fmt.Errorf("opening the step's outcome: %w", err)
 	}
@@ -110,7 +110,7 @@ func (g *Gateway) Outcome(ctx context.Context, s *Step, sum string) (*handover.O
 
 // Plan makes the plan for a step's runner.
 func (g *Gateway) Plan(ctx context.Context, s *Step) (*handover.Plan, error) {
-	return HandoverPlan(ctx, s, g.cfg.Store)
+	return HandoverPlan(ctx, s, g.cfg.Store.For(s))
 }
 
 // Serve answers step pods on the listener until ctx ends.

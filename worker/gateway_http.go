@@ -100,7 +100,7 @@ func (g *Gateway) serveInput(w http.ResponseWriter, r *http.Request, o *opened) 
 	if err != nil {
 		return err
 	}
-	in, err := g.cfg.Store.Open(r.Context(), a, object)
+	in, err := g.cfg.Store.For(o.step).Open(r.Context(), a, object)
 	if err != nil {
 		return fmt.Errorf("opening artifact %s: %w", a.Name, err)
 	}
@@ -117,7 +117,7 @@ func (g *Gateway) takeOutput(w http.ResponseWriter, r *http.Request, o *opened) 
 	if err != nil {
 		return err
 	}
-	if err := g.cfg.Store.Put(r.Context(), a, object, r.Body); err != nil {
+	if err := g.cfg.Store.For(o.step).Put(r.Context(), a, object, r.Body); err != nil {
 		return fmt.Errorf("saving output artifact %s: %w", a.Name, err)
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -125,7 +125,7 @@ func (g *Gateway) takeOutput(w http.ResponseWriter, r *http.Request, o *opened) 
 }
 
 func (g *Gateway) takeOutcome(w http.ResponseWriter, r *http.Request, o *opened) error {
-	if err := g.cfg.Store.Put(r.Context(), outcomeArtifact(o.step), "", http.MaxBytesReader(w, r.Body, handover.MaxOutcome)); err != nil {
+	if err := g.cfg.Store.For(o.step).Put(r.Context(), outcomeArtifact(o.step), "", http.MaxBytesReader(w, r.Body, handover.MaxOutcome)); err != nil {
 		return fmt.Errorf("saving the step's outcome: %w", err)
 	}
 	w.WriteHeader(http.StatusNoContent)

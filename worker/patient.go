@@ -26,6 +26,18 @@ func Patient(store ArtifactStore, log *slog.Logger) ArtifactStore {
 	return &patient{ArtifactStore: store, log: log}
 }
 
+// For implements ArtifactStore.
+func (p *patient) For(s *Step) ArtifactStore { return &patient{p.ArtifactStore.For(s), p.log} }
+
+// Keys implements ArtifactStore.
+func (p *patient) Keys(ctx context.Context, a *spec.Artifact) (keys []string, err error) {
+	err = p.insist(ctx, "listing", a, func() (err error) {
+		keys, err = p.ArtifactStore.Keys(ctx, a)
+		return err
+	})
+	return keys, err
+}
+
 // Load implements ArtifactStore.
 func (p *patient) Load(ctx context.Context, a *spec.Artifact, path string) error {
 	return p.insist(ctx, "loading", a, func() error { return p.ArtifactStore.Load(ctx, a, path) })

@@ -24,6 +24,12 @@ var ErrStoreAway = errors.New("the artifact store does not answer")
 // ArtifactStore keeps artifacts where their location says. An S3 location of a key alone
 // means the default repository. Errors that may pass by themselves are ErrStoreAway.
 type ArtifactStore interface {
+	// For is the store as a step has it: with the secrets of the step's namespace and the
+	// repository of its run.
+	For(s *Step) ArtifactStore
+	// Keys lists all that is stored below an artifact's key, by whole keys.
+	Keys(ctx context.Context, a *spec.Artifact) ([]string, error)
+
 	// Load fetches an artifact to the path, unpacked.
 	Load(ctx context.Context, a *spec.Artifact, path string) error
 	// Save packs what is at the path as the artifact asks for, and keeps it.
@@ -42,7 +48,7 @@ type ArtifactStore interface {
 // has ended, for executors that honour Step.Before and Step.After.
 func Staging(next Executor, store ArtifactStore) Executor {
 	return ExecutorFunc(func(ctx context.Context, s *Step) (workflow.Result, error) {
-		staged := *s
+		staged, store := *s, store.For(s)
 		if needsInputs(s.Template) {
 			staged.Before = func(ctx context.Context, f Files) error { return stageInputs(ctx, store, s.Template, f) }
 		}

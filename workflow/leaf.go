@@ -18,7 +18,7 @@ func (t *turn) result(e *Event) {
 		t.chunkEnded(n) // no worker reports a chunk like that: it had not been started
 		return
 	}
-	if n == nil || n.Fulfilled() || n.Type != spec.NodeTypePod || e.Result == nil {
+	if n == nil || n.Fulfilled() || !leaf(n.Type) || e.Result == nil {
 		return
 	}
 	n = t.edit(e.Key)

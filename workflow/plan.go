@@ -128,7 +128,7 @@ func compileTemplate(st *spec.Template) (*template, error) {
 		}
 		t.lastRetry = t.lastRetry || name == "lastRetry" || strings.HasPrefix(name, "lastRetry.")
 	}
-	if t.nodeType() == spec.NodeTypePod {
+	if leaf(t.nodeType()) {
 		t.mold = newMold(data)
 	}
 	for g := range st.Steps {
@@ -196,6 +196,11 @@ func (t *template) nodeType() spec.NodeType {
 		return spec.NodeTypeDAG
 	case t.Steps != nil:
 		return spec.NodeTypeSteps
+	case t.HTTP != nil:
+		return spec.NodeTypeHTTP
 	}
 	return spec.NodeTypePod
 }
+
+// leaf says that a node of the type is run by a worker.
+func leaf(t spec.NodeType) bool { return t == spec.NodeTypePod || t == spec.NodeTypeHTTP }

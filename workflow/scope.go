@@ -96,7 +96,7 @@ func (s *stateScope) Lookup(name string) (any, expr.State) {
 
 // captureVars keeps the values of what a leaf's template uses of the run's state.
 func (t *turn) captureVars(n *Node, tmpl *template) error {
-	if tmpl.nodeType() != spec.NodeTypePod {
+	if !leaf(tmpl.nodeType()) {
 		return nil
 	}
 	for _, name := range tmpl.dynamic {

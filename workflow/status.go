@@ -336,7 +336,7 @@ func (r *renderer) tally(n *Node) tally {
 // leaves counts the node itself, if it is one.
 func (n *Node) leaves() tally {
 	switch {
-	case n.Type != spec.NodeTypePod:
+	case !leaf(n.Type):
 		return tally{}
 	case n.Fulfilled():
 		return tally{1, 1}

@@ -185,6 +185,19 @@ func (f *storeFlags) open() (*artifactStore, error) {
 	return &artifactStore{store: d}, nil
 }
 
+// addresses are those of the store.
+func (f *storeFlags) addresses() []string {
+	switch _, _, err := net.SplitHostPort(f.s3.endpoint); {
+	case f.s3.endpoint == "":
+		return nil
+	case err == nil:
+		return []string{f.s3.endpoint}
+	case f.s3.insecure:
+		return []string{net.JoinHostPort(f.s3.endpoint, "80")}
+	}
+	return []string{net.JoinHostPort(f.s3.endpoint, "443")}
+}
+
 // dataDir is where this user's Argosy keeps what outlives a process.
 func dataDir() (string, error) {
 	if d := os.Getenv("XDG_DATA_HOME"); d != "" {

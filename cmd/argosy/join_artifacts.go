@@ -30,6 +30,27 @@ func (s *artifactStore) key(a *spec.Artifact) (string, error) {
 	return strings.Trim(a.S3.Key, "/"), nil
 }
 
+func (s *artifactStore) For(*worker.Step) worker.ArtifactStore { return s }
+
+func (s *artifactStore) Keys(ctx context.Context, a *spec.Artifact) ([]string, error) {
+	prefix := ""
+	if a.S3 != nil && a.S3.Key != "" {
+		key, err := s.key(a)
+		if err != nil {
+			return nil, err
+		}
+		prefix = key + "/"
+	}
+	var keys []string
+	for o, err := range s.store.List(ctx, prefix) {
+		if err != nil {
+			return nil, fmt.Errorf("listing the keys below %q: %w", prefix, asStoreError(err))
+		}
+		keys = append(keys, o.Key)
+	}
+	return keys, nil
+}
+
 func (s *artifactStore) Load(ctx context.Context, a *spec.Artifact, path string) error {
 	key, err := s.key(a)
 	if err != nil {

@@ -20,6 +20,8 @@ import (
 	"argosy/cmd/argosy/internal/join"
 	"argosy/queue"
 	"argosy/worker"
+	"argosy/worker/agent"
+	"argosy/worker/egress"
 	"argosy/worker/kube"
 	"argosy/worker/noop"
 	"argosy/worker/process"
@@ -32,6 +34,7 @@ type workerFlags struct {
 	executor string
 	drain    time.Duration
 	store    storeFlags
+	local    bool // workflows may reach any address
 	process  processFlags
 	kube     kubeFlags
 }
@@ -112,6 +115,7 @@ func (f *workerFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&f.process.images, "images", os.Getenv("ARGOSY_IMAGES"), "YAML file with the entrypoint and cmd of images, for process steps without a command (env ARGOSY_IMAGES)")
 	flags.DurationVar(&f.process.grace, "grace", 30*time.Second, "time between asking a step to end and killing it")
 	f.store.register(flags)
+	flags.BoolVar(&f.local, "allow-local-addresses", os.Getenv("ARGOSY_ALLOW_LOCAL_ADDRESSES") == "true", "let http templates and artifacts reach this machine, link-local addresses, and the fleet's own Redis and store (env ARGOSY_ALLOW_LOCAL_ADDRESSES)")
 	f.kube.cluster.register(flags)
 	flags.StringVar(&f.kube.gatewayAddr, "gateway-addr", envOr("ARGOSY_GATEWAY_ADDR", ":8080"), "where to serve step pods (env ARGOSY_GATEWAY_ADDR)")
 	flags.StringVar(&f.kube.gatewayURL, "gateway-url", os.Getenv("ARGOSY_GATEWAY_URL"), "how step pods reach a worker (env ARGOSY_GATEWAY_URL; default: this machine's address towards the cluster)")
@@ -197,14 +201,18 @@ func (f *workerFlags) parts(ctx context.Context, r *role) (groups [][]part, end 
 	case executorNoop:
 		base = noop.Executor{}
 	}
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("reading the host's name: %w", err), end())
+	}
+	if f.executor != executorNoop { // which is to measure the engine alone
+		guard := &egress.Guard{Local: f.local, Deny: append(r.conn.Addresses(), f.store.addresses()...)}
+		base = agent.New(base, guard, join.Objects{Objects: queue.NewObjects(r.conn)}, store, host)
+	}
 	if f.slots <= 0 {
 		if f.slots = runtime.NumCPU(); f.executor == executorKube {
 			f.slots = 100
 		}
-	}
-	host, err := os.Hostname()
-	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("reading the host's name: %w", err), end())
 	}
 	tasks := queue.NewTasks(r.conn, name, 0)
 	broker := queue.NewAsynq(r.conn)

@@ -16,6 +16,7 @@ import (
 func TestExamplesRun(t *testing.T) {
 	t.Parallel()
 	want := map[string][]string{ // what must be in the output, by example
+		"data.yaml":                  {"reports/b.csv", "reports/north/a.csv", "Succeeded in", "4/4 steps"},
 		"exit-handlers.yaml":         {"fails.hooks.alarm Succeeded", "work.onExit Succeeded", "Succeeded in", "7/7 steps"},
 		"map-reduce.yaml":            {"total = 85", "Succeeded", "6/6 steps"},
 		"parallelism.yaml":           {"template has failed or errored children and failFast enabled", "report Succeeded", "Succeeded in", "6/6 steps"},

@@ -91,6 +91,20 @@ func (s *Store) Unpack(t testing.TB, key string) Tree {
 	return tree
 }
 
+// For implements worker.ArtifactStore.
+func (s *Store) For(*worker.Step) worker.ArtifactStore { return s }
+
+// Keys implements worker.ArtifactStore.
+func (s *Store) Keys(_ context.Context, a *spec.Artifact) ([]string, error) {
+	var keys []string
+	for _, key := range slices.Sorted(maps.Keys(s.Objects())) {
+		if strings.HasPrefix(key, a.S3.Key) {
+			keys = append(keys, key)
+		}
+	}
+	return keys, nil
+}
+
 // Load implements worker.ArtifactStore.
 func (s *Store) Load(ctx context.Context, a *spec.Artifact, path string) error {
 	names, err := s.List(ctx, a)

@@ -28,9 +28,9 @@ containerSet outputs | no | | template.containerSet
 containerSet retryStrategy | no | | template.containerSet
 suspend | no | | template.suspend
 resource | no | | template.resource
-http | no | | template.http
+http | differs | the worker itself makes the request, not a pod of each workflow; no proxies, and at most 16 MiB of an answer
 plugin | no | | template.plugin
-data | no | | template.data
+data | differs | the worker itself lists and transforms, without a pod; only of S3 | template.data.source.artifactPaths.git template.data.source.artifactPaths.http template.data.source.artifactPaths.artifactory template.data.source.artifactPaths.hdfs template.data.source.artifactPaths.oss template.data.source.artifactPaths.gcs template.data.source.artifactPaths.azure template.data.source.artifactPaths.plugin template.data.source.artifactPaths.s3.endpoint template.data.source.artifactPaths.s3.bucket
 inline | yes
 template type / lookup rules | yes
 templateDefaults | yes
@@ -154,7 +154,7 @@ steps|tasks.X.id/ip/status/exitCode/startedAt/finishedAt/hostNodeName | differs 
 item / item.key | yes
 retries / lastRetry.* | yes
 cronworkflow.* | no
-request.* / response.* | no | | template.http
+request.* / response.* | yes
 metrics variables | no | | template.metrics
 # 6. Retries, timeouts, failures
 retryStrategy.limit | yes
@@ -295,8 +295,8 @@ resource mergeStrategy | no | | template.resource
 resource manifestFrom | no | | template.resource
 resource manifest templating | no | | template.resource
 workflow of workflows | no | | template.resource
-http fields | no | | template.http
-http success | no | | template.http
+http fields | yes
+http success | yes
 executor plugin | no | | template.plugin
 workflow-level executorPlugins | no | | spec.executorPlugins
 artifact driver plugin API | no | | template.inputs.artifacts.plugin

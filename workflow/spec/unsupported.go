@@ -78,10 +78,10 @@ func specFields() fieldTable {
 
 func templateFields() fieldTable {
 	return fieldTable{
-		refused: words(`containerSet resource suspend data http plugin daemon timeout
+		refused: words(`containerSet resource suspend plugin daemon timeout
 			synchronization memoize volumes initContainers sidecars podSpecPatch`,
 			"inputs.parameters[].valueFrom", parameterSources, "outputs.parameters[].valueFrom", parameterSources,
-			"inputs.artifacts[]", stores, "outputs.artifacts[]", stores, "archiveLocation", stores),
+			"inputs.artifacts[]", stores, "outputs.artifacts[]", stores, "archiveLocation", stores, "data.source.artifactPaths", stores),
 		inPod: words(`pendingTimeout retryStrategy.affinity archiveLocation.archiveLogs metrics annotations metadata nodeSelector affinity tolerations
 			schedulerName priorityClassName serviceAccountName automountServiceAccountToken executor hostAliases
 			securityContext podResources resourceClaims

@@ -136,8 +136,8 @@ func TestUnsupportedFieldsAreRefusedOrWarnedOf(t *testing.T) {
       daemon: false
       metadata: {labels: {a: b}}
       steps:
-        - - {name: one, inline: {http: {url: u}}}
-        - - {name: two, template: wait, arguments: {artifacts: [{name: x, s3: {key: a}}, {name: y, http: {url: u}}]}}
+        - - {name: one, inline: {plugin: {p: {}}}}
+        - - {name: two, template: wait, arguments: {artifacts: [{name: x, s3: {key: a}}, {name: y, hdfs: {path: u}}]}}
     - name: wait
       suspend: {}
     - name: leaf
@@ -148,8 +148,8 @@ func TestUnsupportedFieldsAreRefusedOrWarnedOf(t *testing.T) {
 	warnings, err := spec.Unsupported(doc)
 	require.EqualError(t, err, strings.Join([]string{
 		"wf.yaml:6:3: spec.synchronization: not supported yet: synchronization",
-		"wf.yaml:14:34: spec.templates[0].steps[0][0].inline.http: not supported yet: http",
-		"wf.yaml:15:100: spec.templates[0].steps[1][0].arguments.artifacts[1].http: not supported yet: arguments.artifacts.http",
+		"wf.yaml:14:34: spec.templates[0].steps[0][0].inline.plugin: not supported yet: plugin",
+		"wf.yaml:15:100: spec.templates[0].steps[1][0].arguments.artifacts[1].hdfs: not supported yet: arguments.artifacts.hdfs",
 		"wf.yaml:17:7: spec.templates[1].suspend: not supported yet: suspend",
 		"wf.yaml:19:62: spec.templates[2].inputs.parameters[1].valueFrom.event: not supported yet: inputs.parameters.valueFrom.event",
 	}, "\n"))
