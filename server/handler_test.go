@@ -68,7 +68,7 @@ func TestRefusalsHaveArgosCodes(t *testing.T) {
 		{"another kind", "POST", "/api/v1/workflows/default", wrap(`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}}`), 400, CodeInvalid, "expected a Workflow, found a ConfigMap"},
 		{"a misspelt field", "POST", "/api/v1/workflows/default", wrap(`{"apiVersion":"argoproj.io/v1alpha1","kind":"Workflow","metadata":{"name":"a"},"spec":{"entrypont":"x"}}`), 400, CodeInvalid, `spec.entrypont: unknown field "entrypont" (did you mean "entrypoint"?)`},
 		{"an unknown template", "POST", "/api/v1/workflows/default/lint", wrap(strings.Replace(hello(`{"name":"a"}`), `"entrypoint":"main"`, `"entrypoint":"nope"`, 1)), 400, CodeInvalid, "nope"},
-		{"what cannot run yet", "POST", "/api/v1/workflows/default", wrap(strings.Replace(hello(`{"name":"a"}`), `"spec":{`, `"spec":{"podSpecPatch":"{}",`, 1)), 400, CodeInvalid, "spec.podSpecPatch"},
+		{"what cannot run yet", "POST", "/api/v1/workflows/default", wrap(strings.Replace(hello(`{"name":"a"}`), `"spec":{`, `"spec":{"executorPlugins":[{}],`, 1)), 400, CodeInvalid, "spec.executorPlugins"},
 		{"an unknown run", "GET", "/api/v1/workflows/default/nope", "", 404, CodeNotFound, `workflows.argoproj.io "nope" not found`},
 		{"another uid", "GET", "/api/v1/workflows/default/taken?uid=x", "", 404, CodeNotFound, "not found"},
 		{"the latest of none", "GET", "/api/v1/workflows/empty/@latest", "", 404, CodeNotFound, "no workflows"},

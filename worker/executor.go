@@ -17,7 +17,7 @@ type Step struct {
 	Key      workflow.Key
 	PodName  string
 	Delivery int // counts from 1; grows when a lost worker's step is sent anew
-	// Spec is the run's spec as it was written, for what holds for all of its pods.
+	// Spec is the run's spec, for what holds for all of its pods: that is substituted.
 	Spec *spec.WorkflowSpec
 	// Template is a container or script template (more kinds as they come), substituted.
 	// Inputs.Parameters carry values, Inputs.Artifacts their locations; Outputs.Artifacts

@@ -19,12 +19,16 @@ func newStep(plan *workflow.Plan, run *workflow.Run, leaf *workflow.Node, n int,
 	if err != nil {
 		return nil, fmt.Errorf("resolving template %q: %w", leaf.Template, err)
 	}
+	pods, err := plan.PodSpec(run)
+	if err != nil {
+		return nil, err
+	}
 	s := &Step{
 		Run:           run,
 		Key:           leaf.Key,
 		PodName:       workflow.PodName(run.Name, t.Name, leaf.Key),
 		Delivery:      n,
-		Spec:          plan.Spec,
+		Spec:          pods,
 		Template:      t,
 		CaptureResult: wantResult,
 		Log:           io.Discard,

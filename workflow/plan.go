@@ -19,6 +19,7 @@ type Plan struct {
 	// templates are by name, those of stored specs by scope and name, and those that are
 	// inline by their caller's and what follows in inlineName.
 	templates map[string]*template
+	pods      []byte // see PodSpec
 }
 
 // template is a template with what follows from its text alone.
@@ -62,7 +63,7 @@ func Compile(wf *spec.Workflow) (*Plan, error) {
 	if p.templates[p.Spec.Entrypoint] == nil {
 		return nil, fmt.Errorf("compiling the workflow: entrypoint template %q is not defined", p.Spec.Entrypoint)
 	}
-	return p, nil
+	return p, p.compilePods()
 }
 
 // add compiles a template, and those that are inline in it.

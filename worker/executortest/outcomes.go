@@ -73,6 +73,18 @@ var outcomes = []testCase{
 		b.succeed(t, s)
 		require.Equal(t, "/usr\n", logText(s))
 	}},
+	{"podSpecPatches change what runs, the workflow's before the template's", func(t *testing.T, b *bench) {
+		s := b.of(t, script(b, `echo "$WHO is in $(pwd)"`))
+		s.Spec = &spec.WorkflowSpec{PodSpecPatch: "containers:\n- {name: main, workingDir: /usr, env: [{name: WHO, value: nobody}]}"}
+		s.Template.PodSpecPatch = `{"containers":[{"name":"main","env":[{"name":"WHO","value":"somebody"}]},{"name":"wait","resources":{"limits":{"memory":"64Mi"}}}]}`
+		b.succeed(t, s)
+		require.Equal(t, "somebody is in /usr\n", logText(s))
+	}},
+	{"a podSpecPatch that is no patch is an error", func(t *testing.T, b *bench) {
+		s := b.step(t, "true")
+		s.Template.PodSpecPatch = `{"containers":`
+		b.fault(t, s, worker.ClassInvalid, "applying podSpecPatch")
+	}},
 	{"the log has stdout and stderr", func(t *testing.T, b *bench) {
 		s := b.step(t, "echo out; echo err >&2")
 		b.succeed(t, s)

@@ -35,8 +35,6 @@ func supported(t *spec.Template) error {
 		return fmt.Errorf("template %q: sidecars are not supported yet", t.Name)
 	case t.IsDaemon():
 		return fmt.Errorf("template %q: daemon steps are not supported yet", t.Name)
-	case t.PodSpecPatch != "":
-		return fmt.Errorf("template %q: podSpecPatch is not supported yet", t.Name)
 	}
 	return nil
 }
@@ -85,7 +83,6 @@ func jobAnnotations(s *worker.Step) map[string]string {
 
 func buildPod(cfg Config, s *worker.Step, r *runner, now time.Time) (*corev1.PodTemplateSpec, error) {
 	t, wf := s.Template, s.Spec
-	container := userContainer(t)
 	pod := &corev1.PodTemplateSpec{
 		ObjectMeta: podMeta(cfg, s),
 		Spec: corev1.PodSpec{
@@ -116,6 +113,16 @@ func buildPod(cfg Config, s *worker.Step, r *runner, now time.Time) (*corev1.Pod
 	for i := range t.InitContainers {
 		pod.Spec.InitContainers = append(pod.Spec.InitContainers, t.InitContainers[i].Container)
 	}
+	container := worker.Container(t).DeepCopy()
+	container.Name = mainContainer
+	pod.Spec.Containers = []corev1.Container{*container}
+	s, err := worker.Patched(s, &pod.Spec)
+	if err != nil {
+		return nil, err
+	}
+	main := slices.IndexFunc(pod.Spec.Containers, func(c corev1.Container) bool { return c.Name == mainContainer })
+	container = &pod.Spec.Containers[main]
+	container.Command, container.Args = worker.Command(s.Template)
 	if r == nil {
 		// As in Argo the command is not process 1, which would be deaf to SIGTERM unless it
 		// had a handler for it.
@@ -123,7 +130,6 @@ func buildPod(cfg Config, s *worker.Step, r *runner, now time.Time) (*corev1.Pod
 	} else if err := wrap(cfg, &pod.Spec, container, t, r); err != nil {
 		return nil, err
 	}
-	pod.Spec.Containers = []corev1.Container{*container}
 	for _, list := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
 		for i := range list {
 			if list[i].ImagePullPolicy == "" {
@@ -132,18 +138,6 @@ func buildPod(cfg Config, s *worker.Step, r *runner, now time.Time) (*corev1.Pod
 		}
 	}
 	return pod, nil
-}
-
-// userContainer is the user's container, not yet wrapped.
-func userContainer(t *spec.Template) *corev1.Container {
-	c := t.Container
-	if c == nil {
-		c = &t.Script.Container
-	}
-	c = c.DeepCopy()
-	c.Name = mainContainer
-	c.Command, c.Args = worker.Command(t)
-	return c
 }
 
 func podMeta(cfg Config, s *worker.Step) metav1.ObjectMeta {

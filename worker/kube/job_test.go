@@ -75,6 +75,15 @@ func TestJobsOfSteps(t *testing.T) {
 			s.CaptureResult = true
 			return s
 		}},
+		{"patched", func() *worker.Step {
+			s := unitStep(&spec.Template{
+				Container:    &corev1.Container{Image: "alpine:3", Command: []string{"echo"}, Args: []string{"hello"}},
+				PodSpecPatch: `{"containers":[{"name":"main","args":["bye"],"resources":{"limits":{"cpu":"1"}}},{"name":"beside","image":"busybox"}]}`,
+			})
+			s.CaptureResult = true
+			s.Spec.PodSpecPatch = "terminationGracePeriodSeconds: 3\ncontainers:\n- name: main\n  resources: {limits: {cpu: 2, memory: 1Gi}}\n- name: wait\n  resources: {limits: {cpu: 2}}\n"
+			return s
+		}},
 		{"staged", func() *worker.Step {
 			in, out := spec.Artifact{Name: "src", Path: "/src"}, spec.Artifact{Name: "bin", Path: "/bin/out"}
 			in.Raw = &spec.RawArtifact{Data: "data"}

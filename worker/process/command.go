@@ -48,13 +48,8 @@ func (e *Executor) command(s *worker.Step) (*sandbox.Command, error) {
 }
 
 func container(t *spec.Template) (*corev1.Container, error) {
-	var c *corev1.Container
-	switch {
-	case t.Container != nil:
-		c = t.Container
-	case t.Script != nil:
-		c = &t.Script.Container
-	default:
+	c := worker.Container(t)
+	if c == nil {
 		return nil, fmt.Errorf("the process executor does not run %s templates", t.GetType())
 	}
 	for _, no := range []struct {
@@ -71,6 +66,18 @@ func container(t *spec.Template) (*corev1.Container, error) {
 		}
 	}
 	return c, nil
+}
+
+// patched is the step as its podSpecPatch has it. Of a patched pod a process can have what is
+// its main container's.
+func patched(s *worker.Step) (*worker.Step, error) {
+	c := worker.Container(s.Template)
+	if c == nil {
+		return s, nil // command says what is wrong
+	}
+	c = c.DeepCopy()
+	c.Name = worker.MainContainer
+	return worker.Patched(s, &corev1.PodSpec{Containers: []corev1.Container{*c}})
 }
 
 // emptyDirs returns where a step mounts volumes. The sandbox can give it one kind only: an

@@ -84,6 +84,10 @@ func RunHelper(args []string) (code int, ok bool) { return sandbox.RunHelper(arg
 
 // Execute runs a step in a sandbox of its own.
 func (e *Executor) Execute(ctx context.Context, s *worker.Step) (workflow.Result, error) {
+	s, err := patched(s)
+	if err != nil {
+		return workflow.Result{}, &worker.Fault{Class: worker.ClassInvalid, Err: err}
+	}
 	cmd, err := e.command(s)
 	if err != nil {
 		return workflow.Result{}, &worker.Fault{Class: worker.ClassInvalid, Err: err}

@@ -243,8 +243,8 @@ volumeClaimTemplates | no | | spec.volumeClaimTemplates
 volumeClaimGC | no | it has no effect | spec.volumeClaimGC
 pvc create failure | no | | spec.volumeClaimTemplates
 secrets as env/volume | differs | as env, in Jobs; no volumes | spec.volumes
-podSpecPatch | no | | spec.podSpecPatch template.podSpecPatch
-podSpecPatch from outputs | no | | template.podSpecPatch
+podSpecPatch | differs | in a local process, only what the patch says of the main container's command, arguments and environment
+podSpecPatch from outputs | yes
 podMetadata / template.metadata | no | it has no effect | spec.podMetadata template.metadata
 resources / podResources / resourceClaims | no | it has no effect | template.container.resources template.script.resources spec.podResources template.podResources spec.resourceClaims template.resourceClaims
 nodeSelector, affinity, tolerations, schedulerName, priorityClass | no | it has no effect | spec.nodeSelector template.nodeSelector spec.affinity template.affinity spec.tolerations template.tolerations spec.schedulerName template.schedulerName spec.podPriorityClassName template.priorityClassName

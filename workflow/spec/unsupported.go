@@ -66,8 +66,14 @@ var (
 
 func specFields() fieldTable {
 	return fieldTable{
-		refused: words(`synchronization suspend shutdown
-			artifactRepositoryRef volumes volumeClaimTemplates podSpecPatch executorPlugins`,
+		refused: words(`
+			synchronization
+			suspend
+			shutdown
+			artifactRepositoryRef
+			volumes
+			volumeClaimTemplates
+			executorPlugins`,
 			"arguments.parameters[].valueFrom", parameterSources, "arguments.artifacts[]", stores),
 		inPod: words(`serviceAccountName automountServiceAccountToken executor nodeSelector affinity tolerations
 			imagePullSecrets hostNetwork dnsPolicy dnsConfig ttlStrategy schedulerName podGC
@@ -78,8 +84,18 @@ func specFields() fieldTable {
 
 func templateFields() fieldTable {
 	return fieldTable{
-		refused: words(`containerSet resource suspend plugin daemon timeout
-			synchronization memoize volumes initContainers sidecars podSpecPatch`,
+		refused: words(`
+			containerSet
+			resource
+			suspend
+			plugin
+			daemon
+			timeout
+			synchronization
+			memoize
+			volumes
+			initContainers
+			sidecars`,
 			"inputs.parameters[].valueFrom", parameterSources, "outputs.parameters[].valueFrom", parameterSources,
 			"inputs.artifacts[]", stores, "outputs.artifacts[]", stores, "archiveLocation", stores, "data.source.artifactPaths", stores),
 		inPod: words(`pendingTimeout retryStrategy.affinity archiveLocation.archiveLogs metrics annotations metadata nodeSelector affinity tolerations
