@@ -35,6 +35,12 @@ func mayPass(err error) bool {
 		}
 		return answer.StatusCode >= http.StatusInternalServerError
 	}
+	if p, ok := errors.AsType[interface {
+		error
+		Permanent() bool
+	}](err); ok && p.Permanent() {
+		return false
+	}
 	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
 		return false
 	}

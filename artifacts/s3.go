@@ -34,7 +34,11 @@ type S3Config struct {
 	Endpoint string // host:port
 	Region   string // us-east-1 if empty
 	Bucket   string // made at the first Put if absent
-	Insecure bool   // http instead of https
+	Existing bool   // an absent bucket is not made
+	// Addressing is how the bucket is named in requests: "path", "virtual-hosted", or "" for
+	// what suits the endpoint.
+	Addressing string
+	Insecure   bool // http instead of https
 
 	AccessKey, SecretKey, SessionToken string
 
@@ -63,11 +67,20 @@ func NewS3(cfg S3Config) (*S3, error) {
 		return nil, errors.New("opening the artifact bucket: it has no name")
 	}
 	region := cmp.Or(cfg.Region, "us-east-1")
+	lookup, known := map[string]minio.BucketLookupType{
+		"": minio.BucketLookupAuto, "auto-detect": minio.BucketLookupAuto, "auto": minio.BucketLookupAuto,
+		"path": minio.BucketLookupPath, "virtual-hosted": minio.BucketLookupDNS,
+	}[cfg.Addressing]
+	if !known {
+		return nil, fmt.Errorf("opening the artifact bucket: addressing %q is none of path and virtual-hosted", cfg.Addressing)
+	}
 	client, err := minio.NewCore(cfg.Endpoint, &minio.Options{
 		Creds:     credentials.NewStaticV4(cfg.AccessKey, cfg.SecretKey, cfg.SessionToken),
 		Secure:    !cfg.Insecure,
 		Region:    region,
 		Transport: cfg.Transport,
+
+		BucketLookup: lookup,
 		// Of one request. Who has time tries all of it again: see ErrAway.
 		MaxRetries: 4,
 	})
@@ -75,7 +88,7 @@ func NewS3(cfg S3Config) (*S3, error) {
 		return nil, fmt.Errorf("opening the artifact bucket: %w", err)
 	}
 	uploads := cmp.Or(cfg.LargeUploads, defaultLargeUploads)
-	return &S3{client: client, bucket: cfg.Bucket, region: region, large: make(chan struct{}, max(uploads, 1))}, nil
+	return &S3{client: client, bucket: cfg.Bucket, region: region, large: make(chan struct{}, max(uploads, 1)), ready: cfg.Existing}, nil
 }
 
 // EnsureBucket makes the bucket if it is absent.

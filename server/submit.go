@@ -127,6 +127,7 @@ func (s *Service) admit(ctx context.Context, namespace string, doc []byte) (*adm
 	shared := spec.Workflow{TypeMeta: wf.TypeMeta, Spec: wf.Spec}
 	shared.Spec.Arguments = spec.Arguments{}
 	shared.Status.StoredTemplates = wf.Status.StoredTemplates
+	shared.Status.ArtifactRepositoryRef = wf.Status.ArtifactRepositoryRef
 	if stored := wf.Status.StoredWorkflowSpec; stored != nil {
 		joined := *stored
 		joined.Arguments = spec.Arguments{}
@@ -179,6 +180,13 @@ func (s *Service) parse(ctx context.Context, namespace string, doc []byte, lint 
 	err = spec.Freeze(wf, find.spec)
 	if find.err != nil {
 		return nil, find.err
+	}
+	if ref := wf.Execution().ArtifactRepositoryRef; err == nil && ref != nil && !lint {
+		m, readErr := s.configMap(ctx, namespace, workflow.RepositoriesIn(ref))
+		if readErr != nil {
+			return nil, readErr
+		}
+		wf.Status.ArtifactRepositoryRef, err = workflow.Repository(ref, namespace, m)
 	}
 	if err == nil && !lint {
 		err = spec.UnsupportedFrozen(wf)

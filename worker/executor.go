@@ -19,6 +19,8 @@ type Step struct {
 	Delivery int // counts from 1; grows when a lost worker's step is sent anew
 	// Spec is the run's spec, for what holds for all of its pods: that is substituted.
 	Spec *spec.WorkflowSpec
+	// Repository is where the run's artifacts are; nil: in the fleet's own store.
+	Repository *spec.ArtifactRepository
 	// Template is a container or script template (more kinds as they come), substituted.
 	// Inputs.Parameters carry values, Inputs.Artifacts their locations; Outputs.Artifacts
 	// carry the location to write to.

@@ -58,7 +58,7 @@ func HandoverPlan(ctx context.Context, s *Step, store ArtifactStore) (*handover.
 func planInput(ctx context.Context, a *spec.Artifact, store ArtifactStore) (handover.Input, error) {
 	in := handover.Input{Name: a.Name, Path: a.Path, Mode: a.Mode, Recurse: a.RecurseMode, Optional: a.Optional}
 	switch {
-	case a.Archive == nil:
+	case a.Archive == nil, a.Git != nil: // a checkout comes packed, whatever its template says
 	case a.Archive.None != nil:
 		in.Archive = string(ArchiveNone)
 	case a.Archive.Tar != nil:
@@ -83,7 +83,7 @@ func planInput(ctx context.Context, a *spec.Artifact, store ArtifactStore) (hand
 	case errors.Is(err, ErrNoArtifact):
 		return in, Faultf(ClassInput, "artifact %s failed to load: %w", a.Name, err)
 	case err != nil:
-		return in, Faultf(ClassStore, "artifact %s failed to load: %w", a.Name, err)
+		return in, Faultf(classOf(err, ClassStore), "artifact %s failed to load: %w", a.Name, err)
 	}
 	in.Objects = objects
 	return in, nil

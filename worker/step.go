@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"reflect"
 	"strconv"
 	"time"
 
@@ -29,6 +30,7 @@ func newStep(plan *workflow.Plan, run *workflow.Run, leaf *workflow.Node, n int,
 		PodName:       workflow.PodName(run.Name, t.Name, leaf.Key),
 		Delivery:      n,
 		Spec:          pods,
+		Repository:    plan.Repository(),
 		Template:      t,
 		CaptureResult: wantResult,
 		Log:           io.Discard,
@@ -42,11 +44,35 @@ func newStep(plan *workflow.Plan, run *workflow.Run, leaf *workflow.Node, n int,
 	}
 	for i := range t.Outputs.Artifacts {
 		a := &t.Outputs.Artifacts[i]
-		if !a.HasLocation() {
-			a.S3 = &spec.S3Artifact{Key: defaultKey(s, a)}
-		}
+		place(s, a)
 	}
 	return s, nil
+}
+
+// place completes where an output artifact goes: what it does not say itself comes from the
+// template's archiveLocation, which has that of the run's repository. The repository's own
+// bucket is not written down with each artifact, for whoever reads it has the same.
+func place(s *Step, a *spec.Artifact) {
+	if !a.HasLocation() {
+		a.S3 = &spec.S3Artifact{Key: defaultKey(s, a)}
+	}
+	if a.S3 == nil || a.S3.Bucket != "" || a.S3.Endpoint != "" {
+		return
+	}
+	l := s.Template.ArchiveLocation
+	if l == nil || l.S3 == nil || s.inRepository(&l.S3.S3Bucket) {
+		return
+	}
+	placed := *a.S3
+	placed.S3Bucket, a.S3 = l.S3.S3Bucket, &placed
+}
+
+// inRepository says that a bucket is the one of the run's repository.
+func (s *Step) inRepository(b *spec.S3Bucket) bool {
+	if s.Repository == nil || s.Repository.S3 == nil {
+		return b.Bucket == "" && b.Endpoint == ""
+	}
+	return reflect.DeepEqual(b, &s.Repository.S3.S3Bucket)
 }
 
 func wholeSeconds(v *intstr.IntOrString) (time.Duration, error) {

@@ -13,8 +13,9 @@ import (
 
 // ConfigMap is what a run's namespace has under a name.
 type ConfigMap struct {
-	Labels map[string]string `json:"labels,omitempty"`
-	Data   map[string]string `json:"data,omitempty"`
+	Labels      map[string]string `json:"labels,omitempty"`
+	Annotations map[string]string `json:"annotations,omitempty"`
+	Data        map[string]string `json:"data,omitempty"`
 }
 
 // A config map gives parameters only if it says that it is meant to.
@@ -104,5 +105,5 @@ func DecodeConfigMap(data []byte) (*ConfigMap, error) {
 	if err := json.Unmarshal(data, &m); err != nil {
 		return nil, fmt.Errorf("decoding a config map: %w", err)
 	}
-	return &ConfigMap{Labels: m.Labels, Data: m.Data}, nil
+	return &ConfigMap{Labels: m.Labels, Annotations: m.Annotations, Data: m.Data}, nil
 }

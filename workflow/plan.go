@@ -76,6 +76,10 @@ func (p *Plan) add(name string, st *spec.Template) error {
 		retried := *st
 		retried.RetryStrategy, st = p.Spec.RetryStrategy, &retried
 	}
+	if at := p.located(st); at != st.ArchiveLocation {
+		placed := *st
+		placed.ArchiveLocation, st = at, &placed
+	}
 	t, err := compileTemplate(st)
 	if err != nil {
 		return fmt.Errorf("compiling template %q: %w", name, err)

@@ -24,6 +24,8 @@ func Status(v *View, held map[Key]bool) spec.WorkflowStatus {
 		FinishedAt: metaTime(s.Finished),
 		Nodes:      map[string]spec.NodeStatus{},
 		Outputs:    renderOutputs(s.Outputs),
+
+		ArtifactRepositoryRef: v.Plan.Source.Status.ArtifactRepositoryRef,
 	}
 	if status.Phase == "" {
 		status.Phase = spec.WorkflowPending

@@ -169,7 +169,7 @@ func (f *storeFlags) open() (*artifactStore, error) {
 		if err != nil {
 			return nil, usagef("%w", err)
 		}
-		return &artifactStore{store: s, bucket: f.s3.bucket}, nil
+		return &artifactStore{own: s, bucket: f.s3.bucket}, nil
 	}
 	if f.dir == "" {
 		data, err := dataDir()
@@ -182,7 +182,7 @@ func (f *storeFlags) open() (*artifactStore, error) {
 	if err != nil {
 		return nil, usagef("--artifacts: %w", err)
 	}
-	return &artifactStore{store: d}, nil
+	return &artifactStore{own: d}, nil
 }
 
 // addresses are those of the store.

@@ -10,39 +10,48 @@ import (
 	"argosy/artifacts"
 	"argosy/artifacts/archive"
 	"argosy/worker"
+	"argosy/worker/egress"
 	"argosy/workflow/spec"
 )
 
-// artifactStore keeps the artifacts of steps in the default repository.
+// artifactStore keeps artifacts where their locations say: in the fleet's own store, in the
+// repository of the run, or at a place of their own.
 type artifactStore struct {
-	store  artifacts.Store
-	bucket string // of the repository; "" for a directory
+	own     artifacts.Store
+	bucket  string // of own; "" for a directory
+	objects worker.Objects
+	web     *egress.Guard // for what workflows name
+	buckets *egress.Guard // for S3, where the fleet's own server may be named, with other keys
+
+	// Of a step.
+	namespace  string
+	repository *spec.S3Bucket
 }
 
-// key is where the default repository has an artifact.
-func (s *artifactStore) key(a *spec.Artifact) (string, error) {
-	if a.S3 == nil || a.S3.Key == "" {
-		return "", fmt.Errorf("artifact %s has no location in the default repository", a.Name)
+// For implements worker.ArtifactStore.
+func (s *artifactStore) For(step *worker.Step) worker.ArtifactStore {
+	of := *s
+	of.namespace, of.repository = step.Run.Namespace, nil
+	if r := step.Repository; r != nil && r.S3 != nil {
+		of.repository = &r.S3.S3Bucket
 	}
-	if b := a.S3.Bucket; b != "" && b != s.bucket {
-		return "", fmt.Errorf("artifact %s is in bucket %q, and only the default repository's bucket %q can be used", a.Name, b, s.bucket)
-	}
-	return strings.Trim(a.S3.Key, "/"), nil
+	return &of
 }
-
-func (s *artifactStore) For(*worker.Step) worker.ArtifactStore { return s }
 
 func (s *artifactStore) Keys(ctx context.Context, a *spec.Artifact) ([]string, error) {
+	if a.S3 == nil {
+		return nil, fmt.Errorf("artifact %s is not in S3, and only there are keys to list", a.Name)
+	}
+	store, key, err := s.at(ctx, a)
+	if err != nil {
+		return nil, err
+	}
 	prefix := ""
-	if a.S3 != nil && a.S3.Key != "" {
-		key, err := s.key(a)
-		if err != nil {
-			return nil, err
-		}
+	if key != "" {
 		prefix = key + "/"
 	}
 	var keys []string
-	for o, err := range s.store.List(ctx, prefix) {
+	for o, err := range store.List(ctx, prefix) {
 		if err != nil {
 			return nil, fmt.Errorf("listing the keys below %q: %w", prefix, asStoreError(err))
 		}
@@ -52,7 +61,7 @@ func (s *artifactStore) Keys(ctx context.Context, a *spec.Artifact) ([]string, e
 }
 
 func (s *artifactStore) Load(ctx context.Context, a *spec.Artifact, path string) error {
-	key, err := s.key(a)
+	store, key, err := s.at(ctx, a)
 	if err != nil {
 		return err
 	}
@@ -63,15 +72,18 @@ func (s *artifactStore) Load(ctx context.Context, a *spec.Artifact, path string)
 	case worker.ArchiveZip:
 		load = artifacts.LoadZip
 	}
-	return asStoreError(load(ctx, s.store, key, path))
+	if a.Git != nil { // it comes packed, whatever its template says
+		load = artifacts.Load
+	}
+	return asStoreError(load(ctx, store, key, path))
 }
 
 func (s *artifactStore) Save(ctx context.Context, a *spec.Artifact, path string) error {
-	key, err := s.key(a)
+	store, key, err := s.at(ctx, a)
 	if err != nil {
 		return err
 	}
-	_, err = artifacts.Save(ctx, s.store, key, path, format(a))
+	_, err = artifacts.Save(ctx, store, key, path, format(a))
 	return asStoreError(err)
 }
 
@@ -102,17 +114,20 @@ func format(a *spec.Artifact) artifacts.Archive {
 }
 
 func (s *artifactStore) List(ctx context.Context, a *spec.Artifact) ([]string, error) {
-	key, err := s.key(a)
+	store, key, err := s.at(ctx, a)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.store.Stat(ctx, key); err == nil {
+	if a.S3 == nil { // one object, which is there or is not when it is opened
+		return []string{""}, nil
+	}
+	if _, err := store.Stat(ctx, key); err == nil {
 		return []string{""}, nil
 	} else if !errors.Is(err, artifacts.ErrNotFound) {
 		return nil, fmt.Errorf("looking for artifact %s: %w", a.Name, asStoreError(err))
 	}
 	var objects []string
-	for o, err := range s.store.List(ctx, key+"/") {
+	for o, err := range store.List(ctx, key+"/") {
 		if err != nil {
 			return nil, fmt.Errorf("listing artifact %s: %w", a.Name, asStoreError(err))
 		}
@@ -124,28 +139,28 @@ func (s *artifactStore) List(ctx context.Context, a *spec.Artifact) ([]string, e
 	return objects, nil
 }
 
-// object is the key of one object of an artifact.
-func (s *artifactStore) object(a *spec.Artifact, object string) (string, error) {
-	key, err := s.key(a)
+// object finds one object of an artifact.
+func (s *artifactStore) object(ctx context.Context, a *spec.Artifact, object string) (artifacts.Store, string, error) {
+	store, key, err := s.at(ctx, a)
 	if err != nil || object == "" {
-		return key, err
+		return store, key, err
 	}
-	return key + "/" + object, nil
+	return store, key + "/" + object, nil
 }
 
 func (s *artifactStore) Open(ctx context.Context, a *spec.Artifact, object string) (io.ReadCloser, error) {
-	key, err := s.object(a, object)
+	store, key, err := s.object(ctx, a, object)
 	if err != nil {
 		return nil, err
 	}
-	r, err := s.store.Get(ctx, key)
+	r, err := store.Get(ctx, key)
 	return r, asStoreError(err)
 }
 
 func (s *artifactStore) Put(ctx context.Context, a *spec.Artifact, object string, r io.Reader) error {
-	key, err := s.object(a, object)
+	store, key, err := s.object(ctx, a, object)
 	if err != nil {
 		return err
 	}
-	return asStoreError(s.store.Put(ctx, key, r, -1))
+	return asStoreError(store.Put(ctx, key, r, -1))
 }

@@ -168,6 +168,9 @@ func (f *workerFlags) parts(ctx context.Context, r *role) (groups [][]part, end 
 	if err != nil {
 		return nil, nil, err
 	}
+	objects := join.Objects{Objects: queue.NewObjects(r.conn)}
+	guard := &egress.Guard{Local: f.local, Deny: append(r.conn.Addresses(), f.store.addresses()...)}
+	kept.objects, kept.web, kept.buckets = objects, guard, &egress.Guard{Local: f.local, Deny: r.conn.Addresses()}
 	store := worker.Patient(kept, r.log)
 	name := workerName()
 	decoration := worker.Decoration{Metrics: worker.NewMetrics(r.registry), Logs: logSink{queue.NewLogs(r.conn)}, Deadlines: true}
@@ -206,8 +209,7 @@ func (f *workerFlags) parts(ctx context.Context, r *role) (groups [][]part, end 
 		return nil, nil, errors.Join(fmt.Errorf("reading the host's name: %w", err), end())
 	}
 	if f.executor != executorNoop { // which is to measure the engine alone
-		guard := &egress.Guard{Local: f.local, Deny: append(r.conn.Addresses(), f.store.addresses()...)}
-		base = agent.New(base, guard, join.Objects{Objects: queue.NewObjects(r.conn)}, store, host)
+		base = agent.New(base, guard, objects, store, host)
 	}
 	if f.slots <= 0 {
 		if f.slots = runtime.NumCPU(); f.executor == executorKube {

@@ -12,7 +12,6 @@ package egress
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -23,7 +22,14 @@ import (
 )
 
 // ErrRefused marks an address that a workflow may not reach.
-var ErrRefused = errors.New("workflows may not reach this address")
+var ErrRefused error = refused{}
+
+type refused struct{}
+
+func (refused) Error() string { return "workflows may not reach this address" }
+
+// Permanent says that to try again makes no sense.
+func (refused) Permanent() bool { return true }
 
 // Guard makes connections for workflows.
 type Guard struct {

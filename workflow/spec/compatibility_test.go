@@ -30,7 +30,7 @@ suspend | no | | template.suspend
 resource | no | | template.resource
 http | differs | the worker itself makes the request, not a pod of each workflow; no proxies, and at most 16 MiB of an answer
 plugin | no | | template.plugin
-data | differs | the worker itself lists and transforms, without a pod; only of S3 | template.data.source.artifactPaths.git template.data.source.artifactPaths.http template.data.source.artifactPaths.artifactory template.data.source.artifactPaths.hdfs template.data.source.artifactPaths.oss template.data.source.artifactPaths.gcs template.data.source.artifactPaths.azure template.data.source.artifactPaths.plugin template.data.source.artifactPaths.s3.endpoint template.data.source.artifactPaths.s3.bucket
+data | differs | the worker itself lists and transforms, without a pod; only of S3 | template.data.source.artifactPaths.git template.data.source.artifactPaths.http template.data.source.artifactPaths.artifactory template.data.source.artifactPaths.hdfs template.data.source.artifactPaths.oss template.data.source.artifactPaths.gcs template.data.source.artifactPaths.azure template.data.source.artifactPaths.plugin template.data.source.artifactPaths.s3.useSDKCreds template.data.source.artifactPaths.s3.roleARN template.data.source.artifactPaths.s3.encryptionOptions
 inline | yes
 template type / lookup rules | yes
 templateDefaults | yes
@@ -102,16 +102,16 @@ JSON-safe substitution | yes
 unknown custom variables | yes
 # 4. Artifacts
 artifact passing | yes
-default repository | differs | the store that the fleet is started with, and keys of its own; no keyFormat
-artifactRepositoryRef | no | | spec.artifactRepositoryRef
+default repository | differs | the store that the fleet is started with, or what artifactRepositoryRef names; a config map is not looked for without it
+artifactRepositoryRef | differs | read when the workflow is submitted, from the workflow's own namespace; S3 only
 key-only artifact | yes
-hard-wired location | no | a location that names its own bucket or endpoint is refused | template.inputs.artifacts.s3.endpoint template.inputs.artifacts.s3.bucket spec.arguments.artifacts.s3.endpoint spec.arguments.artifacts.s3.bucket call.arguments.artifacts.s3.endpoint call.arguments.artifacts.s3.bucket
-s3 | differs | one bucket for all, given to the fleet; options at an artifact are refused | template.outputs.artifacts.s3.endpoint template.outputs.artifacts.s3.bucket
-gcs / azure / oss / hdfs | no | | template.inputs.artifacts.gcs template.inputs.artifacts.azure template.inputs.artifacts.oss template.inputs.artifacts.hdfs template.outputs.artifacts.gcs template.outputs.artifacts.azure template.outputs.artifacts.oss template.outputs.artifacts.hdfs call.arguments.artifacts.gcs call.arguments.artifacts.azure call.arguments.artifacts.oss call.arguments.artifacts.hdfs spec.arguments.artifacts.gcs spec.arguments.artifacts.azure spec.arguments.artifacts.oss spec.arguments.artifacts.hdfs
-git input | no | | template.inputs.artifacts.git template.outputs.artifacts.git call.arguments.artifacts.git spec.arguments.artifacts.git
-http / artifactory | no | | template.inputs.artifacts.http template.outputs.artifacts.http call.arguments.artifacts.http spec.arguments.artifacts.http template.inputs.artifacts.artifactory template.outputs.artifacts.artifactory call.arguments.artifacts.artifactory spec.arguments.artifacts.artifactory
+hard-wired location | yes
+s3 | differs | without roleARN, useSDKCreds and encryption; a bucket of its own needs its own endpoint and keys | template.inputs.artifacts.s3.useSDKCreds template.inputs.artifacts.s3.roleARN template.inputs.artifacts.s3.encryptionOptions spec.arguments.artifacts.s3.useSDKCreds spec.arguments.artifacts.s3.roleARN spec.arguments.artifacts.s3.encryptionOptions call.arguments.artifacts.s3.useSDKCreds call.arguments.artifacts.s3.roleARN call.arguments.artifacts.s3.encryptionOptions template.outputs.artifacts.s3.useSDKCreds template.outputs.artifacts.s3.roleARN template.outputs.artifacts.s3.encryptionOptions template.archiveLocation.s3.useSDKCreds template.archiveLocation.s3.roleARN template.archiveLocation.s3.encryptionOptions
+gcs / azure / oss / hdfs | no | | template.inputs.artifacts.gcs template.inputs.artifacts.azure template.inputs.artifacts.oss template.inputs.artifacts.hdfs spec.arguments.artifacts.gcs spec.arguments.artifacts.azure spec.arguments.artifacts.oss spec.arguments.artifacts.hdfs call.arguments.artifacts.gcs call.arguments.artifacts.azure call.arguments.artifacts.oss call.arguments.artifacts.hdfs template.outputs.artifacts.gcs template.outputs.artifacts.azure template.outputs.artifacts.oss template.outputs.artifacts.hdfs
+git input | differs | ssh needs a private key; submodules over https and http only; an output is refused | template.outputs.artifacts.git
+http / artifactory | differs | an upload is not sent again to where a redirect leads | template.outputs.artifacts.http.saveStreamViaFile
 raw | yes
-plugin driver | no | | template.inputs.artifacts.plugin template.outputs.artifacts.plugin call.arguments.artifacts.plugin spec.arguments.artifacts.plugin
+plugin driver | no | | template.inputs.artifacts.plugin spec.arguments.artifacts.plugin call.arguments.artifacts.plugin template.outputs.artifacts.plugin
 archive default | yes
 archive none | yes
 archive tar compressionLevel / zip | yes
@@ -128,7 +128,7 @@ artifact on volume mount | no | volumes are refused | spec.volumes template.volu
 artifact arguments with item | yes
 workflow argument artifacts | yes
 archiveLogs | no | it has no effect; the log of a node is kept with the run | spec.archiveLogs template.archiveLocation.archiveLogs
-archiveLocation | differs | a key in the fleet's store; other stores are refused | template.archiveLocation.git template.archiveLocation.http template.archiveLocation.artifactory template.archiveLocation.hdfs template.archiveLocation.oss template.archiveLocation.gcs template.archiveLocation.azure template.archiveLocation.plugin template.archiveLocation.s3.endpoint template.archiveLocation.s3.bucket
+archiveLocation | differs | S3 only | template.archiveLocation.git template.archiveLocation.http template.archiveLocation.artifactory template.archiveLocation.hdfs template.archiveLocation.oss template.archiveLocation.gcs template.archiveLocation.azure template.archiveLocation.plugin
 artifactGC strategy | no | it has no effect | spec.artifactGC template.outputs.artifacts.artifactGC
 artifactGC finalizer | no | | spec.artifactGC
 artifactGC failure | no | | spec.artifactGC

@@ -39,7 +39,7 @@ func (w *Workflow) Execution() *WorkflowSpec {
 
 // Refers says that the workflow uses anything stored.
 func (w *Workflow) Refers() bool {
-	if w.Spec.WorkflowTemplateRef != nil {
+	if w.Spec.WorkflowTemplateRef != nil || w.Spec.ArtifactRepositoryRef != nil {
 		return true
 	}
 	refers := false

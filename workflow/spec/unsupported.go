@@ -70,11 +70,10 @@ func specFields() fieldTable {
 			synchronization
 			suspend
 			shutdown
-			artifactRepositoryRef
 			volumes
 			volumeClaimTemplates
 			executorPlugins`,
-			"arguments.parameters[].valueFrom", parameterSources, "arguments.artifacts[]", stores),
+			"arguments.parameters[].valueFrom", parameterSources, "arguments.artifacts[]", inputStores),
 		inPod: words(`serviceAccountName automountServiceAccountToken executor nodeSelector affinity tolerations
 			imagePullSecrets hostNetwork dnsPolicy dnsConfig ttlStrategy schedulerName podGC
 			podPriorityClassName hostAliases securityContext podDisruptionBudget metrics volumeClaimGC podMetadata
@@ -97,7 +96,8 @@ func templateFields() fieldTable {
 			initContainers
 			sidecars`,
 			"inputs.parameters[].valueFrom", parameterSources, "outputs.parameters[].valueFrom", parameterSources,
-			"inputs.artifacts[]", stores, "outputs.artifacts[]", stores, "archiveLocation", stores, "data.source.artifactPaths", stores),
+			"inputs.artifacts[]", inputStores, "outputs.artifacts[]", inputStores+" git http.saveStreamViaFile",
+			"archiveLocation", inputStores+notS3, "data.source.artifactPaths", inputStores+notS3),
 		inPod: words(`pendingTimeout retryStrategy.affinity archiveLocation.archiveLogs metrics annotations metadata nodeSelector affinity tolerations
 			schedulerName priorityClassName serviceAccountName automountServiceAccountToken executor hostAliases
 			securityContext podResources resourceClaims
@@ -111,13 +111,14 @@ func templateFields() fieldTable {
 func callFields() fieldTable {
 	return fieldTable{
 		refused: words(``,
-			"arguments.parameters[].valueFrom", parameterSources, "arguments.artifacts[]", stores),
+			"arguments.parameters[].valueFrom", parameterSources, "arguments.artifacts[]", inputStores),
 	}
 }
 
 const (
 	parameterSources = "jsonPath jqFilter event supplied"
-	stores           = "git http artifactory hdfs oss gcs azure plugin s3.endpoint s3.bucket"
+	inputStores      = "hdfs oss gcs azure plugin s3.useSDKCreds s3.roleARN s3.encryptionOptions"
+	notS3            = " git http artifactory"
 )
 
 // words splits a list of field names. Further pairs are a parent and fields below it.
