@@ -2,10 +2,13 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
@@ -19,6 +22,9 @@ type Options struct {
 	// Hook sees everything that is sent to Redis, after Counter; nil is none. A simulation
 	// answers in Redis's place with it.
 	Hook redis.Hook
+	// Wait is how long Connect waits for a server that does not answer yet, or still loads its
+	// data; 0 is not at all.
+	Wait time.Duration
 	// BySlot has one server be treated as if it were a cluster.
 	BySlot bool
 }
@@ -64,11 +70,39 @@ func Connect(ctx context.Context, url string, o Options) (*Conn, error) {
 		return nil, err
 	}
 	c.specs = newSpecs(c.client)
-	if err := c.scripts.load(ctx, c.client); err != nil {
+	if err := c.arrive(ctx, o.Wait); err != nil {
 		c.client.Close()
 		return nil, fmt.Errorf("connecting to Redis at %s: %w", strings.Join(opts.Addrs, ","), err)
 	}
 	return c, nil
+}
+
+// waitPause is how long Connect waits between two attempts.
+const waitPause = 500 * time.Millisecond
+
+// arrive loads the scripts as soon as Redis lets us.
+func (c *Conn) arrive(ctx context.Context, wait time.Duration) error {
+	limit := time.Now().Add(wait)
+	for first := true; ; first = false {
+		err := c.scripts.load(ctx, c.client)
+		if err == nil || !mayCome(err) || !time.Now().Before(limit) {
+			return err
+		}
+		if first {
+			c.log.Warn("Redis does not answer yet; waiting for it", "address", strings.Join(c.opts.Addrs, ","), "for", wait, "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(waitPause):
+		}
+	}
+}
+
+// mayCome says that Redis is only not there yet.
+func mayCome(err error) bool {
+	var net net.Error
+	return errors.As(err, &net) || redis.IsLoadingError(err) || redis.IsMasterDownError(err) || redis.IsClusterDownError(err)
 }
 
 // Addresses are those of the servers that the URL named, as host:port.

@@ -26,11 +26,13 @@ type roleFlags struct {
 	log     logFlags
 	metrics string
 	memory  string
+	wait    time.Duration
 }
 
 func (f *roleFlags) register(flags *pflag.FlagSet, metrics string) {
 	f.redis.register(flags)
 	f.log.register(flags)
+	flags.DurationVar(&f.wait, "redis-wait", time.Minute, "how long to wait at the start for a Redis that does not answer yet")
 	flags.StringVar(&f.metrics, "metrics-addr", envOr("ARGOSY_METRICS_ADDR", metrics), `where to serve /metrics, /healthz and /readyz; "" is nowhere (env ARGOSY_METRICS_ADDR)`)
 }
 
@@ -59,7 +61,7 @@ func (f *roleFlags) open(ctx context.Context, a *app, name string) (*role, error
 	if err != nil {
 		return nil, err
 	}
-	conn, err := queue.Connect(ctx, f.redis.url, queue.Options{Log: log})
+	conn, err := queue.Connect(ctx, f.redis.url, queue.Options{Log: log, Wait: f.wait})
 	if err != nil {
 		return nil, &exitError{code: exitServer, err: err}
 	}
