@@ -69,7 +69,7 @@ const holdFor = 5 * time.Second
 
 // again is when a run that was held back is looked at again: nothing else may happen to it.
 func again(l *Loaded, commit *Commit) time.Duration {
-	if commit == nil && (l.State.Phase == "" || len(l.State.Ready) > 0) {
+	if commit == nil && !l.State.Suspended && (l.State.Phase == "" || len(l.State.Ready) > 0) {
 		return holdFor
 	}
 	return 0

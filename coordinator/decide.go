@@ -26,7 +26,7 @@ func (c *Coordinator) decide(ctx context.Context, t Turn, l *Loaded) (*Commit, e
 		return nil, nil
 	}
 	limits := c.limits(ctx)
-	if limits.Hold && len(events) == 0 && len(l.Lost) == 0 {
+	if (limits.Hold || l.State.Suspended) && len(events) == 0 && len(l.Lost) == 0 {
 		return nil, nil
 	}
 	plan, err := c.plans.get(ctx, l.Digest)
@@ -45,7 +45,7 @@ func (c *Coordinator) decide(ctx context.Context, t Turn, l *Loaded) (*Commit, e
 		return nil, err
 	}
 	commit := &Commit{
-		State: &delta.State, Nodes: delta.Nodes, Gone: delta.Gone, Send: found.again, Drop: found.dropped, Timers: delta.Timers, More: delta.More,
+		State: &delta.State, Nodes: delta.Nodes, Gone: delta.Gone, Send: found.again, Drop: found.dropped, Timers: delta.Timers, More: delta.More, Late: delta.Late,
 		Waiting: delta.Waiting(plan),
 	}
 	for _, n := range found.counted {

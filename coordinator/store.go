@@ -125,8 +125,9 @@ type Commit struct {
 	Send   []Delivery
 	Drop   []workflow.Key // nodes whose lost delivery is given up
 	Timers []workflow.Timer
-	Cancel *Cancel // end everything in flight, but for Send
-	More   bool    // take another turn at once
+	Cancel *Cancel        // end everything in flight, but for Send
+	Late   []workflow.Key // leaves to end by themselves
+	More   bool           // take another turn at once
 	// Waiting is how much more of the run could start if it had more credit.
 	Waiting int
 }

@@ -23,6 +23,7 @@ type Commit struct {
 	Timers []workflow.Timer
 	// Cancel ends everything in flight, but for what is in Send.
 	Cancel *Cancel
+	Late   []workflow.Key // ends these, as Failed for workflow.LateMessage
 	// More asks for another turn at once.
 	More bool
 }
@@ -61,12 +62,14 @@ type orders struct {
 	Loops    []string  `json:"loops,omitempty"`
 	Send     [][3]any  `json:"send,omitempty"`
 	Cancel   *ordersOf `json:"cancel,omitempty"`
+	Late     *ordersOf `json:"late,omitempty"`
 }
 
 type ordersOf struct {
-	Phase   string `json:"p"`
-	Message string `json:"m"`
-	Spare   bool   `json:"spare,omitempty"`
+	Phase   string   `json:"p"`
+	Message string   `json:"m"`
+	Spare   bool     `json:"spare,omitempty"`
+	Keys    []string `json:"keys,omitempty"`
 }
 
 // Commit writes what a turn decided, all or nothing: ErrFenced when the run has gone on
@@ -103,6 +106,12 @@ func (t *Turns) Commit(ctx context.Context, l *Loaded, c *Commit) (*Committed, e
 	}
 	if c.Cancel != nil {
 		o.Cancel = &ordersOf{Phase: string(c.Cancel.Phase), Message: c.Cancel.Message, Spare: c.Cancel.SpareExit}
+	}
+	if len(c.Late) > 0 {
+		o.Late = &ordersOf{Phase: string(spec.NodeFailed), Message: workflow.LateMessage}
+		for _, k := range c.Late {
+			o.Late.Keys = append(o.Late.Keys, string(k))
+		}
 	}
 	args, err := commitArgs(o, c)
 	if err != nil {

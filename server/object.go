@@ -87,6 +87,10 @@ func (s *Service) object(ctx context.Context, r *Record) (*spec.Workflow, error)
 			wf.Status.StoredWorkflowSpec = &whole
 		}
 	}
+	wf.Spec.Suspend = nil
+	if r.State.Suspended || r.State.Phase == "" && plan.Spec.Suspend != nil && *plan.Spec.Suspend {
+		wf.Spec.Suspend = new(true)
+	}
 	if r.State.Shutdown != "" {
 		wf.Spec.Shutdown = spec.ShutdownStrategy(r.State.Shutdown)
 	}

@@ -8,6 +8,9 @@ import (
 	"net/url"
 	"strconv"
 	"time"
+
+	"argosy/workflow"
+	"argosy/workflow/spec"
 )
 
 // createRequest is the body of a create or lint.
@@ -103,8 +106,8 @@ func (h *HTTP) stop(r *http.Request) (any, error) {
 		return nil, err
 	}
 	if req.NodeFieldSelector != "" {
-		// Stopping nothing while answering well would be worse than refusing.
-		return nil, errorf(CodeInvalid, "nodeFieldSelector is not supported: only whole workflows can be stopped")
+		set := workflow.Set{Phase: spec.NodeFailed, Message: req.Message}
+		return h.Service.SetNodes(r.Context(), r.PathValue("namespace"), r.PathValue("name"), req.NodeFieldSelector, set)
 	}
 	return h.Service.Stop(r.Context(), r.PathValue("namespace"), r.PathValue("name"), req.Message)
 }

@@ -42,6 +42,19 @@ func newStep(plan *workflow.Plan, run *workflow.Run, leaf *workflow.Node, n int,
 		}
 		s.Deadline = now.Add(seconds)
 	}
+	if t.Timeout != "" {
+		d, err := time.ParseDuration(t.Timeout)
+		if err != nil {
+			return nil, fmt.Errorf("invalid timeout format. %w", err)
+		}
+		end := now.Add(d)
+		if leaf.Started != 0 { // items of chunks start when they are run
+			end = leaf.Started.Time().Add(d)
+		}
+		if s.Deadline.IsZero() || end.Before(s.Deadline) {
+			s.Deadline = end
+		}
+	}
 	for i := range t.Outputs.Artifacts {
 		a := &t.Outputs.Artifacts[i]
 		place(s, a)

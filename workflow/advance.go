@@ -84,6 +84,10 @@ func (t *turn) take(events []Event) {
 			t.signal(e)
 		case EventTimer:
 			t.timer(e)
+		case EventSet:
+			if e.Set != nil {
+				t.set(e.Keys, e.Set)
+			}
 		}
 	}
 	t.resumeReady()
@@ -126,6 +130,7 @@ func (t *turn) resumeReady() {
 func (t *turn) begin() {
 	s := &t.delta.State
 	s.Phase, s.Started = spec.WorkflowRunning, t.now
+	s.Suspended = t.v.Plan.Spec.Suspend != nil && *t.v.Plan.Spec.Suspend
 	if d := t.v.Plan.Spec.ActiveDeadlineSeconds; d != nil {
 		at := t.now + Millis(*d)*1000
 		t.delta.Timers = append(t.delta.Timers, Timer{Key: Root, Name: timerDeadline, At: at})
@@ -139,11 +144,18 @@ func (t *turn) begin() {
 
 func (t *turn) signal(e *Event) {
 	s := &t.delta.State
+	switch e.Signal {
+	case SignalSuspend:
+		s.Suspended = !s.Closing()
+	case SignalResume:
+		s.Suspended = false
+		t.set(e.Keys, &Set{Phase: spec.NodeSucceeded, Message: e.Message})
+	}
 	// Terminate overrides Stop; nothing overrides Terminate.
 	if !e.Closes() || s.Shutdown == SignalTerminate || s.Shutdown == e.Signal {
 		return
 	}
-	s.Shutdown = e.Signal
+	s.Shutdown, s.Suspended = e.Signal, false
 	if e.Message != "" {
 		s.Message = e.Message
 	}
@@ -154,14 +166,23 @@ func (t *turn) timer(e *Event) {
 	s := &t.delta.State
 	switch {
 	case e.Closes() && !s.Expired:
-		s.Expired = true
-		t.cancelAll("Step exceeded its deadline")
+		s.Expired, s.Suspended = true, false
+		t.cancelAll(LateMessage)
 	case e.Timer == timerRetry:
 		if n := t.letGo(e.Key, heldBackoff); n != nil {
 			t.attempt(n)
 		}
+	case e.Timer == timerSuspend:
+		if n := t.node(e.Key); n.Suspended() {
+			t.endSuspend(e.Key, spec.NodeSucceeded, n.Message)
+		}
+	case e.Timer == timerTimeout:
+		t.timedOut(e.Key)
 	}
 }
+
+// LateMessage is what a node ends with whose time, or whose run's time, was up.
+const LateMessage = "Step exceeded its deadline"
 
 func (t *turn) cancelAll(message string) {
 	t.delta.CancelAll, t.delta.CancelMessage, t.delta.CancelPhase = true, message, spec.NodeFailed
@@ -187,7 +208,7 @@ func (t *turn) closingMessage() string {
 	if t.delta.State.Shutdown != "" {
 		return "workflow shutdown with strategy: " + t.delta.State.Shutdown
 	}
-	return "Step exceeded its deadline"
+	return LateMessage
 }
 
 // hasRoom says that another node may be launched in this turn.
@@ -195,7 +216,7 @@ func (t *turn) hasRoom() bool { return t.roomFor(1) > 0 }
 
 // roomFor is how many of so many nodes may be launched, if none of them ends at once.
 func (t *turn) roomFor(nodes int) int {
-	if limit, ok := t.v.inFlight(); ok {
+	if limit, ok := t.inFlight(); ok {
 		nodes = min(nodes, limit-t.delta.State.InFlight)
 	}
 	return max(0, min(nodes, t.room))
@@ -203,8 +224,9 @@ func (t *turn) roomFor(nodes int) int {
 
 // inFlight is how many deliveries the run may have in flight, if that is bounded: by the
 // caller, or by the spec's parallelism.
-func (v *View) inFlight() (limit int, bounded bool) {
-	if v.Limits.Hold {
+func (t *turn) inFlight() (limit int, bounded bool) {
+	v := t.v
+	if v.Limits.Hold || t.delta.State.Suspended {
 		return 0, true
 	}
 	limit, bounded = v.Limits.InFlight, v.Limits.InFlight > 0
@@ -247,7 +269,7 @@ func (t *turn) finishDelta() *Delta {
 		}
 	}
 	// Without room in flight, the next result brings the next turn.
-	limit, bounded := t.v.inFlight()
+	limit, bounded := t.inFlight()
 	d.More = !d.Finished() && len(d.State.Ready) > 0 && (!bounded || d.State.InFlight < limit)
 	return d
 }
@@ -332,98 +354,6 @@ func (t *turn) put(n *Node) {
 func (t *turn) drop(n *Node) {
 	t.put(n)
 	t.changed[n.Key] = nil
-}
-
-// finish ends a node and tells its scope.
-func (t *turn) finish(n *Node, phase spec.NodePhase, message string) {
-	n.Phase, n.Message, n.Finished = phase, message, t.now
-	if n.Started == 0 {
-		n.Started = t.now
-	}
-	t.put(n)
-	if n.Outputs != nil {
-		t.export(n.Outputs)
-	}
-	t.ended(n)
-}
-
-// fail ends a node that never got to run: its place in the spec could not be resolved.
-func (t *turn) fail(k Key, template string, item []byte, err error) {
-	t.finish(&Node{Key: k, Type: spec.NodeTypeSkipped, Template: template, Item: item}, spec.NodeError, err.Error())
-}
-
-// ended tells the scope above a node that the node has ended.
-func (t *turn) ended(n *Node) {
-	if t.awaitHooks(n) {
-		return
-	}
-	t.vacate(n)
-	t.tell(n)
-	t.admit(n.Key)
-}
-
-func (t *turn) tell(n *Node) {
-	pk, ok := n.Key.Parent()
-	if !ok {
-		t.endRun(n)
-		return
-	}
-	parent := t.edit(pk)
-	if _, hook := n.Key.hook(); hook {
-		t.hookEnded(parent)
-		return
-	}
-	switch parent.Type {
-	case spec.NodeTypeRetry:
-		t.attemptEnded(parent, n)
-	case spec.NodeTypeTaskGroup:
-		t.itemEnded(parent, n)
-	case spec.NodeTypeSteps:
-		t.stepEnded(parent, n)
-	case spec.NodeTypeDAG:
-		t.taskEnded(parent, n)
-	}
-}
-
-// export adds a node's outputs that carry a globalName to the run's own.
-func (t *turn) export(o *Values) {
-	s := &t.delta.State
-	var out *Values
-	edit := func() *Values {
-		if out == nil {
-			out = &Values{}
-			if s.Outputs != nil {
-				out.Parameters = slices.Clone(s.Outputs.Parameters)
-				out.Artifacts = slices.Clone(s.Outputs.Artifacts)
-			}
-			s.Outputs = out
-		}
-		return out
-	}
-	for _, p := range o.Parameters {
-		if p.Global == "" {
-			continue
-		}
-		v := edit()
-		g := Param{Name: p.Global, Value: p.Value}
-		if i := slices.IndexFunc(v.Parameters, func(q Param) bool { return q.Name == g.Name }); i >= 0 {
-			v.Parameters[i] = g
-		} else {
-			v.Parameters = append(v.Parameters, g)
-		}
-	}
-	for _, a := range o.Artifacts {
-		if a.GlobalName == "" {
-			continue
-		}
-		v := edit()
-		a.Name, a.GlobalName = a.GlobalName, ""
-		if i := slices.IndexFunc(v.Artifacts, func(b spec.Artifact) bool { return b.Name == a.Name }); i >= 0 {
-			v.Artifacts[i] = a
-		} else {
-			v.Artifacts = append(v.Artifacts, a)
-		}
-	}
 }
 
 // Apply returns the View's nodes as they are after the Delta. Simulations and tests use it;

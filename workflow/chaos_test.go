@@ -55,7 +55,7 @@ func (c *chaos) finish() {
 		c.view.Limits = workflow.Limits{Launch: c.r.IntN(8) * c.r.IntN(8), InFlight: c.r.IntN(6), Slots: c.r.IntN(3), ChunkFrom: c.chunkFrom}
 		events := c.events()
 		c.advance(events)
-		require.True(c.t, c.last.Finished() || c.last.More || len(c.queue) > 0 || len(c.timers) > 0,
+		require.True(c.t, c.last.Finished() || c.last.More || len(c.queue) > 0 || len(c.timers) > 0 || len(c.waiting()) > 0 || c.view.State.Suspended,
 			"the run is wedged: nothing in flight and nothing to do\n%s\n%s", c.n.yaml(), c.dump())
 	}
 	// What comes after the end changes nothing.
@@ -74,6 +74,12 @@ func (c *chaos) events() []workflow.Event {
 		case c.r.IntN(8) == 0 && len(c.closings) > 0:
 			events = append(events, c.closings[0])
 			c.closings = c.closings[1:]
+		case c.r.IntN(20) == 0:
+			events = append(events, workflow.Event{Kind: workflow.EventSignal, Signal: workflow.SignalSuspend})
+		case c.view.State.Suspended && c.r.IntN(3) == 0:
+			events = append(events, workflow.Event{Kind: workflow.EventSignal, Signal: workflow.SignalResume})
+		case !c.n.waitsForTime && c.r.IntN(4) == 0 && len(c.waiting()) > 0:
+			events = append(events, c.decide())
 		case len(c.timers) > 0 && (len(c.queue) == 0 || c.r.IntN(4) == 0):
 			events = append(events, c.ring())
 		case len(c.queue) > 0:
@@ -97,6 +103,31 @@ func (c *chaos) events() []workflow.Event {
 		}
 	}
 	return events
+}
+
+// waiting are the nodes that wait for somebody.
+func (c *chaos) waiting() []workflow.Key {
+	var keys []workflow.Key
+	for k, n := range c.view.Nodes {
+		if n.Suspended() && !c.n.waitsForTime {
+			keys = append(keys, k)
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// decide says how a node ends that waits for somebody, or only sets its message.
+func (c *chaos) decide() workflow.Event {
+	keys := c.waiting()
+	k := keys[c.r.IntN(len(keys))]
+	s := &workflow.Set{Message: "seen"}
+	if c.r.IntN(3) > 0 {
+		s.Phase = c.n.decision(k)
+	}
+	e := workflow.Event{Kind: workflow.EventSet, Keys: []workflow.Key{k}, Set: s}
+	c.answered = append(c.answered, e)
+	return e
 }
 
 // ring lets the time of a timer come, and of those before it.
@@ -172,6 +203,9 @@ func (c *chaos) advance(events []workflow.Event) {
 		require.NoError(c.t, err)
 		require.Equal(c.t, c.encode(whole), c.encode(d), "a part of the view decides otherwise")
 		break
+	}
+	if c.view.State.Suspended && whole.State.Suspended && !slices.ContainsFunc(events, func(e workflow.Event) bool { return e.Signal == workflow.SignalResume }) {
+		require.Empty(c.t, whole.Dispatch, "a suspended run starts something")
 	}
 	c.store(whole)
 	c.last = whole
@@ -268,7 +302,7 @@ func (c *chaos) requireSettled() {
 		}
 		name, succeeded := k.Name("wf"), n.Phase == spec.NodeSucceeded
 		require.True(c.t, n.Fulfilled(), "%s is %s", name, n.Phase)
-		if n.Type == spec.NodeTypePod {
+		if n.Type == spec.NodeTypePod || n.Type == spec.NodeTypeSuspend {
 			leaves++
 		}
 		if n.Steps != nil {

@@ -9,9 +9,16 @@ import (
 
 // What a node may wait for that no worker reports: State.Held counts such nodes, so that a run
 // that is ending knows whether to look for them.
-const heldBackoff = "retry" // a Retry node, for the time of its next attempt
+const (
+	heldBackoff = "retry"   // a Retry node, for the time of its next attempt
+	heldSuspend = "suspend" // a Suspend node, for somebody, or for its time
+)
 
-const timerRetry = "retry"
+const (
+	timerRetry   = "retry"
+	timerSuspend = "suspend"
+	timerTimeout = "timeout"
+)
 
 // hold has a node wait.
 func (t *turn) hold(n *Node, what string) {
@@ -51,15 +58,14 @@ func (t *turn) endHeld() {
 		if !keys[k] || n == nil || n.Held == "" || !t.closing(k) {
 			continue
 		}
-		what := n.Held
-		n = t.letGo(k, what)
-		switch what {
+		switch n.Held {
 		case heldBackoff:
+			n = t.letGo(k, heldBackoff)
 			t.timerOff(k, timerRetry)
 			last := t.node(n.Key.Attempt(n.Retry.Attempts - 1))
 			t.finishQuietly(n, last.Phase, t.givenUp(t.closingMessage()))
-		default:
-			t.finish(n, spec.NodeFailed, t.closingMessage())
+		case heldSuspend:
+			t.endSuspend(k, spec.NodeFailed, t.givenUp(t.closingMessage()))
 		}
 	}
 }

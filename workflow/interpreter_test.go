@@ -23,6 +23,15 @@ func (n *nested) fate(k workflow.Key) (phase spec.NodePhase, class string) {
 	return spec.NodeSucceeded, ""
 }
 
+// decision is how a node ends that waits for somebody or for a time.
+func (n *nested) decision(k workflow.Key) spec.NodePhase {
+	if n.waitsForTime {
+		return spec.NodeSucceeded
+	}
+	phase, _ := n.fate(k)
+	return phase
+}
+
 // reference runs the workflow in the naive way, one thing after another, and notes how every
 // node ends. It answers for failFast: false, where the order of ends decides nothing.
 type reference struct {
@@ -54,6 +63,10 @@ func (c *nestedCall) tolerates(p spec.NodePhase) bool {
 }
 
 func (f *reference) node(k workflow.Key, template int) spec.NodePhase {
+	if f.isWait(template) {
+		f.phases[k] = f.decision(k)
+		return f.phases[k]
+	}
 	t := &f.templates[template]
 	if t.retry == nil {
 		f.phases[k] = f.body(k, t)

@@ -203,6 +203,8 @@ func (t *turn) body(n *Node, tmpl *template) {
 		t.startSteps(n, tmpl)
 	case tmpl.DAG != nil:
 		t.startDAG(n, tmpl)
+	case tmpl.Suspend != nil:
+		t.startSuspend(n, tmpl)
 	default:
 		t.startLeaf(n)
 	}

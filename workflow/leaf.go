@@ -6,8 +6,13 @@ import "argosy/workflow/spec"
 func (t *turn) startLeaf(n *Node) {
 	n.Phase, n.Started = spec.NodePending, t.now
 	t.put(n)
-	t.delta.State.InFlight++
 	t.delta.State.Total++
+	if err := t.limitTime(n, t.v.Plan.templates[n.Template]); err != nil {
+		t.delta.State.Done++
+		t.finish(n, spec.NodeError, err.Error())
+		return
+	}
+	t.delta.State.InFlight++
 	t.delta.Dispatch = append(t.delta.Dispatch, n.Key)
 }
 
@@ -26,8 +31,14 @@ func (t *turn) result(e *Event) {
 	s.InFlight--
 	s.Done++
 	n.ends(e.Result, t.now)
-	if t.closing(n.Key) && n.Failed() {
+	if t.v.Plan.templates[n.Template].Timeout != "" {
+		t.timerOff(n.Key, timerTimeout)
+	}
+	switch {
+	case t.closing(n.Key) && n.Failed():
 		n.Phase, n.Message = spec.NodeFailed, t.closingMessage()
+	case n.Late && n.Failed():
+		n.Phase, n.Message, n.Class = spec.NodeFailed, LateMessage, "deadline"
 	}
 	if n.Phase == spec.NodeSucceeded && n.Outputs != nil {
 		t.export(n.Outputs)

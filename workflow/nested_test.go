@@ -17,6 +17,10 @@ type nested struct {
 	parallelism int
 	onExit      bool   // with the last template
 	hook        string // status of the run that fires one of the last template; "" is none
+	// waits lets calls be of a template that waits for somebody, or for a time; it comes after
+	// the others.
+	waits, waitsForTime bool
+	timeout             bool // the leaf's time is limited
 }
 
 type nestedTemplate struct {
@@ -59,6 +63,7 @@ func randomNested(seed uint64, failFast bool) *nested {
 	}
 	n.onExit = r.IntN(3) == 0
 	n.hook = []string{"", "Succeeded", "Failed", "Error"}[r.IntN(4)]
+	n.waits, n.waitsForTime, n.timeout = r.IntN(2) == 0, r.IntN(3) == 0, failFast && r.IntN(4) == 0
 	for i := range n.templates {
 		t := &n.templates[i]
 		if r.IntN(3) == 0 {
@@ -76,8 +81,8 @@ func randomNested(seed uint64, failFast bool) *nested {
 			for g := range 1 + r.IntN(3) {
 				var group []nestedCall
 				for m := range r.IntN(4) {
-					c := randomCall(r, i, last, fmt.Sprintf("s%d%d", g, m))
-					if g > 0 && len(t.groups[g-1]) > 0 {
+					c := n.randomCall(r, i, last, fmt.Sprintf("s%d%d", g, m))
+					if g > 0 && len(t.groups[g-1]) > 0 && !n.isWait(t.groups[g-1][0].template) {
 						c.from = "steps." + t.groups[g-1][0].name
 					}
 					group = append(group, c)
@@ -88,7 +93,7 @@ func randomNested(seed uint64, failFast bool) *nested {
 			t.failFast = failFast && r.IntN(2) == 0
 			list := r.IntN(2) == 0 // dependencies allow continueOn, depends does not
 			for j := range 1 + r.IntN(6) {
-				c := randomCall(r, i, last, fmt.Sprintf("t%d", j))
+				c := n.randomCall(r, i, last, fmt.Sprintf("t%d", j))
 				c.failed, c.error = c.failed && list, c.error && list
 				c.op = []string{" && ", " || "}[r.IntN(2)]
 				for d := range j {
@@ -100,7 +105,7 @@ func randomNested(seed uint64, failFast bool) *nested {
 						c.results = append(c.results, randomResult(r, t.tasks[d].loop != ""))
 					}
 				}
-				if len(c.needs) > 0 {
+				if len(c.needs) > 0 && !n.isWait(t.tasks[c.needs[0]].template) {
 					c.from = "tasks." + t.tasks[c.needs[0]].name
 				}
 				t.tasks = append(t.tasks, c)
@@ -121,10 +126,16 @@ func randomResult(r *rand.Rand, loop bool) string {
 	return results[r.IntN(len(results))]
 }
 
-func randomCall(r *rand.Rand, from, last int, name string) nestedCall {
+// isWait says that a template is the one that waits.
+func (n *nested) isWait(template int) bool { return template == len(n.templates) }
+
+func (n *nested) randomCall(r *rand.Rand, from, last int, name string) nestedCall {
 	c := nestedCall{name: name, template: last, last: last, failed: r.IntN(4) == 0, error: r.IntN(4) == 0}
 	if r.IntN(3) == 0 {
 		c.template = from + 1 + r.IntN(last-from)
+	}
+	if n.waits && r.IntN(4) == 0 {
+		c.template = last + 1
 	}
 	c.when = []string{"", "", "", "true", "false"}[r.IntN(5)]
 	c.onExit = r.IntN(6) == 0
@@ -195,8 +206,16 @@ func (n *nested) yaml() string {
 			}
 		default:
 			b.WriteString("    container: {image: busybox, command: [echo]}\n")
+			if n.timeout {
+				b.WriteString("    timeout: 40s\n")
+			}
 		}
 	}
+	duration := ""
+	if n.waitsForTime {
+		duration = `duration: "7"`
+	}
+	fmt.Fprintf(&b, "  - name: x%d\n    inputs: {parameters: [{name: in, default: none}]}\n    suspend: {%s}\n", len(n.templates), duration)
 	return b.String()
 }
 

@@ -11,7 +11,7 @@ import (
 // that follows from the spec. Its JSON is what the state store keeps, hence the short names.
 type Node struct {
 	Key      Key            `json:"-"`            // the field under which the record is stored
-	Type     spec.NodeType  `json:"t"`            // Pod, Steps, DAG, TaskGroup, Retry, Skipped
+	Type     spec.NodeType  `json:"t"`            // Pod, Steps, DAG, TaskGroup, Retry, Suspend, Skipped
 	Phase    spec.NodePhase `json:"p"`            // Argo's node phase
 	Template string         `json:"tm,omitempty"` // the template that the node runs, by name
 	Message  string         `json:"m,omitempty"`
@@ -21,6 +21,7 @@ type Node struct {
 	Class    string         `json:"c,omitempty"`  // class of an Error, see Result.Class
 	Lost     int            `json:"ls,omitempty"` // workers that died with it
 	Held     string         `json:"hd,omitempty"` // what the node waits for that no worker reports, see held.go
+	Late     bool           `json:"lt,omitempty"` // a leaf that is ended as it took too long
 
 	Inputs  *Values `json:"i,omitempty"`
 	Outputs *Values `json:"o,omitempty"`
@@ -64,13 +65,19 @@ type Param struct {
 	Name   string `json:"n"`
 	Value  string `json:"v"`
 	Global string `json:"g,omitempty"` // exported as workflow.outputs.parameters.<Global>
+	// Of a node that waits for somebody: an output that has no value yet, the value that it has
+	// then if nobody sets it; and what an input offers.
+	Wanted      bool     `json:"w,omitempty"`
+	Default     *string  `json:"d,omitempty"`
+	Enum        []string `json:"e,omitempty"`
+	Description string   `json:"ds,omitempty"`
 }
 
 // Parameter returns the named parameter's value. It is safe on nil.
 func (v *Values) Parameter(name string) (string, bool) {
 	if v != nil {
 		for i := range v.Parameters {
-			if v.Parameters[i].Name == name {
+			if v.Parameters[i].Name == name && !v.Parameters[i].Wanted {
 				return v.Parameters[i].Value, true
 			}
 		}

@@ -203,6 +203,8 @@ func (t *template) nodeType() spec.NodeType {
 		return spec.NodeTypeSteps
 	case t.HTTP != nil:
 		return spec.NodeTypeHTTP
+	case t.Suspend != nil:
+		return spec.NodeTypeSuspend
 	}
 	return spec.NodeTypePod
 }

@@ -338,7 +338,7 @@ func (r *renderer) tally(n *Node) tally {
 // leaves counts the node itself, if it is one.
 func (n *Node) leaves() tally {
 	switch {
-	case !leaf(n.Type):
+	case !leaf(n.Type) && n.Type != spec.NodeTypeSuspend:
 		return tally{}
 	case n.Fulfilled():
 		return tally{1, 1}
@@ -379,8 +379,22 @@ func renderParameters(params []Param) []spec.Parameter {
 	}
 	out := make([]spec.Parameter, len(params))
 	for i, p := range params {
-		value := spec.AnyString(p.Value)
-		out[i] = spec.Parameter{Name: p.Name, Value: &value, GlobalName: p.Global}
+		out[i] = spec.Parameter{Name: p.Name, GlobalName: p.Global}
+		var byDefault *spec.AnyString
+		if p.Default != nil {
+			byDefault = spec.AnyStringPtr(*p.Default)
+		}
+		if p.Wanted {
+			out[i].ValueFrom = &spec.ValueFrom{Supplied: &spec.SuppliedValueFrom{}, Default: byDefault}
+			continue
+		}
+		out[i].Value, out[i].Default = spec.AnyStringPtr(p.Value), byDefault
+		for _, e := range p.Enum {
+			out[i].Enum = append(out[i].Enum, spec.AnyString(e))
+		}
+		if p.Description != "" {
+			out[i].Description = spec.AnyStringPtr(p.Description)
+		}
 	}
 	return out
 }

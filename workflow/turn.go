@@ -30,6 +30,8 @@ type State struct {
 	Shutdown string `json:"sd,omitempty"`
 	// Expired is set when the run's activeDeadlineSeconds passed.
 	Expired bool `json:"x,omitempty"`
+	// Suspended is set while somebody wants nothing new to start.
+	Suspended bool `json:"su,omitempty"`
 	// Total and Done count leaf nodes: Argo's progress.
 	Total int `json:"n,omitempty"`
 	Done  int `json:"d,omitempty"`
@@ -48,7 +50,12 @@ type State struct {
 
 // Waiting is how many leaves or loop items could be launched now and found no room. A loop
 // that has started counts as another one.
-func (s *State) Waiting() int { return s.Left + len(s.Ready) }
+func (s *State) Waiting() int {
+	if s.Suspended {
+		return 0
+	}
+	return s.Left + len(s.Ready)
+}
 
 // Closing says that the run is ending before its time: nothing more starts but exit handlers.
 func (s *State) Closing() bool { return s.Shutdown != "" || s.Expired }
@@ -113,12 +120,15 @@ const (
 	EventItems  EventKind = "items"  // items of a chunk ended: Key, Items
 	EventSignal EventKind = "signal" // somebody asked: Signal
 	EventTimer  EventKind = "timer"  // a timer that a Delta set came due: Key, Timer
+	EventSet    EventKind = "set"    // somebody set nodes that wait: Keys, Set
 )
 
 // Signals that a run understands.
 const (
 	SignalStop      = "Stop"
 	SignalTerminate = "Terminate"
+	SignalSuspend   = "Suspend"
+	SignalResume    = "Resume" // with Keys: of nodes that waited
 )
 
 // Event is one thing that happened to a run since its last turn. An event that the run has
@@ -131,6 +141,8 @@ type Event struct {
 	Signal  string    `json:"sig,omitempty"`
 	Message string    `json:"m,omitempty"`
 	Timer   string    `json:"tm,omitempty"`
+	Keys    []Key     `json:"ks,omitempty"`
+	Set     *Set      `json:"st,omitempty"`
 }
 
 // Closes says that the event ends a run before its time.
@@ -180,7 +192,9 @@ type Delta struct {
 	// CancelMessage and CancelPhase are what a leaf that had not started yet ends with.
 	CancelMessage string
 	CancelPhase   spec.NodePhase
-	Timers        []Timer
+	// Late are leaves to end by themselves, for LateMessage; their results come back as events.
+	Late   []Key
+	Timers []Timer
 	// More says that the turn stopped at Limits.Launch: take another one at once.
 	More bool
 }
@@ -231,6 +245,7 @@ func Needs(events []Event) []Key {
 	keys := make([]Key, len(events))
 	for i := range events {
 		keys[i] = events[i].Key
+		keys = append(keys, events[i].Keys...)
 	}
 	return withScopes(keys)
 }

@@ -15,8 +15,9 @@ import (
 const tailLines = 5
 
 // follow shows a run until it has ended: a live tree on a terminal, a line for each change
-// otherwise, and in the end how it went. It returns the run's last state.
-func (a *app) follow(ctx context.Context, c *client.Client, ns, name string) (*spec.Workflow, error) {
+// otherwise, and in the end how it went. It returns the run's last state. where has the flags
+// that lead to its server, for what is said of nodes that wait.
+func (a *app) follow(ctx context.Context, c *client.Client, ns, name, where string) (*spec.Workflow, error) {
 	screen := &tree.Screen{W: a.out, Now: a.now, Colour: a.colour(a.out), ASCII: a.ascii()}
 	show := screen.Log
 	if _, _, ok := terminal(a.out); ok && a.env("TERM") != "dumb" {
@@ -33,6 +34,7 @@ func (a *app) follow(ctx context.Context, c *client.Client, ns, name string) (*s
 		show(ctx, states)
 	}()
 	last, err := a.track(ctx, c, ns, name, func(wf *spec.Workflow) error {
+		sayHow(wf, where)
 		select {
 		case states <- wf:
 		case <-shown:

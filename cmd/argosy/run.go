@@ -131,15 +131,23 @@ func (a *app) showAll(ctx context.Context, fl *fleet, f *runFlags, workflows []*
 		created = append(created, done)
 	}
 	var outcomes []error
-	for _, wf := range created {
+	where := " --argosy-server " + fl.addr
+	for i, wf := range created {
+		here := where
+		if wf.Namespace != "default" {
+			here += " -n " + wf.Namespace
+		}
 		if f.logs {
+			if waits(workflows[i]) {
+				fmt.Fprintf(a.err, "%s may wait for somebody; to go on: argosy%s resume %s\n", wf.Name, here, wf.Name)
+			}
 			if err := a.followLogs(ctx, c, wf.Namespace, wf.Name); err != nil {
 				return err
 			}
 			outcomes = append(outcomes, a.waitFor(ctx, c, []target{{wf.Namespace, wf.Name}}, false))
 			continue
 		}
-		last, err := a.follow(ctx, c, wf.Namespace, wf.Name)
+		last, err := a.follow(ctx, c, wf.Namespace, wf.Name, here)
 		if err != nil {
 			return err
 		}

@@ -22,6 +22,7 @@ func TestExamplesRun(t *testing.T) {
 		"parallelism.yaml":           {"template has failed or errored children and failFast enabled", "report Succeeded", "Succeeded in", "6/6 steps"},
 		"retries.yaml":               {"flaky(2) Succeeded", "retryStrategy.expression evaluated to false", "Succeeded in", "5/5 steps"},
 		"conditional-artifacts.yaml": {"Succeeded", "2/2 steps"},
+		"suspend.yaml":               {"approve Running: to go on: argosy --argosy-server ", "deploy Succeeded", "Succeeded in", "4/4 steps"},
 		"workflow-template.yaml":     {"Succeeded", "4/4 steps"},
 	}
 	files, err := filepath.Glob("../../examples/*.yaml")

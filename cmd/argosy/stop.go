@@ -12,12 +12,13 @@ import (
 
 // stop is `argosy stop`.
 func (a *app) stop() *cobra.Command {
-	var message string
+	var selector, message string
 	cmd := a.ending("stop", "stopped", "Stop runs: what runs is ended, exit handlers still run",
 		func(ctx context.Context, c *client.Client, t target) error {
-			return c.Stop(ctx, t.namespace, t.name, message)
+			return c.Stop(ctx, t.namespace, t.name, selector, message)
 		})
 	cmd.Flags().StringVar(&message, "message", "", "why, as the run's status tells")
+	cmd.Flags().StringVar(&selector, "node-field-selector", "", "fail only nodes that wait and have these fields, such as displayName=approve")
 	return cmd
 }
 
@@ -29,7 +30,66 @@ func (a *app) terminate() *cobra.Command {
 		})
 }
 
-// ending is a command that ends runs that are named or chosen.
+// suspend is `argosy suspend`.
+func (a *app) suspend() *cobra.Command {
+	return a.ending("suspend", "suspended", "Suspend runs: what runs goes on, nothing new starts",
+		func(ctx context.Context, c *client.Client, t target) error {
+			return c.Suspend(ctx, t.namespace, t.name)
+		})
+}
+
+// resume is `argosy resume`.
+func (a *app) resume() *cobra.Command {
+	var selector string
+	cmd := a.ending("resume", "resumed", "Resume runs that were suspended, or that wait at a suspend template",
+		func(ctx context.Context, c *client.Client, t target) error {
+			return c.Resume(ctx, t.namespace, t.name, selector)
+		})
+	cmd.Flags().StringVar(&selector, "node-field-selector", "", "resume only nodes that have these fields, such as displayName=approve")
+	return cmd
+}
+
+// node is `argosy node`.
+func (a *app) node() *cobra.Command {
+	var selector string
+	var set client.NodeSet
+	var parameters []string
+	cmd := &cobra.Command{
+		Use:   "node set NAME",
+		Short: "Set the outputs, message or phase of nodes that wait",
+		Example: examples(
+			`argosy node set suspend-outputs --output-parameter message="Hello, world!" --node-field-selector displayName=approve`,
+			`argosy node set suspend-outputs --message "Looked at" --node-field-selector displayName=approve`,
+		),
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if args[0] != "set" {
+				return usagef("node: %q is not one of: set", args[0])
+			}
+			var err error
+			if set.Parameters, err = pairs("output-parameter", parameters); err != nil {
+				return err
+			}
+			c, err := a.client()
+			if err != nil {
+				return err
+			}
+			if err := c.SetNodes(cmd.Context(), a.ns(), args[1], selector, set); err != nil {
+				return fmt.Errorf("%s: %w", args[1], err)
+			}
+			fmt.Fprintln(a.out, "workflow values set")
+			return nil
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&selector, "node-field-selector", "", "the nodes, by fields such as displayName=approve")
+	f.StringArrayVarP(&parameters, "output-parameter", "p", nil, "output parameter, name=value; repeat for more")
+	f.StringVarP(&set.Message, "message", "m", "", "message of the nodes")
+	f.StringVar(&set.Phase, "phase", "", "phase that the nodes end with: Succeeded, Failed or Error")
+	return cmd
+}
+
+// ending is a command that ends runs that are named or chosen, or has them wait or go on.
 func (a *app) ending(verb, done, short string, end func(context.Context, *client.Client, target) error) *cobra.Command {
 	var f chooseFlags
 	var dryRun bool

@@ -165,7 +165,7 @@ func (a *app) submitFrom(ctx context.Context, f *submitFlags) error {
 func (a *app) accompany(ctx context.Context, c *client.Client, f *submitFlags, runs []target) error {
 	switch {
 	case f.watch:
-		wf, err := a.follow(ctx, c, runs[0].namespace, runs[0].name)
+		wf, err := a.follow(ctx, c, runs[0].namespace, runs[0].name, "")
 		if err != nil {
 			return err
 		}

@@ -31,7 +31,7 @@ otherwise. The exit code is the run's outcome.`,
 			if err != nil {
 				return err
 			}
-			wf, err := a.follow(cmd.Context(), c, a.ns(), name)
+			wf, err := a.follow(cmd.Context(), c, a.ns(), name, "")
 			if err != nil {
 				return err
 			}

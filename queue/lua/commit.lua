@@ -3,7 +3,8 @@
 -- ARGV: 1 orders, JSON {tok, ver, events, check, finished, more, run,
 --          gone: [key of a node], loops: [key of ours],
 --          fired: [member], timers: [[member, millis; 0 removes]],
---          drop: [[number, key]], send: [[number, queue, key]], cancel: {p, m, spare} or none}
+--          drop: [[number, key]], send: [[number, queue, key]], cancel: {p, m, spare} or none,
+--          late: {p, m, keys} or none}
 --       2 state JSON  3.. nodes: key, JSON, ..
 -- Returns 0 when the run has gone on without us, else {version, next, out}: next is the
 -- millis of the next turn, 0 for none, and out all that is to be sent.
@@ -70,24 +71,31 @@ end
 for _, d in ipairs(o.drop or {}) do
   redis.call('HDEL', KEYS[5], d[2])
 end
+local function cancel(key, entry, as)
+  -- What a worker holds it ends itself, on renewal; what nobody has started ends here.
+  local state, rest = string.match(entry, '^(%a+)(|.*)$')
+  if state == 'held' then
+    redis.call('HSET', KEYS[5], key, 'cancel' .. rest)
+  elseif state == 'sent' then
+    redis.call('HDEL', KEYS[5], key)
+    redis.call('RPUSH', KEYS[3], cjson.encode({k = 'result', n = key, r = {p = as.p, m = as.m}}))
+  end
+end
 local function spared(key)
   return o.cancel.spare and (string.sub(key, -8) == '/!onExit' or string.find(key, '/!onExit/', 1, true))
 end
 if o.cancel then
-  -- What a worker holds it ends itself, on renewal; what nobody has started ends here.
   local fly = redis.call('HGETALL', KEYS[5])
   for i = 1, #fly, 2 do
-    local state, rest = string.match(fly[i + 1], '^(%a+)(|.*)$')
-    if spared(fly[i]) then
-      state = 'spared'
+    if not spared(fly[i]) then
+      cancel(fly[i], fly[i + 1], o.cancel)
     end
-    if state == 'held' then
-      redis.call('HSET', KEYS[5], fly[i], 'cancel' .. rest)
-    elseif state == 'sent' then
-      redis.call('HDEL', KEYS[5], fly[i])
-      redis.call('RPUSH', KEYS[3], cjson.encode({k = 'result', n = fly[i],
-        r = {p = o.cancel.p, m = o.cancel.m}}))
-    end
+  end
+end
+for _, key in ipairs(o.late and o.late.keys or {}) do
+  local entry = redis.call('HGET', KEYS[5], key)
+  if entry then
+    cancel(key, entry, o.late)
   end
 end
 local flying = false

@@ -247,16 +247,53 @@ func (c *Client) Nodes(ctx context.Context, namespace, name string, o NodeOption
 	return &out, c.call(ctx, http.MethodGet, path("workflows", namespace, name, "nodes"), q, nil, &out)
 }
 
-// Stop ends a run after what runs now; exit handlers still run.
-func (c *Client) Stop(ctx context.Context, namespace, name, message string) error {
-	body := map[string]any{"namespace": namespace, "name": name, "message": message}
-	return c.call(ctx, http.MethodPut, path("workflows", namespace, name, "stop"), nil, body, &struct{}{})
+// Stop ends a run after what runs now; exit handlers still run. With a selector it fails only
+// the nodes that wait and that it matches.
+func (c *Client) Stop(ctx context.Context, namespace, name, selector, message string) error {
+	return c.put(ctx, namespace, name, "stop", map[string]any{"nodeFieldSelector": selector, "message": message})
+}
+
+// put has something done to a run.
+func (c *Client) put(ctx context.Context, namespace, name, verb string, body map[string]any) error {
+	if body == nil {
+		body = map[string]any{}
+	}
+	body["namespace"], body["name"] = namespace, name
+	return c.call(ctx, http.MethodPut, path("workflows", namespace, name, verb), nil, body, &struct{}{})
+}
+
+// Suspend has nothing new start in a run.
+func (c *Client) Suspend(ctx context.Context, namespace, name string) error {
+	return c.put(ctx, namespace, name, "suspend", nil)
+}
+
+// Resume lets a run go on, and its nodes that wait: all, or those that a selector matches.
+func (c *Client) Resume(ctx context.Context, namespace, name, selector string) error {
+	return c.put(ctx, namespace, name, "resume", map[string]any{"nodeFieldSelector": selector})
+}
+
+// NodeSet is what nodes that wait are set to.
+type NodeSet struct {
+	Phase, Message string
+	Parameters     map[string]string // outputs
+}
+
+// SetNodes sets the nodes of a run that wait and that a selector matches.
+func (c *Client) SetNodes(ctx context.Context, namespace, name, selector string, set NodeSet) error {
+	body := map[string]any{"nodeFieldSelector": selector, "phase": set.Phase, "message": set.Message}
+	if len(set.Parameters) > 0 {
+		data, err := json.Marshal(set.Parameters)
+		if err != nil {
+			return fmt.Errorf("encoding the output parameters: %w", err)
+		}
+		body["outputParameters"] = string(data)
+	}
+	return c.put(ctx, namespace, name, "set", body)
 }
 
 // Terminate ends a run at once.
 func (c *Client) Terminate(ctx context.Context, namespace, name string) error {
-	body := map[string]any{"namespace": namespace, "name": name}
-	return c.call(ctx, http.MethodPut, path("workflows", namespace, name, "terminate"), nil, body, &struct{}{})
+	return c.put(ctx, namespace, name, "terminate", nil)
 }
 
 // Delete removes a run.

@@ -26,7 +26,7 @@ dag | yes
 containerSet | no | | template.containerSet
 containerSet outputs | no | | template.containerSet
 containerSet retryStrategy | no | | template.containerSet
-suspend | no | | template.suspend
+suspend | yes
 resource | no | | template.resource
 http | differs | the worker itself makes the request, not a pod of each workflow; no proxies, and at most 16 MiB of an answer
 plugin | no | | template.plugin
@@ -83,7 +83,7 @@ outputs valueFrom.default | yes
 outputs valueFrom.parameter | yes
 outputs valueFrom.expression | yes
 outputs valueFrom.jsonPath / jqFilter | no | | spec.arguments.parameters.valueFrom.jsonPath spec.arguments.parameters.valueFrom.jqFilter template.outputs.parameters.valueFrom.jsonPath template.outputs.parameters.valueFrom.jqFilter template.inputs.parameters.valueFrom.jsonPath template.inputs.parameters.valueFrom.jqFilter call.arguments.parameters.valueFrom.jsonPath call.arguments.parameters.valueFrom.jqFilter
-outputs valueFrom.supplied | no | | spec.arguments.parameters.valueFrom.supplied template.outputs.parameters.valueFrom.supplied template.inputs.parameters.valueFrom.supplied call.arguments.parameters.valueFrom.supplied
+outputs valueFrom.supplied | differs | of outputs alone | spec.arguments.parameters.valueFrom.supplied template.inputs.parameters.valueFrom.supplied call.arguments.parameters.valueFrom.supplied
 outputs valueFrom.event | no | | spec.arguments.parameters.valueFrom.event template.inputs.parameters.valueFrom.event template.outputs.parameters.valueFrom.event call.arguments.parameters.valueFrom.event
 outputs literal value | yes
 outputs.result | yes
@@ -169,7 +169,7 @@ non-retryable | yes
 retry outputs | yes
 activeDeadlineSeconds (workflow) | yes
 activeDeadlineSeconds (template) | yes
-timeout (template) | no | | template.timeout
+timeout (template) | yes
 pendingTimeout | no | it has no effect | template.pendingTimeout
 deadline message | yes
 signals | yes
@@ -217,13 +217,13 @@ controller parallelism | no
 priority | differs | three classes of what waits for workers: above 0, 0 and below 0
 resourceRateLimit | no
 # 9. Suspend, resume, stop, retry, resubmit
-suspend duration | no | | template.suspend
-suspend timeout without value | no | | template.suspend
-spec.suspend | no | | spec.suspend
-resume by selector | no
-node set | no
-intermediate inputs | no | | template.suspend
-stop | differs | the whole run; no node selector | spec.shutdown
+suspend duration | yes
+suspend timeout without value | yes
+spec.suspend | differs | a run whose last step ends while it is suspended ends
+resume by selector | yes
+node set | yes
+intermediate inputs | yes
+stop | differs | not by spec.shutdown | spec.shutdown
 terminate | yes
 retry (workflow) | no
 retry --restart-successful / -p | no
@@ -333,9 +333,9 @@ argo submit | differs | --from takes templates only
 argo list | yes
 argo get / watch / wait | yes
 argo logs | yes
-argo stop / terminate / suspend / resume | differs | stop and terminate
+argo stop / terminate / suspend / resume | yes
 argo retry / resubmit | no
-argo node set | no
+argo node set | yes
 argo delete | yes
 argo lint | differs | also json; exit code 2; always strict and offline
 argo template / cluster-template | yes

@@ -68,7 +68,6 @@ func specFields() fieldTable {
 	return fieldTable{
 		refused: words(`
 			synchronization
-			suspend
 			shutdown
 			volumes
 			volumeClaimTemplates
@@ -86,16 +85,14 @@ func templateFields() fieldTable {
 		refused: words(`
 			containerSet
 			resource
-			suspend
 			plugin
 			daemon
-			timeout
 			synchronization
 			memoize
 			volumes
 			initContainers
 			sidecars`,
-			"inputs.parameters[].valueFrom", parameterSources, "outputs.parameters[].valueFrom", parameterSources,
+			"inputs.parameters[].valueFrom", parameterSources, "outputs.parameters[].valueFrom", "jsonPath jqFilter event",
 			"inputs.artifacts[]", inputStores, "outputs.artifacts[]", inputStores+" git http.saveStreamViaFile",
 			"archiveLocation", inputStores+notS3, "data.source.artifactPaths", inputStores+notS3),
 		inPod: words(`pendingTimeout retryStrategy.affinity archiveLocation.archiveLogs metrics annotations metadata nodeSelector affinity tolerations

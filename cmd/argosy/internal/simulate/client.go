@@ -22,6 +22,9 @@ type job struct {
 	deleteAt time.Time
 	signal   string
 	priority int32
+	gates    bool // somebody has to look after nodes that wait
+
+	suspendAt time.Time // it is resumed a little later; zero: never
 
 	// What its client was told, and when; zero: not yet.
 	tries     int
@@ -29,11 +32,18 @@ type job struct {
 	submitted time.Time
 	signalled time.Time
 	deleted   time.Time
+	suspended time.Time
+	resumed   time.Time
+	over      time.Time // the run was seen to have ended
+	lookAt    time.Time // when to look after it next
 }
+
+// lookEvery is the time between two looks at nodes that wait, and that a run stays suspended.
+const lookEvery = 2 * time.Second
 
 // forget takes back what a client was told from a time on: Redis lost it.
 func (j *job) forget(since time.Time) {
-	for _, at := range []*time.Time{&j.submitted, &j.signalled, &j.deleted} {
+	for _, at := range []*time.Time{&j.submitted, &j.signalled, &j.deleted, &j.suspended, &j.resumed, &j.over} {
 		if !at.Before(since) {
 			*at = time.Time{}
 		}
@@ -47,12 +57,37 @@ func (j *job) next() time.Time {
 		return time.Time{}
 	case j.submitted.IsZero():
 		return j.submitAt
-	case !j.deleteAt.IsZero() && (j.stopAt.IsZero() || !j.signalled.IsZero() || j.deleteAt.Before(j.stopAt)):
-		return j.deleteAt
-	case !j.stopAt.IsZero() && j.signalled.IsZero():
-		return j.stopAt
+	}
+	first := time.Time{}
+	for _, at := range []time.Time{j.unless(j.deleteAt, j.deleted), j.unless(j.stopAt, j.signalled), j.suspends(), j.looks()} {
+		if first.IsZero() || !at.IsZero() && at.Before(first) {
+			first = at
+		}
+	}
+	return first
+}
+
+func (j *job) unless(at, done time.Time) time.Time {
+	if done.IsZero() {
+		return at
 	}
 	return time.Time{}
+}
+
+// suspends is when the run is to be suspended, or resumed.
+func (j *job) suspends() time.Time {
+	if !j.suspended.IsZero() {
+		return j.unless(j.suspended.Add(lookEvery), j.resumed)
+	}
+	return j.suspendAt
+}
+
+// looks is when to look after nodes that wait.
+func (j *job) looks() time.Time {
+	if !j.gates || !j.over.IsZero() {
+		return time.Time{}
+	}
+	return later(j.lookAt, j.submitted)
 }
 
 // serve is the life of a server, with the one client that has a job for it.
@@ -92,6 +127,12 @@ func (w *world) ask(p *process, runs *queue.Runs, j *job) error {
 		}
 		return err
 	}
+	if at := j.suspends(); !at.IsZero() && !at.After(w.now) {
+		return w.pause(ctx, p, runs, j)
+	}
+	if at := j.looks(); !at.IsZero() && !at.After(w.now) {
+		return w.lookAfter(ctx, runs, j)
+	}
 	err := runs.Signal(ctx, j.id, workflow.Event{Kind: workflow.EventSignal, Signal: j.signal})
 	if err == nil || errors.Is(err, queue.ErrFinished) {
 		j.signalled = w.now
@@ -99,6 +140,43 @@ func (w *world) ask(p *process, runs *queue.Runs, j *job) error {
 		return nil
 	}
 	return err
+}
+
+// pause suspends the run, or resumes it.
+func (w *world) pause(ctx context.Context, p *process, runs *queue.Runs, j *job) error {
+	done, signal := &j.suspended, workflow.SignalSuspend
+	if !j.suspended.IsZero() {
+		done, signal = &j.resumed, workflow.SignalResume
+	}
+	err := runs.Signal(ctx, j.id, workflow.Event{Kind: workflow.EventSignal, Signal: signal})
+	if err != nil && !errors.Is(err, queue.ErrFinished) {
+		return err
+	}
+	*done = w.now
+	w.trace(p, "run %s is told to %s", j.id, signal)
+	return nil
+}
+
+// lookAfter decides on the nodes that wait for somebody.
+func (w *world) lookAfter(ctx context.Context, runs *queue.Runs, j *job) error {
+	j.lookAt = w.now.Add(lookEvery)
+	s, err := runs.Load(ctx, j.id, 1_000_000)
+	if err != nil {
+		return err
+	}
+	if s.State.Finished != 0 {
+		j.over = w.now
+		return nil
+	}
+	for _, k := range sorted(s.Nodes) {
+		if n := s.Nodes[k]; !n.Suspended() || n.Outputs == nil {
+			continue // it waits for its time
+		}
+		if err := runs.Signal(ctx, j.id, j.leaf.decide(k)); err != nil && !errors.Is(err, queue.ErrFinished) {
+			return err
+		}
+	}
+	return nil
 }
 
 // submit submits the run, or finds that an earlier try did.

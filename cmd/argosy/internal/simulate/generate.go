@@ -18,6 +18,7 @@ type generator struct {
 	templates []spec.Template
 	leaves    int  // that may still be added
 	failFast  bool // dags may stop early, so that the order of ends decides what runs
+	waits     bool // some steps wait
 }
 
 // The leaves of every workflow.
@@ -25,6 +26,8 @@ const (
 	leafWork  = "work"  // writes its input
 	leafFlaky = "flaky" // the same, and is tried again
 	leafList  = "list"  // writes a list
+	leafPause = "pause" // waits for a time
+	leafGate  = "gate"  // waits for somebody
 )
 
 func generate(rng *rand.Rand, failFast bool) *spec.Workflow {
@@ -41,6 +44,15 @@ func generate(rng *rand.Rand, failFast bool) *spec.Workflow {
 		flaky.RetryStrategy.Expression = `lastRetry.status == "Failed"`
 	}
 	g.templates = append(g.templates, container(leafWork, "{{inputs.parameters.text}}"), flaky, container(leafList, "list"))
+	if g.waits = g.one(4); g.waits {
+		pause := spec.Template{Name: leafPause, Suspend: &spec.SuspendTemplate{Duration: "2"}}
+		gate := spec.Template{Name: leafGate, Suspend: &spec.SuspendTemplate{}}
+		gate.Outputs.Parameters = []spec.Parameter{{Name: "verdict", ValueFrom: &spec.ValueFrom{Supplied: &spec.SuppliedValueFrom{}}}}
+		g.templates = append(g.templates, pause, gate)
+	}
+	if g.one(12) {
+		g.templates[0].Timeout = "6s"
+	}
 	wf := &spec.Workflow{}
 	wf.Spec.Entrypoint = g.scope(0)
 	if rng.IntN(12) == 0 {
@@ -104,6 +116,9 @@ func (g *generator) scope(depth int) string {
 
 // leaf picks one.
 func (g *generator) leaf() string {
+	if g.waits && g.one(5) {
+		return []string{leafPause, leafGate}[g.rng.IntN(2)]
+	}
 	return []string{leafWork, leafWork, leafFlaky, leafList}[g.rng.IntN(4)]
 }
 

@@ -62,12 +62,23 @@ func (l leaf) result(k workflow.Key, t *spec.Template) *workflow.Result {
 	return &workflow.Result{Phase: spec.NodeSucceeded, Outputs: out}
 }
 
+// decide is how a node ends that waits for somebody.
+func (l leaf) decide(k workflow.Key) workflow.Event {
+	d := l.dice(k, "decision")
+	s := &workflow.Set{Phase: spec.NodeSucceeded, Parameters: map[string]string{"verdict": strconv.Itoa(int(d / 100 % 10))}}
+	if int(d%100) < l.fails {
+		s.Phase = spec.NodeFailed
+	}
+	return workflow.Event{Kind: workflow.EventSet, Keys: []workflow.Key{k}, Set: s}
+}
+
 // outcome is how a run ended.
 type outcome struct {
 	phase   spec.WorkflowPhase
 	outputs *workflow.Values
 	nodes   map[workflow.Key]*workflow.Node
 	loose   bool // the order of ends decides more than it should be compared
+	timed   bool // so does the time that steps take
 }
 
 // encode is the form in which a spec is kept.
@@ -115,7 +126,7 @@ func undisturbed(j *job) (*outcome, error) {
 			return &outcome{phase: d.State.Phase, outputs: d.State.Outputs, nodes: view.Nodes}, nil
 		}
 		for _, t := range d.Timers {
-			if t.Key != workflow.Root || t.Name != "deadline" {
+			if t.At != 0 && t.Name != "deadline" && t.Name != "timeout" {
 				timers = append(timers, t)
 			}
 		}
@@ -123,7 +134,14 @@ func undisturbed(j *job) (*outcome, error) {
 			switch {
 			case d.More:
 			case len(timers) == 0:
-				return nil, errors.New("the run is wedged")
+				for _, k := range sorted(view.Nodes) {
+					if view.Nodes[k].Suspended() && len(events) == 0 {
+						events = append(events, j.leaf.decide(k))
+					}
+				}
+				if len(events) == 0 {
+					return nil, errors.New("the run is wedged")
+				}
 			default:
 				events = []workflow.Event{{Kind: workflow.EventTimer, Key: timers[0].Key, Timer: timers[0].Name}}
 				timers = timers[1:]

@@ -42,6 +42,7 @@ type runWatch struct {
 
 type nodeWatch struct {
 	leaf  bool
+	waits bool // for somebody, or for a time
 	phase spec.NodePhase
 	class string
 	chunk *workflow.ChunkState
@@ -179,7 +180,7 @@ func (r *runWatch) gets(now time.Time) {
 
 func signals(events []any) bool {
 	for _, e := range events {
-		if text, _ := e.(string); strings.Contains(text, `"k":"signal"`) {
+		if text, _ := e.(string); strings.Contains(text, `"sig":"Stop"`) || strings.Contains(text, `"sig":"Terminate"`) {
 			return true
 		}
 	}
@@ -281,7 +282,7 @@ func (v *watch) node(r *runWatch, state *workflow.State, k workflow.Key, data st
 		return
 	}
 	old, existed := r.nodes[k]
-	r.nodes[k] = nodeWatch{leaf: n.Type == spec.NodeTypePod || n.Chunk != nil, phase: n.Phase, class: n.Class, chunk: n.Chunk}
+	r.nodes[k] = nodeWatch{waits: n.Suspended(), leaf: n.Type == spec.NodeTypePod || n.Chunk != nil, phase: n.Phase, class: n.Class, chunk: n.Chunk}
 	switch {
 	case workflow.Fulfilled(old.phase) && n.Phase != old.phase:
 		v.violated("what ended stays so", "%s was %s and is %s", nodeName(r.id, k), old.phase, n.Phase)
@@ -291,9 +292,9 @@ func (v *watch) node(r *runWatch, state *workflow.State, k workflow.Key, data st
 	closing := state.Ends(k)
 	accepted, reported := r.accepted[k]
 	switch {
-	case reported && (accepted == n.Phase || closing && accepted != spec.NodeSucceeded && n.Phase == spec.NodeFailed):
+	case reported && (accepted == n.Phase || (closing || n.Late) && accepted != spec.NodeSucceeded && n.Phase == spec.NodeFailed):
 	case !reported && n.Class == "poison" && r.claims[k] >= 5:
-	case !reported && closing && n.Phase != spec.NodeSucceeded:
+	case !reported && (closing || n.Late) && n.Phase != spec.NodeSucceeded:
 	default:
 		v.violated("ends are what was reported", "%s ended as %s (class %q), and what was accepted is %q",
 			nodeName(r.id, k), n.Phase, n.Class, accepted)
@@ -306,6 +307,9 @@ func (v *watch) counts(r *runWatch, s *workflow.State) {
 	for _, n := range r.nodes {
 		if n.open() {
 			open++
+			leaves++
+		}
+		if n.waits {
 			leaves++
 		}
 		if n.chunk != nil {

@@ -121,13 +121,17 @@ func (w *world) newJob(seed uint64, i int) (*job, error) {
 	if j.want, err = undisturbed(j); err != nil {
 		return nil, fmt.Errorf("seed %d, %s, undisturbed: %w", seed, j.name, err)
 	}
-	j.want.loose = failFast
+	j.want.loose, j.want.timed = failFast, wf.Spec.Template(leafWork).Timeout != ""
+	j.gates = wf.Spec.Template(leafGate) != nil
 	j.submitAt = w.soon(5 * time.Second)
 	if rng.IntN(6) == 0 {
 		j.stopAt, j.signal = w.soon(20*time.Second), []string{workflow.SignalStop, workflow.SignalTerminate}[rng.IntN(2)]
 	}
 	if rng.IntN(10) == 0 {
 		j.deleteAt = w.soon(25 * time.Second)
+	}
+	if rng.IntN(8) == 0 {
+		j.suspendAt = w.soon(15 * time.Second)
 	}
 	return j, nil
 }
