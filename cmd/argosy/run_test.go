@@ -24,6 +24,12 @@ func TestExamplesRun(t *testing.T) {
 		"conditional-artifacts.yaml": {"Succeeded", "2/2 steps"},
 		"suspend.yaml":               {"approve Running: to go on: argosy --argosy-server ", "deploy Succeeded", "Succeeded in", "4/4 steps"},
 		"workflow-template.yaml":     {"Succeeded", "4/4 steps"},
+		"dag.yaml":                   {"only-if-it-worked Omitted", "repair Succeeded", "maybe Skipped", "last Succeeded", "5/5 steps"},
+		"etl.yaml":                   {"check Succeeded", `totals = ["north=675","south=675","west=675"]`, "7/7 steps"},
+		"expressions.yaml":           {"measured = 30", "large Skipped", "2/2 steps"},
+		"loops.yaml":                 {"sum Succeeded", "22/22 steps"},
+		"recursion.yaml":             {"when '1 > 1' evaluated false", "8/8 steps"},
+		"sweep.yaml":                 {`"rate": "0.01"`, "15/15 steps"},
 	}
 	files, err := filepath.Glob("../../examples/*.yaml")
 	require.NoError(t, err)
