@@ -215,12 +215,19 @@ func (b *doorbell) take(ctx context.Context, dequeue *redis.Cmd, next redis.Proc
 	if err := b.look(ctx, dequeue, next); !errors.Is(err, redis.Nil) {
 		return err
 	}
-	return b.wait(ctx, dequeue, next)
+	for {
+		// A ring for what was taken without it leads to nothing. asynq would sleep for a while
+		// then, in which the next task would come, and leave its ring for the next time.
+		heard, err := b.wait(ctx, dequeue, next)
+		if !heard || !errors.Is(err, redis.Nil) || b.stop.Err() != nil {
+			return err
+		}
+	}
 }
 
 // wait waits for a ring and looks again: on one server in one round trip, since Redis takes
-// up the second command when the first one ends.
-func (b *doorbell) wait(ctx context.Context, dequeue *redis.Cmd, next redis.ProcessHook) error {
+// up the second command when the first one ends. heard says that there was a ring.
+func (b *doorbell) wait(ctx context.Context, dequeue *redis.Cmd, next redis.ProcessHook) (heard bool, err error) {
 	order := b.order()
 	again := b.ask(ctx, dequeue, order)
 	over, woken := make(chan struct{}), make(chan struct{})
@@ -240,12 +247,13 @@ func (b *doorbell) wait(ctx context.Context, dequeue *redis.Cmd, next redis.Proc
 		<-woken
 	}
 	if err := rung.Err(); err != nil && !errors.Is(err, redis.Nil) {
-		return err
+		return false, err
 	}
+	heard = rung.Err() == nil
 	if b.conn.cluster {
-		return b.look(ctx, dequeue, next) // also at the end: the ring was for somebody
+		return heard, b.look(ctx, dequeue, next) // also at the end: the ring was for somebody
 	}
-	return b.heard(dequeue, again, again.Err(), order)
+	return heard, b.heard(dequeue, again, again.Err(), order)
 }
 
 // wake ends a wait with a ring, since the answer may hold a task, and cuts it when Redis

@@ -28,7 +28,7 @@ func TestIdleLoopCostsThreeCommandsInFiveSeconds(t *testing.T) {
 	defer conn.Close()
 	bell := conn.newBlocker()
 	defer bell.Close()
-	// A ring that was not for us ends the wait at once.
+	// A ring that leads to nothing has it wait again, at once.
 	require.NoError(t, conn.client.LPush(t.Context(), poolBellKey("default"), 1).Err())
 	client := open(conn.opts) // as Serve does
 	defer client.Close()
@@ -41,8 +41,8 @@ func TestIdleLoopCostsThreeCommandsInFiveSeconds(t *testing.T) {
 		keys := []string{pendingKey(q), pausedKey(q), activeKey(q), leaseKey(q)}
 		require.ErrorIs(t, dequeue.Run(t.Context(), client, keys, 0, taskPrefix(q)).Err(), redis.Nil)
 	}
-	require.Equal(t, 2, count.Trips(), "the first queue is asked about for all")
-	require.Equal(t, 3, count.Commands())
+	require.Equal(t, 2+1, count.Trips(), "the first queue is asked about for all")
+	require.Equal(t, 3+2, count.Commands())
 	require.EqualValues(t, 5, maxBlock.Seconds())
 }
 
