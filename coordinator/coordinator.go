@@ -39,7 +39,7 @@ type Coordinator struct {
 	held    atomic.Bool // nothing new is started
 
 	mu       sync.Mutex
-	underWay map[Turn]bool // whether Renew has seen it
+	underWay map[Claimed]bool // whether Renew has seen it
 }
 
 // New makes a coordinator over a store.
@@ -63,7 +63,7 @@ func New(s Store, c Config, m *Metrics, log *slog.Logger) *Coordinator {
 		c.Renew = time.Second
 	}
 	return &Coordinator{
-		store: s, config: c, plans: newPlans(s, c.Plans), metrics: m, log: log, underWay: map[Turn]bool{},
+		store: s, config: c, plans: newPlans(s, c.Plans), metrics: m, log: log, underWay: map[Claimed]bool{},
 	}
 }
 
@@ -110,7 +110,7 @@ func (c *Coordinator) keep(ctx context.Context, ended <-chan struct{}) {
 // does so all the time.
 func (c *Coordinator) Renew(ctx context.Context) {
 	c.mu.Lock()
-	var long []Turn
+	var long []Claimed
 	for t, seen := range c.underWay {
 		if seen {
 			long = append(long, t)
@@ -161,7 +161,13 @@ func (c *Coordinator) Step(take, work context.Context) error {
 	c.mu.Lock()
 	c.underWay[t] = false
 	c.mu.Unlock()
-	outcome, err := c.turn(work, t)
+	var outcome string
+	switch t := t.(type) {
+	case Turn:
+		outcome, err = c.turn(work, t)
+	case CronTurn:
+		outcome, err = c.cronTurn(work, t)
+	}
 	c.mu.Lock()
 	delete(c.underWay, t)
 	c.mu.Unlock()

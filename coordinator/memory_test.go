@@ -97,7 +97,7 @@ func (m *memory) Slots(context.Context, string) (int, error) { return m.slots, m
 
 func (m *memory) Tight(context.Context) (bool, error) { return m.tight, m.fail("tight") }
 
-func (m *memory) Claim(context.Context, time.Duration) (coordinator.Turn, error) {
+func (m *memory) Claim(context.Context, time.Duration) (coordinator.Claimed, error) {
 	if err := m.fail("claim"); err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ type Metrics struct {
 	dispatched *prometheus.CounterVec
 	finished   *prometheus.CounterVec
 	lost       *prometheus.CounterVec
+	crons      *prometheus.CounterVec
 	held       prometheus.Gauge
 }
 
@@ -37,10 +38,13 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		lost: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "argosy_deliveries_lost_total", Help: "Deliveries found lost, by what became of the node: resent, poison.",
 		}, []string{"outcome"}),
+		crons: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "argosy_cron_runs_total", Help: "Runs that schedules wanted, by outcome: submitted, refused.",
+		}, []string{"outcome"}),
 		held: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "argosy_turns_held", Help: "1 while nothing new is started, since Redis has little memory left.",
 		}),
 	}
-	r.MustRegister(m.turns, m.duration, m.claims, m.dispatched, m.finished, m.lost, m.held)
+	r.MustRegister(m.turns, m.duration, m.claims, m.dispatched, m.finished, m.lost, m.crons, m.held)
 	return m
 }

@@ -19,8 +19,8 @@ var (
 // Store is where runs live.
 type Store interface {
 	Specs
-	// Claim takes a run that is due, or waits for one. A nil Turn says that none came.
-	Claim(ctx context.Context, wait time.Duration) (Turn, error)
+	// Claim takes what is due, a Turn or a CronTurn, or waits for it. Nil says that none came.
+	Claim(ctx context.Context, wait time.Duration) (Claimed, error)
 	// Slots counts the slots of a pool's workers, a short time ago: 0 when there are none. With
 	// an error comes what was known last.
 	Slots(ctx context.Context, pool string) (int, error)
@@ -31,8 +31,16 @@ type Store interface {
 	ConfigMap(ctx context.Context, namespace, name string) (*workflow.ConfigMap, error)
 }
 
-// Turn is a claimed run, for the time of a lease.
+// Claimed is something that is this coordinator's for the time of a lease.
+type Claimed interface {
+	// Extend makes the lease last longer. ErrFenced: another has taken it. It is called while
+	// other methods are.
+	Extend(ctx context.Context) error
+}
+
+// Turn is a claimed run.
 type Turn interface {
+	Claimed
 	// Begin takes the run's fencing token and loads it. ErrGone ends the turn.
 	Begin(ctx context.Context) (*Loaded, error)
 	// Nodes loads more nodes; nil for one that does not exist.
@@ -46,9 +54,6 @@ type Turn interface {
 	Commit(ctx context.Context, c *Commit) ([]Delivery, error)
 	// Dispatch sends deliveries to their pools.
 	Dispatch(ctx context.Context, d []Delivery) error
-	// Extend makes the turn's lease last longer. ErrFenced: another has taken the run. It is
-	// called while other methods are.
-	Extend(ctx context.Context) error
 	// Settle ends the turn.
 	Settle(ctx context.Context, s Settlement) error
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"argosy/workflow"
+	"argosy/workflow/spec"
 )
 
 // Every key that this package uses, by slot. asynq's own are at the end.
@@ -40,6 +41,9 @@ func extrasKey(id string, loop workflow.Key) string {
 	return runTag(id) + "x:" + strconv.FormatUint(hash64(string(loop)), 16)
 }
 
+// goneKey is a string, for a while, that says that the run was and is not any more.
+func goneKey(id string) string { return runTag(id) + "gone" }
+
 func logKey(id string, k workflow.Key) string {
 	return runTag(id) + "log:" + strconv.FormatUint(hash64(string(k)), 16)
 }
@@ -55,6 +59,10 @@ func shardOf(id string) int {
 func dueKey(shard int) string   { return fmt.Sprintf("due:{%d}", shard) }   // zset: run by the millis of its next turn
 func endedKey(shard int) string { return fmt.Sprintf("ended:{%d}", shard) } // zset: run by the millis at which it got no next turn
 func takenKey(shard int) string { return fmt.Sprintf("taken:{%d}", shard) } // hash: run -> 0 | 1, see ring.lua
+
+// laterKey is a zset like due, of what is no run that goes on: schedules, and runs that have
+// ended and are to be deleted. Claim moves what is in it to due when its time has come.
+func laterKey(shard int) string { return fmt.Sprintf("later:{%d}", shard) }
 
 // turnsBell is a list with the shard of each run that came due, for coordinators to wait at.
 const turnsBell = "turns:bell"
@@ -79,6 +87,12 @@ const (
 func objectsKey(kind, ns string) (objects, counter string) {
 	objects = "objects:{" + kind + "/" + ns + "}"
 	return objects, objects + ":version"
+}
+
+// schedulesKey is a hash: name -> version|JSON, what coordinators know of CronWorkflows.
+func schedulesKey(ns string) (objects, states string) {
+	objects, _ = objectsKey(spec.KindCronWorkflow, ns)
+	return objects, objects + ":states"
 }
 
 func kindKey(kind string) string { return "objects:" + kind } // set: namespaces that may have some

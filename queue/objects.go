@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/redis/go-redis/v9"
+
+	"argosy/workflow/spec"
 )
 
 // Objects keeps what workflows refer to: templates, schedules, config maps. An object is
@@ -54,11 +56,21 @@ func (o *Objects) Delete(ctx context.Context, kind, namespace, name string) erro
 func (o *Objects) change(ctx context.Context, kind, namespace, name string, object []byte, version int64) (int64, error) {
 	objects, counter := objectsKey(kind, namespace)
 	// The namespace first: a list must not miss what is stored.
-	cmds, err := o.conn.inOrder(ctx,
+	steps := []step{
 		command("sadd", kindKey(kind), namespace),
-		call(o.conn.scripts.object, []string{objects, counter}, name, object, version))
+		call(o.conn.scripts.object, []string{objects, counter}, name, object, version),
+	}
+	if kind == spec.KindCronWorkflow {
+		// Before and after, so that it is looked at even if whoever changes it dies in between.
+		steps = append([]step{o.conn.ringIn(CronID(namespace, name), submitGuardMillis)}, steps...)
+		steps = append(steps, o.conn.ring(CronID(namespace, name)))
+	}
+	cmds, err := o.conn.inOrder(ctx, steps...)
 	if err != nil {
 		return 0, err
+	}
+	if kind == spec.KindCronWorkflow {
+		cmds = cmds[1:]
 	}
 	switch v := asInt(cmds[1].Val()); {
 	case v > 0:

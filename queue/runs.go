@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"argosy/workflow"
+	"argosy/workflow/cron"
 )
 
 // Runs is the side of whoever submits and looks at runs: the server and the CLI.
@@ -27,26 +28,34 @@ const submitGuardMillis = 5000
 // Submit creates a run and has it started. To repeat it with the same run is safe.
 // ErrExists: another run has the name.
 func (r *Runs) Submit(ctx context.Context, run *workflow.Run, specJSON []byte) error {
+	_, err := r.submit(ctx, run, specJSON, func(record string) step {
+		return command("set", runKey(run.ID), record, "nx")
+	})
+	return err
+}
+
+// submit returns the answer to create.
+func (r *Runs) submit(ctx context.Context, run *workflow.Run, specJSON []byte, create func(record string) step) (any, error) {
 	digest := Digest(specJSON)
 	record, err := encodeRun(run, digest)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := r.reserve(ctx, run); err != nil {
-		return fmt.Errorf("reserving the name %s/%s: %w", run.Namespace, run.Name, err)
+		return nil, fmt.Errorf("reserving the name %s/%s: %w", run.Namespace, run.Name, err)
 	}
-	_, err = r.conn.inOrder(ctx,
+	cmds, err := r.conn.inOrder(ctx,
 		command("del", unusedKey(digest)), // first, or a sweep could take what is set next
 		command("set", specKey(digest), specJSON, "nx"),
-		command("set", runKey(run.ID), record, "nx"),
+		create(record),
 		command("zadd", indexKey(run.Namespace), int64(run.Created), run.ID),
 		command("sadd", namespacesKey, run.Namespace),
 		command("sadd", specsKey, digest),
 		r.conn.ring(run.ID))
 	if err != nil {
-		return fmt.Errorf("creating run %s: %w", run.ID, err)
+		return nil, fmt.Errorf("creating run %s: %w", run.ID, err)
 	}
-	return nil
+	return cmds[2].Val(), nil
 }
 
 func (r *Runs) reserve(ctx context.Context, run *workflow.Run) error {
@@ -214,14 +223,20 @@ func (r *Runs) Delete(ctx context.Context, id string) error {
 	}
 	// The run itself goes last and at once: without it nobody could repeat this, and half of
 	// it could be taken for a run.
-	_, err = r.conn.inOrder(ctx,
+	var steps []step
+	if s.Run.Labels[cron.LabelCronWorkflow] != "" {
+		// Who was about to submit it, and stood still for a while, must not do so now.
+		steps = append(steps, command("set", goneKey(id), 1, "ex", int(goneFor.Seconds())))
+	}
+	steps = append(steps,
 		call(r.conn.scripts.takename, []string{namesKey(s.Run.Namespace)}, s.Run.Name, id, ""),
 		command("zrem", indexKey(s.Run.Namespace), id),
 		command("zrem", dueKey(k), id),
+		command("zrem", laterKey(k), id),
 		command("hdel", takenKey(k), id),
 		call(r.conn.scripts.remove, keys),
 		command("publish", changedChannel(id), "deleted"))
-	if err != nil {
+	if _, err = r.conn.inOrder(ctx, steps...); err != nil {
 		return fmt.Errorf("deleting run %s: %w", id, err)
 	}
 	return nil

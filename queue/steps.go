@@ -146,7 +146,7 @@ func (c *Conn) ringIn(run string, millis int64) step {
 // the shard's: on one server the script rings it, on a cluster whoever called the script.
 func (c *Conn) onShard(s *redis.Script, k int, args ...any) step {
 	shard := strconv.Itoa(k)
-	keys := []string{dueKey(k), takenKey(k), endedKey(k)}
+	keys := []string{dueKey(k), takenKey(k), endedKey(k), laterKey(k)}
 	if !c.cluster {
 		keys = append(keys, turnsBell)
 	}

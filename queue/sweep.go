@@ -56,6 +56,9 @@ func (r *Runs) sweepInTurn(ctx context.Context, keep time.Duration) (int, error)
 	} else if err != nil {
 		return 0, fmt.Errorf("taking one's turn to sweep: %w", err)
 	}
+	if err := NewCrons(r.conn).remind(ctx); err != nil {
+		return 0, err
+	}
 	return r.SweepSpecs(ctx, keep)
 }
 

@@ -195,7 +195,7 @@ func (t *Turns) claimFrom(ctx context.Context, k int) (*Ticket, error) {
 		t.unsure[k] = false
 	}
 	room := min(int(t.waiting.Load()), maxClaims) - len(t.ready)
-	v, err := t.conn.run(ctx, t.conn.scripts.claim, []string{dueKey(k), takenKey(k), endedKey(k)},
+	v, err := t.conn.run(ctx, t.conn.scripts.claim, []string{dueKey(k), takenKey(k), endedKey(k), laterKey(k)},
 		t.opts.Lease.Milliseconds(), lookBackAfter.Milliseconds(), 1+max(0, room))
 	if err != nil {
 		t.putOff(k)
@@ -290,6 +290,10 @@ type Settlement struct {
 	// length of Committed.Out (or Loaded.Out).
 	Token int64
 	Sent  int
+	// Later says that this is no run that goes on.
+	Later bool
+	// Cron is the CronWorkflow that is told that its run has ended, by CronID.
+	Cron string
 	// Waiting tells the pool what the run could start there and has no credit for; nil tells
 	// nothing. It counts for a while only: say so at each turn, and zero when it is over.
 	Waiting *Waiting
@@ -314,7 +318,14 @@ func (t *Turns) Settle(ctx context.Context, ticket *Ticket, s Settlement) error 
 		steps = append(steps, call(c.scripts.clear, []string{metaKey(ticket.Run), outKey(ticket.Run)}, s.Token, s.Sent))
 	}
 	until, asked := ticket.lease()
-	steps = append(steps, c.onShard(c.scripts.settle, k, ticket.Run, until, int64(s.Next), sweepEvery.Milliseconds(), asked))
+	later := 0
+	if s.Later {
+		later = 1
+	}
+	steps = append(steps, c.onShard(c.scripts.settle, k, ticket.Run, until, int64(s.Next), sweepEvery.Milliseconds(), asked, later))
+	if s.Cron != "" {
+		steps = append(steps, c.ring(s.Cron))
+	}
 	if w := s.Waiting; w != nil {
 		steps = append(steps, c.note(waitKey(w.Pool), ticket.Run, w.N, waitFor))
 	}

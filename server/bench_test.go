@@ -14,6 +14,8 @@ import (
 // nowhere takes runs in and forgets them.
 type nowhere struct{ *fakeStore }
 
+func (nowhere) SubmitOnce(context.Context, *workflow.Run, []byte) error { return nil }
+
 func (nowhere) Submit(context.Context, *workflow.Run, []byte) error { return nil }
 
 // BenchmarkSubmit is what a submit costs from the parsed request to the store: of one text

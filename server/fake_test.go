@@ -78,6 +78,13 @@ func (f *fakeStore) Submit(_ context.Context, run *workflow.Run, specJSON []byte
 	return nil
 }
 
+func (f *fakeStore) SubmitOnce(ctx context.Context, run *workflow.Run, specJSON []byte) error {
+	if _, err := f.Head(ctx, run.ID); err == nil {
+		return nil
+	}
+	return f.Submit(ctx, run, specJSON)
+}
+
 func (f *fakeStore) RunID(_ context.Context, namespace, name string) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -217,6 +224,7 @@ type bench struct {
 	handler http.Handler
 	store   *fakeStore
 	objects *fakeObjects
+	crons   fakeCrons
 	logs    fakeLogs
 	service *Service
 }
@@ -233,9 +241,9 @@ func newQuietBench(tokens ...string) *bench {
 	registry := prometheus.NewRegistry()
 	metrics := NewMetrics(registry)
 	log := slog.New(slog.DiscardHandler)
-	b := &bench{store: newFakeStore(), logs: fakeLogs{}, objects: &fakeObjects{}}
+	b := &bench{store: newFakeStore(), logs: fakeLogs{}, objects: &fakeObjects{}, crons: fakeCrons{}}
 	clock := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
-	b.service = NewService(Config{Store: b.store, Objects: b.objects, Logs: b.logs, Log: log, Metrics: metrics, Now: func() time.Time {
+	b.service = NewService(Config{Store: b.store, Objects: b.objects, Crons: b.crons, Logs: b.logs, Log: log, Metrics: metrics, Now: func() time.Time {
 		clock = clock.Add(time.Second)
 		return clock
 	}})

@@ -88,7 +88,7 @@ func TestRefusalsHaveArgosCodes(t *testing.T) {
 		{"a bad field selector", "GET", "/api/v1/workflow-events/default?listOptions.fieldSelector=spec.x=y", "", 400, CodeInvalid, "spec.x"},
 		{"a bad limit", "GET", "/api/v1/workflows/default?listOptions.limit=many", "", 400, CodeInvalid, "limit"},
 		{"a bad time", "GET", "/api/v1/workflows/default?createdAfter=yesterday", "", 400, CodeInvalid, "createdAfter"},
-		{"a path of nobody", "GET", "/api/v1/cron-workflows/default", "", 404, CodeNotFound, "not served here"},
+		{"a path of nobody", "GET", "/api/v1/sensors/default", "", 404, CodeNotFound, "not served here"},
 		{"too large", "POST", "/api/v1/workflows/default", strings.Repeat(" ", maxBody+1), 400, CodeInvalid, "more than"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -42,6 +42,11 @@ func (h *HTTP) objectRoutes() map[string]func(*http.Request) (any, error) {
 			return struct{}{}, h.Service.DeleteObject(r.Context(), k, r.PathValue("namespace"), r.PathValue("name"))
 		}
 	}
+	for verb, suspend := range map[string]bool{"suspend": true, "resume": false} {
+		routes["PUT /api/v1/cron-workflows/{namespace}/{name}/"+verb] = func(r *http.Request) (any, error) {
+			return h.Service.SuspendCron(r.Context(), r.PathValue("namespace"), r.PathValue("name"), suspend)
+		}
+	}
 	return routes
 }
 

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"argosy/workflow/cron"
 	"argosy/workflow/spec"
 )
 
@@ -54,6 +55,7 @@ func objectKinds() []ObjectKind {
 	return []ObjectKind{
 		{Kind: spec.KindWorkflowTemplate, Plural: "workflow-templates", Field: "template", resource: "workflowtemplates.argoproj.io"},
 		{Kind: spec.KindClusterWorkflowTemplate, Plural: "cluster-workflow-templates", Field: "template", resource: "clusterworkflowtemplates.argoproj.io", cluster: true},
+		{Kind: spec.KindCronWorkflow, Plural: "cron-workflows", Field: "cronWorkflow", resource: "cronworkflows.argoproj.io"},
 		{Kind: spec.KindConfigMap, Plural: "configmaps", Field: "configMap", resource: "configmaps", core: true},
 		{Kind: spec.KindSecret, Plural: "secrets", Field: "secret", resource: "secrets", core: true},
 	}
@@ -137,7 +139,7 @@ func (s *Service) GetObject(ctx context.Context, k ObjectKind, namespace, name s
 	if err != nil {
 		return nil, k.trouble(err, name)
 	}
-	return k.decode(stored)
+	return s.show(ctx, k, stored)
 }
 
 // ListObjects returns the objects of a namespace, or of all if it is empty.
@@ -151,9 +153,13 @@ func (s *Service) ListObjects(ctx context.Context, k ObjectKind, namespace strin
 		return nil, fmt.Errorf("listing %s: %w", k.resource, err)
 	}
 	items := []Object{}
+	states := map[string]map[string]*cron.State{}
 	for _, stored := range all {
 		object, err := k.decode(stored)
 		if err != nil {
+			return nil, err
+		}
+		if err := s.addStatus(ctx, k, stored, object, states); err != nil {
 			return nil, err
 		}
 		if sel.matchesObject(stored, object.labels()) {
@@ -198,7 +204,7 @@ func (s *Service) putObject(ctx context.Context, k ObjectKind, o Object, version
 		return nil, k.trouble(err, stored.Name)
 	}
 	s.log.Info("stored", "hop", "submit", "kind", k.Kind, "namespace", namespace, "name", stored.Name)
-	return k.decode(stored)
+	return s.show(ctx, k, stored)
 }
 
 // readObject parses and checks an object, and puts it into its namespace.
@@ -214,6 +220,7 @@ func (s *Service) readObject(ctx context.Context, k ObjectKind, namespace string
 	if err != nil {
 		return nil, errorf(CodeInvalid, "%v", err)
 	}
+	delete(o, "status") // it is not the client's to say
 	m := o.metadata()
 	delete(m, "namespace")
 	if !k.cluster {

@@ -22,6 +22,7 @@ const Latest = "@latest"
 type Config struct {
 	Store   Store
 	Objects Objects
+	Crons   Crons
 	Logs    Logs
 	Log     *slog.Logger
 	Metrics *Metrics
@@ -35,6 +36,7 @@ type Config struct {
 type Service struct {
 	store   Store
 	objects Objects
+	crons   Crons
 	logs    Logs
 	log     *slog.Logger
 	metrics *Metrics
@@ -55,7 +57,7 @@ func NewService(c Config) *Service {
 		c.Now = time.Now
 	}
 	return &Service{
-		store: c.Store, objects: c.Objects, logs: c.Logs, log: c.Log, metrics: c.Metrics, now: c.Now,
+		store: c.Store, objects: c.Objects, crons: c.Crons, logs: c.Logs, log: c.Log, metrics: c.Metrics, now: c.Now,
 		room:  room{store: c.Store, log: c.Log, most: c.MaxQueued},
 		plans: map[string]*workflow.Plan{}, admissions: map[[sha256.Size]byte]*admission{},
 	}

@@ -5,12 +5,16 @@ import (
 	"time"
 
 	"argosy/workflow"
+	"argosy/workflow/cron"
 )
 
 // Store is where runs are. It reports ErrNotFound, ErrExists and ErrFinished.
 type Store interface {
 	// Submit accepts a run. It returns ErrExists when another run has its name.
 	Submit(ctx context.Context, run *workflow.Run, specJSON []byte) error
+	// SubmitOnce is Submit for a run whose id follows from what it is for: one that was
+	// submitted before is left alone, also when it is not there any more.
+	SubmitOnce(ctx context.Context, run *workflow.Run, specJSON []byte) error
 	// RunID returns the id of the run with that name.
 	RunID(ctx context.Context, namespace, name string) (id string, err error)
 	// Page returns up to limit of the runs that keep wants, without their nodes, newest
@@ -39,6 +43,12 @@ type Store interface {
 	Fill(ctx context.Context) (Fill, error)
 	// Ping says whether the store answers.
 	Ping(ctx context.Context) error
+}
+
+// Crons tells what became of CronWorkflows.
+type Crons interface {
+	// States returns what is known of those of a namespace, by name.
+	States(ctx context.Context, namespace string) (map[string]*cron.State, error)
 }
 
 // Fill is how full a store is.

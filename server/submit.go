@@ -31,6 +31,8 @@ const (
 type SubmitOptions struct {
 	// DryRun answers as if the workflow was accepted, and keeps nothing.
 	DryRun bool
+	// ID is the run's; it is submitted once, however often this is called. Empty is a new one.
+	ID string
 }
 
 // Submit accepts a workflow, given as JSON or YAML, and returns it as it was stored.
@@ -43,6 +45,9 @@ func (s *Service) Submit(ctx context.Context, namespace string, workflowDoc []by
 	}
 	if err == nil {
 		run, err = s.newRun(ctx, a, wf)
+	}
+	if err == nil && o.ID != "" {
+		run.ID = o.ID
 	}
 	if err != nil {
 		outcome := "invalid"
@@ -60,7 +65,11 @@ func (s *Service) Submit(ctx context.Context, namespace string, workflowDoc []by
 			s.log.Info("refused", "hop", "submit", "namespace", run.Namespace, "name", run.Name, "err", err)
 			return nil, err
 		}
-		err := s.create(ctx, run, wf, a.specJSON)
+		submit := s.store.Submit
+		if o.ID != "" {
+			submit = s.store.SubmitOnce
+		}
+		err := create(ctx, submit, run, wf, a.specJSON)
 		if errors.Is(err, ErrExists) {
 			s.metrics.submits.WithLabelValues("exists").Inc()
 			return nil, errorf(CodeExists, "workflows.argoproj.io %q already exists", run.Name)
@@ -287,9 +296,9 @@ func (s *Service) newRun(ctx context.Context, a *admission, wf *spec.Workflow) (
 }
 
 // create stores the run; a generated name that is taken is generated anew.
-func (s *Service) create(ctx context.Context, run *workflow.Run, wf *spec.Workflow, specJSON []byte) error {
+func create(ctx context.Context, submit func(context.Context, *workflow.Run, []byte) error, run *workflow.Run, wf *spec.Workflow, specJSON []byte) error {
 	for attempt := 1; ; attempt++ {
-		err := s.store.Submit(ctx, run, specJSON)
+		err := submit(ctx, run, specJSON)
 		if !errors.Is(err, ErrExists) || wf.Name != "" || attempt == nameAttempts {
 			return err
 		}

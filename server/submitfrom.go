@@ -1,13 +1,16 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/labels"
 
+	"argosy/workflow/cron"
 	"argosy/workflow/spec"
 )
 
@@ -26,19 +29,28 @@ type FromOptions struct {
 	PodPriority    string   `json:"podPriorityClassName"`
 }
 
-// SubmitFrom submits what is stored under a kind and name: the kinds of templates, by any of
+// SubmitFrom submits what is stored under a kind and name: the kinds of templates and schedules, by any of
 // the names that Argo's command takes for them.
 func (s *Service) SubmitFrom(ctx context.Context, namespace, kind, name string, o FromOptions) (*spec.Workflow, error) {
 	k, err := fromKind(kind)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.GetObject(ctx, k, namespace, name); err != nil {
-		return nil, err
+	stored, err := s.objects.Get(ctx, k.Kind, k.space(namespace), name)
+	if err != nil {
+		return nil, k.trouble(err, name)
 	}
 	wf := &spec.Workflow{}
+	if k.Kind == spec.KindCronWorkflow {
+		var c spec.CronWorkflow
+		if err := json.Unmarshal(stored.JSON, &c); err != nil {
+			return nil, fmt.Errorf("reading %s %q: %w", k.resource, name, err)
+		}
+		wf = cron.Workflow(&c, s.now())
+	} else {
+		wf.Spec.WorkflowTemplateRef = &spec.WorkflowTemplateRef{Name: name, ClusterScope: k.cluster}
+	}
 	wf.APIVersion, wf.Kind, wf.Namespace = spec.APIVersion, spec.KindWorkflow, namespace
-	wf.Spec.WorkflowTemplateRef = &spec.WorkflowTemplateRef{Name: name, ClusterScope: k.cluster}
 	wf.GenerateName = name + "-"
 	if err := o.apply(wf); err != nil {
 		return nil, err
@@ -56,6 +68,8 @@ func fromKind(kind string) (ObjectKind, error) {
 		return kindOf(spec.KindWorkflowTemplate), nil
 	case "clusterworkflowtemplate", "clusterworkflowtemplates", "cwft":
 		return kindOf(spec.KindClusterWorkflowTemplate), nil
+	case "cronworkflow", "cronworkflows", "cronwf", "cwf":
+		return kindOf(spec.KindCronWorkflow), nil
 	}
 	return ObjectKind{}, errorf(CodeInvalid, "resource kind '%s' is not supported for submitting", kind)
 }
@@ -67,8 +81,10 @@ func (o FromOptions) apply(wf *spec.Workflow) error {
 	case o.GenerateName != "":
 		wf.GenerateName = o.GenerateName
 	}
-	wf.Spec.Entrypoint, wf.Spec.ServiceAccountName = o.EntryPoint, o.ServiceAccount
-	wf.Spec.Priority, wf.Spec.PodPriorityClassName = o.Priority, o.PodPriority
+	wf.Spec.Entrypoint = cmp.Or(o.EntryPoint, wf.Spec.Entrypoint)
+	wf.Spec.ServiceAccountName = cmp.Or(o.ServiceAccount, wf.Spec.ServiceAccountName)
+	wf.Spec.Priority = cmp.Or(o.Priority, wf.Spec.Priority)
+	wf.Spec.PodPriorityClassName = cmp.Or(o.PodPriority, wf.Spec.PodPriorityClassName)
 	for _, f := range []struct {
 		name, text string
 		into       *map[string]string
@@ -80,14 +96,22 @@ func (o FromOptions) apply(wf *spec.Workflow) error {
 		if err != nil {
 			return errorf(CodeInvalid, "submitOptions.%s: %v", f.name, err)
 		}
-		*f.into = set
+		if *f.into == nil {
+			*f.into = map[string]string{}
+		}
+		maps.Copy(*f.into, set)
 	}
 	for _, p := range o.Parameters {
 		name, value, ok := strings.Cut(p, "=")
 		if !ok {
 			return errorf(CodeInvalid, "expected parameter of the form: NAME=VALUE. Received: %s", p)
 		}
-		wf.Spec.Arguments.Parameters = append(wf.Spec.Arguments.Parameters, spec.Parameter{Name: name, Value: spec.AnyStringPtr(value)})
+		given := spec.Parameter{Name: name, Value: spec.AnyStringPtr(value)}
+		if own := wf.Spec.Arguments.GetParameterByName(name); own != nil {
+			*own = given
+			continue
+		}
+		wf.Spec.Arguments.Parameters = append(wf.Spec.Arguments.Parameters, given)
 	}
 	return nil
 }

@@ -23,6 +23,10 @@ func (s *runStore) Submit(ctx context.Context, run *workflow.Run, specJSON []byt
 	return serverError(s.Runs.Submit(ctx, run, specJSON))
 }
 
+func (s *runStore) SubmitOnce(ctx context.Context, run *workflow.Run, specJSON []byte) error {
+	return serverError(s.Runs.SubmitOnce(ctx, run, specJSON))
+}
+
 func (s *runStore) RunID(ctx context.Context, namespace, name string) (string, error) {
 	id, err := s.Runs.RunID(ctx, namespace, name)
 	return id, serverError(err)

@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"runtime"
 	"syscall"
+	_ "time/tzdata" // time zones of schedules, also where there are none
 
 	"argosy/worker/process"
 )

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,6 +22,10 @@ type objectVerbs struct {
 	use     string
 	aliases []string
 	cluster bool // it has no namespace
+
+	describe func(out io.Writer, object json.RawMessage) error // what get shows; nil shows YAML
+	header   string                                            // of columns that a list has beside NAME and AGE
+	row      func(object json.RawMessage) (string, error)
 }
 
 func (a *app) template() *cobra.Command {
@@ -127,6 +132,12 @@ func (v *objectVerbs) get() *cobra.Command {
 					continue
 				}
 				format := output
+				if format == "" && v.describe != nil {
+					if err := v.describe(v.out, object); err != nil {
+						return err
+					}
+					continue
+				}
 				if format == "" {
 					format = "yaml"
 				}
@@ -167,6 +178,9 @@ func (v *objectVerbs) list() *cobra.Command {
 				return printObject(v.out, output, found)
 			}
 			rows := []string{"NAME\tAGE"}
+			if v.header != "" {
+				rows[0] += "\t" + v.header
+			}
 			if everywhere {
 				rows[0] = "NAMESPACE\t" + rows[0]
 			}
@@ -180,6 +194,13 @@ func (v *objectVerbs) list() *cobra.Command {
 					continue
 				}
 				row := m.Name + "\t" + v.now().Sub(m.CreationTimestamp.Time).Truncate(time.Second).String()
+				if v.row != nil {
+					more, err := v.row(object)
+					if err != nil {
+						return err
+					}
+					row += "\t" + more
+				}
 				if everywhere {
 					row = m.Namespace + "\t" + row
 				}

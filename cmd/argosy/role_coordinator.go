@@ -45,7 +45,7 @@ Any number of coordinators may run at once; none has a state that another needs.
 			if err := r.watchRoom(cmd.Context()); err != nil {
 				return err
 			}
-			return runParts(cmd.Context(), r.monitor(), f.parts(r))
+			return runParts(cmd.Context(), r.monitor(), f.parts(r, (&serverFlags{}).service(r)))
 		},
 	}
 	common.register(cmd.Flags(), ":9090")
@@ -62,13 +62,16 @@ func (f *coordinatorFlags) register(flags *pflag.FlagSet) {
 	flags.IntVar(&f.inFlight, "max-in-flight", 0, "most steps that one run may have on the queue; 0 leaves it to the pool: two for each of its slots, and 16 at least")
 }
 
-func (f *coordinatorFlags) parts(r *role) []part {
+func (f *coordinatorFlags) parts(r *role, s service) []part {
 	return []part{{"coordinator", func(take, work context.Context) error {
 		broker := queue.NewAsynq(r.conn)
 		defer broker.Close()
 		turns := queue.NewTurns(r.conn, broker, queue.TurnOptions{})
 		defer turns.Close()
-		c := coordinator.New(join.Turns{Turns: turns, Pools: queue.NewPools(r.conn, nil), Objects: queue.NewObjects(r.conn), Room: join.Memory{Room: r.room}}, coordinator.Config{
+		c := coordinator.New(join.Turns{
+			Turns: turns, Pools: queue.NewPools(r.conn, nil), Objects: queue.NewObjects(r.conn), Room: join.Memory{Room: r.room},
+			Runs: queue.NewRuns(r.conn), Crons: queue.NewCrons(r.conn), Submit: s.scheduled,
+		}, coordinator.Config{
 			Parallel: f.parallel, Pool: f.pool, Limits: workflow.Limits{InFlight: f.inFlight},
 		}, coordinator.NewMetrics(r.registry), r.log)
 		return c.Run(take, work)

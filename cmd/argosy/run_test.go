@@ -18,6 +18,7 @@ func TestExamplesRun(t *testing.T) {
 	want := map[string][]string{ // what must be in the output, by example
 		"data.yaml":                  {"reports/b.csv", "reports/north/a.csv", "Succeeded in", "4/4 steps"},
 		"exit-handlers.yaml":         {"fails.hooks.alarm Succeeded", "work.onExit Succeeded", "Succeeded in", "7/7 steps"},
+		"cron.yaml":                  nil, // see cron_test.go
 		"map-reduce.yaml":            {"total = 85", "Succeeded", "6/6 steps"},
 		"parallelism.yaml":           {"template has failed or errored children and failFast enabled", "report Succeeded", "Succeeded in", "6/6 steps"},
 		"retries.yaml":               {"flaky(2) Succeeded", "retryStrategy.expression evaluated to false", "Succeeded in", "5/5 steps"},
@@ -37,6 +38,9 @@ func TestExamplesRun(t *testing.T) {
 	for _, file := range files {
 		texts, ok := want[filepath.Base(file)]
 		require.True(t, ok, "say here what example %s must print", file)
+		if texts == nil {
+			continue
+		}
 		for _, embedded := range []string{"server", "memory"} {
 			t.Run(filepath.Base(file)+" on "+embedded, func(t *testing.T) {
 				t.Parallel()

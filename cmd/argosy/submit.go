@@ -41,7 +41,7 @@ if one is wrong, none is started. --from submits a stored template.`,
 	}
 	s := cmd.Flags()
 	f.register(s)
-	s.StringVar(&f.from, "from", "", "stored template to submit: workflowtemplate/NAME or clusterworkflowtemplate/NAME")
+	s.StringVar(&f.from, "from", "", "stored template to submit: workflowtemplate/NAME, clusterworkflowtemplate/NAME or cronwf/NAME")
 	s.BoolVarP(&f.wait, "wait", "w", false, "wait until the runs have ended")
 	s.BoolVar(&f.watch, "watch", false, "show the run until it has ended")
 	s.BoolVar(&f.log, "log", false, "print the run's logs until it has ended")

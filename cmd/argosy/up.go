@@ -94,7 +94,7 @@ func (fl *fleet) assemble(ctx context.Context, f *fleetFlags, r *role) error {
 		return err
 	}
 	fl.addr = addr
-	fl.groups = append(append([][]part{r.monitor(), f.coordinator.parts(r)}, workers...), server)
+	fl.groups = append(append([][]part{r.monitor(), f.coordinator.parts(r, fl.service)}, workers...), server)
 	return nil
 }
 

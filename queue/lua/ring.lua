@@ -1,5 +1,5 @@
 -- Says that a run needs a turn.
--- KEYS: 1 due  2 taken  3 ended  4 the turns' bell, if it is to be rung here
+-- KEYS: 1 due  2 taken  3 ended  4 later  5 the turns' bell, if it is to be rung here
 -- ARGV: 1 shard  2 rings to keep  3 run
 --       4 delay in ms: 0 is now, and wants a ring; otherwise only if not due yet
 -- Returns 1 when coordinators have to be rung for, else 0.
@@ -17,9 +17,9 @@ if redis.call('HEXISTS', KEYS[2], ARGV[3]) == 1 then
 end
 -- A run that is due already was rung for.
 local changed = redis.call('ZADD', KEYS[1], 'LT', 'CH', now, ARGV[3])
-if changed == 1 and KEYS[4] then
-  if redis.call('LPUSH', KEYS[4], ARGV[1]) > tonumber(ARGV[2]) then
-    redis.call('LTRIM', KEYS[4], 0, ARGV[2] - 1)
+if changed == 1 and KEYS[5] then
+  if redis.call('LPUSH', KEYS[5], ARGV[1]) > tonumber(ARGV[2]) then
+    redis.call('LTRIM', KEYS[5], 0, ARGV[2] - 1)
   end
 end
 return changed

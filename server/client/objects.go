@@ -81,6 +81,15 @@ func (c *Client) Remove(ctx context.Context, kind, namespace, name string) error
 	return c.call(ctx, http.MethodDelete, at+"/"+escape(name), nil, nil, &struct{}{})
 }
 
+// SuspendCron has a cron workflow fire no more, or again.
+func (c *Client) SuspendCron(ctx context.Context, namespace, name string, suspend bool) error {
+	verb := "resume"
+	if suspend {
+		verb = "suspend"
+	}
+	return c.call(ctx, http.MethodPut, path("cron-workflows", namespace, name, verb), nil, map[string]any{}, &struct{}{})
+}
+
 // FromOptions change the workflow that SubmitFrom makes.
 type FromOptions struct {
 	Name           string   `json:"name,omitempty"`

@@ -57,7 +57,7 @@ func (n *names) addParts(parts []part) {
 }
 
 func (n *names) addExpression(text string) {
-	tree, _, err := parse(text)
+	tree, _, err := parse(text, anything{})
 	if err != nil {
 		return
 	}

@@ -37,7 +37,7 @@ func CheckExpression(text string) error {
 }
 
 func checkExpression(text string) error {
-	tree, config, err := parse(text)
+	tree, config, err := parse(text, anything{})
 	if err != nil {
 		return err
 	}

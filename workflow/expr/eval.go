@@ -42,7 +42,7 @@ func EvalBool(text string, s Scope) (bool, error) {
 // what the expression uses is looked up, a name may be both a value and a
 // branch, and a name may be called like a builtin.
 func evaluate(text string, s Scope, m Mode, b *budget) (any, error) {
-	tree, config, err := parse(text)
+	tree, config, err := parse(text, s)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +70,7 @@ func evaluate(text string, s Scope, m Mode, b *budget) (any, error) {
 	return value, b.charge(value)
 }
 
-func parse(text string) (*parser.Tree, *conf.Config, error) {
+func parse(text string, s Scope) (*parser.Tree, *conf.Config, error) {
 	if len(text) > maxExpression {
 		return nil, nil, fmt.Errorf("an expression of %d bytes, over the %d allowed: %w", len(text), maxExpression, ErrBudget)
 	}
@@ -78,6 +78,7 @@ func parse(text string) (*parser.Tree, *conf.Config, error) {
 	for name, fn := range functions {
 		config.Functions[name] = &builtin.Function{Name: name, Func: fn}
 	}
+	timed(config, s)
 	tree, err := parser.ParseWithConfig(text, config)
 	if err != nil {
 		return nil, nil, compileError(err)
@@ -193,6 +194,9 @@ func (b *binding) callee(call *ast.CallNode) error {
 	switch callee := call.Callee.(type) {
 	case *ast.IdentifierNode:
 		if _, ok := b.functions[callee.Value]; ok {
+			if callee.Value == clockName {
+				return nil
+			}
 			b.functions[callee.Value] = &builtin.Function{Name: callee.Value, Func: b.budget.metered(callee.Value, functions[callee.Value])}
 			return nil
 		}

@@ -153,7 +153,7 @@ node.name / pod.name / steps.name / tasks.name | yes
 steps|tasks.X.id/ip/status/exitCode/startedAt/finishedAt/hostNodeName | differs | without ip, since there are no daemons yet | template.daemon
 item / item.key | yes
 retries / lastRetry.* | yes
-cronworkflow.* | no
+cronworkflow.* | yes
 request.* / response.* | yes
 metrics variables | no | | template.metrics
 # 6. Retries, timeouts, failures
@@ -273,16 +273,16 @@ workflowMetadata | differs | a labelsFrom that fails is refused when the workflo
 template label | yes
 workflowDefaults | no
 workflowRestrictions | no
-CronWorkflow schedules | differs | parsed and linted, not fired
-concurrencyPolicy | no
-startingDeadlineSeconds | no
-history limits / suspend | no
-cron when | no
-stopStrategy | no
-cron scheduledTime | no
-cron backfill | no
+CronWorkflow schedules | differs | without a timezone, UTC
+concurrencyPolicy | yes
+startingDeadlineSeconds | differs | a tick that is up to 30 s late is never missed
+history limits / suspend | differs | of the runs that schedules started
+cron when | yes
+stopStrategy | yes
+cron scheduledTime | yes
+cron backfill | differs | the command submits the runs itself
 cron name limit | yes
-cron status | no
+cron status | differs | of the runs that schedules started
 WorkflowEventBinding | differs | parsed only
 event metadata | no
 event queue | no
@@ -316,7 +316,7 @@ instanceID / leader election | differs | any number of coordinators are active a
 # 14. Server API, auth, UI
 REST + gRPC | differs | REST only
 workflow service | differs | create, get, list, watch, delete, stop, terminate, lint, logs
-template / cluster / cron services | differs | not cron
+template / cluster / cron services | yes
 archive, event and sync services | no
 fields filter | yes
 list filters | yes
@@ -329,7 +329,7 @@ UI list/details | no
 UI actions | no
 UI extras | no
 # 15. CLI
-argo submit | differs | --from takes templates only
+argo submit | yes
 argo list | yes
 argo get / watch / wait | yes
 argo logs | yes
@@ -339,7 +339,7 @@ argo node set | yes
 argo delete | yes
 argo lint | differs | also json; exit code 2; always strict and offline
 argo template / cluster-template | yes
-argo cron | no
+argo cron | yes
 argo archive | no
 argo cp | no
 argo sync | no

@@ -10,6 +10,7 @@ import (
 	"argosy/coordinator"
 	"argosy/queue"
 	"argosy/workflow"
+	"argosy/workflow/cron"
 	"argosy/workflow/spec"
 )
 
@@ -19,7 +20,14 @@ type Turns struct {
 	*queue.Pools
 	Room
 	Objects *queue.Objects
+	Runs    *queue.Runs
+	Crons   *queue.Crons
+	Submit  Submit
 }
+
+// Submit starts what a CronWorkflow wants, once for an id:
+// *coordinator.RefusedError, coordinator.ErrNoRoom.
+type Submit func(ctx context.Context, id string, wf *spec.Workflow) error
 
 // Room says that Redis has little room left.
 type Room interface {
@@ -48,10 +56,13 @@ func (s Turns) ConfigMap(ctx context.Context, namespace, name string) (*workflow
 }
 
 // Claim is part of coordinator.Store.
-func (s Turns) Claim(ctx context.Context, wait time.Duration) (coordinator.Turn, error) {
+func (s Turns) Claim(ctx context.Context, wait time.Duration) (coordinator.Claimed, error) {
 	ticket, err := s.Turns.Claim(ctx, wait)
 	if ticket == nil || err != nil {
 		return nil, err
+	}
+	if namespace, name, ok := ticket.Cron(); ok {
+		return &cronTurn{store: s, ticket: ticket, namespace: namespace, name: name}, nil
 	}
 	return &turn{turns: s.Turns, ticket: ticket}, nil
 }
@@ -62,6 +73,7 @@ type turn struct {
 	ticket *queue.Ticket
 	loaded *queue.Loaded
 	next   workflow.Millis // what to settle with
+	cron   string          // the CronWorkflow to tell that the run has ended
 }
 
 func (t *turn) Begin(ctx context.Context) (*coordinator.Loaded, error) {
@@ -107,6 +119,9 @@ func (t *turn) Commit(ctx context.Context, c *coordinator.Commit) ([]coordinator
 		return nil, err
 	}
 	t.next = done.Next
+	if name := t.loaded.Run.Labels[cron.LabelCronWorkflow]; name != "" && c.State.Finished != 0 {
+		t.cron = queue.CronID(t.loaded.Run.Namespace, name)
+	}
 	return allFromQueue(done.Out), nil
 }
 
@@ -114,8 +129,10 @@ func (t *turn) Dispatch(ctx context.Context, d []coordinator.Delivery) error {
 	return t.turns.Dispatch(ctx, toQueue(d))
 }
 
-func (t *turn) Extend(ctx context.Context) error {
-	err := t.turns.Extend(ctx, t.ticket)
+func (t *turn) Extend(ctx context.Context) error { return extend(ctx, t.turns, t.ticket) }
+
+func extend(ctx context.Context, turns *queue.Turns, ticket *queue.Ticket) error {
+	err := turns.Extend(ctx, ticket)
 	if errors.Is(err, queue.ErrFenced) {
 		return fmt.Errorf("%w: %w", coordinator.ErrFenced, err)
 	}
@@ -129,7 +146,7 @@ func (t *turn) Settle(ctx context.Context, s coordinator.Settlement) error {
 		}
 	}
 	return t.turns.Settle(ctx, t.ticket, queue.Settlement{
-		Next: t.next, Token: t.loaded.Token, Sent: s.Sent, Waiting: (*queue.Waiting)(s.Waiting),
+		Next: t.next, Token: t.loaded.Token, Sent: s.Sent, Cron: t.cron, Waiting: (*queue.Waiting)(s.Waiting),
 	})
 }
 

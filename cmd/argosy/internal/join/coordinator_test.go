@@ -25,12 +25,12 @@ type slowly struct {
 	commits *atomic.Int32 // tried
 }
 
-func (s slowly) Claim(ctx context.Context, wait time.Duration) (coordinator.Turn, error) {
+func (s slowly) Claim(ctx context.Context, wait time.Duration) (coordinator.Claimed, error) {
 	t, err := s.Store.Claim(ctx, wait)
 	if t == nil || err != nil {
 		return nil, err
 	}
-	return slowTurn{t, s}, nil
+	return &slowTurn{t.(coordinator.Turn), s}, nil
 }
 
 type slowTurn struct {
