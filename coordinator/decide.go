@@ -40,13 +40,15 @@ func (c *Coordinator) decide(ctx context.Context, t Turn, l *Loaded) (*Commit, e
 	var bug *panicError
 	if errors.As(err, &bug) {
 		c.log.Error("the engine failed on a run, which ends", "hop", "advance", "run", l.Run.Name, "error", bug, "stack", string(bug.stack))
-		return giveUp(l, bug.Error()), nil
+		given := giveUp(l, bug.Error())
+		given.Expires = plan.Expires(given.State)
+		return given, nil
 	} else if err != nil {
 		return nil, err
 	}
 	commit := &Commit{
 		State: &delta.State, Nodes: delta.Nodes, Gone: delta.Gone, Send: found.again, Drop: found.dropped, Timers: delta.Timers, More: delta.More, Late: delta.Late,
-		Waiting: delta.Waiting(plan),
+		Waiting: delta.Waiting(plan), Expires: plan.Expires(&delta.State),
 	}
 	for _, n := range found.counted {
 		changed := slices.ContainsFunc(delta.Nodes, func(d *workflow.Node) bool { return d.Key == n.Key })

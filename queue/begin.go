@@ -55,7 +55,8 @@ func (l Lost) Again() Delivery {
 
 // Begin takes the run's fencing token and reads what the turn needs, and of the nodes of a
 // run that is too large to be read whole those of hint. ErrNotFound and ErrFinished say that
-// there is no turn to take; the ticket is settled then.
+// there is no turn to take; the ticket is settled then. ErrExpired says that the run is to be
+// deleted.
 func (t *Turns) Begin(ctx context.Context, ticket *Ticket, hint ...workflow.Key) (*Loaded, error) {
 	id := ticket.Run
 	args := make([]any, 0, 3+len(hint))
@@ -68,11 +69,17 @@ func (t *Turns) Begin(ctx context.Context, ticket *Ticket, hint ...workflow.Key)
 		return nil, fmt.Errorf("beginning a turn of run %s: %w", id, err)
 	}
 	if n, ok := v.(int64); ok {
-		gone := ErrNotFound
-		if n == 1 {
-			gone = ErrFinished
+		switch n {
+		case 0:
+			err = t.Settle(ctx, ticket, Settlement{})
+			return nil, errors.Join(fmt.Errorf("beginning a turn of run %s: %w", id, ErrNotFound), err)
+		case 1:
+			n = 0
+		case 2:
+			return nil, fmt.Errorf("beginning a turn of run %s: %w", id, ErrExpired)
 		}
-		return nil, errors.Join(fmt.Errorf("beginning a turn of run %s: %w", id, gone), t.Settle(ctx, ticket, Settlement{}))
+		err = t.Settle(ctx, ticket, Settlement{Next: workflow.Millis(n), Later: true})
+		return nil, errors.Join(fmt.Errorf("beginning a turn of run %s: %w", id, ErrFinished), err)
 	}
 	l, overdue, err := t.decode(id, asList(v), hint)
 	if err != nil {

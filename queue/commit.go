@@ -26,6 +26,8 @@ type Commit struct {
 	Late   []workflow.Key // ends these, as Failed for workflow.LateMessage
 	// More asks for another turn at once.
 	More bool
+	// Expires is when a run that ends comes due once more, to be deleted; 0 is never.
+	Expires workflow.Millis
 }
 
 // Cancel is how deliveries end that no worker has claimed. Workers end what they hold by
@@ -55,6 +57,7 @@ type orders struct {
 	Check    int64     `json:"check"`
 	Finished bool      `json:"finished,omitempty"`
 	More     bool      `json:"more,omitempty"`
+	Expires  int64     `json:"exp,omitempty"`
 	Fired    []string  `json:"fired,omitempty"`
 	Timers   [][2]any  `json:"timers,omitempty"`
 	Drop     [][2]any  `json:"drop,omitempty"`
@@ -78,7 +81,7 @@ func (t *Turns) Commit(ctx context.Context, l *Loaded, c *Commit) (*Committed, e
 	id := l.Run.ID
 	o := orders{
 		Run: id, Token: l.Token, Version: l.Version, Events: l.read, Check: t.opts.Check.Milliseconds(),
-		Finished: c.State.Finished != 0, More: c.More, Fired: l.fired,
+		Finished: c.State.Finished != 0, More: c.More, Fired: l.fired, Expires: int64(c.Expires),
 	}
 	for _, timer := range c.Timers {
 		o.Timers = append(o.Timers, [2]any{timer.Name + "|" + string(timer.Key), int64(timer.At)})

@@ -14,6 +14,8 @@ var (
 	ErrConflict = errors.New("the object has been changed meanwhile")
 	// ErrFinished says that the run has ended and takes no more turns or signals.
 	ErrFinished = errors.New("the run has finished")
+	// ErrExpired says that the run has ended long ago and is to be deleted.
+	ErrExpired = errors.New("the run has expired")
 	// ErrFenced says that somebody else has gone on with the run or the delivery: what was
 	// to be written must be dropped.
 	ErrFenced = errors.New("superseded")

@@ -24,6 +24,7 @@ func TestExamplesRun(t *testing.T) {
 		"retries.yaml":               {"flaky(2) Succeeded", "retryStrategy.expression evaluated to false", "Succeeded in", "5/5 steps"},
 		"conditional-artifacts.yaml": {"Succeeded", "2/2 steps"},
 		"suspend.yaml":               {"approve Running: to go on: argosy --argosy-server ", "deploy Succeeded", "Succeeded in", "4/4 steps"},
+		"ttl.yaml":                   {"Succeeded"},
 		"workflow-template.yaml":     {"Succeeded", "4/4 steps"},
 		"dag.yaml":                   {"only-if-it-worked Omitted", "repair Succeeded", "maybe Skipped", "last Succeeded", "5/5 steps"},
 		"etl.yaml":                   {"check Succeeded", `totals = ["north=675","south=675","west=675"]`, "7/7 steps"},

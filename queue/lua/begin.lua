@@ -2,9 +2,12 @@
 -- KEYS: 1 meta  2 nodes  3 in  4 out  5 fly  6 timers  7 run  8 state
 -- ARGV: 1 nodes to read whole at most  2 events to read at most
 --       3 ms between two looks at what is in flight  4.. keys of nodes to read anyway
--- Returns 0 when there is no such run, 1 when it has finished (what was left is removed), else
+-- Returns 0 when there is no such run, 1 when it has finished (what was left is removed), 2 when
+-- that is so long ago that it is to be deleted, the millis of when it will be, else
 -- {now, token, version, next, run record, state record (or nil), events, timers due, out, fly entries
 --  overdue (key, entry, ..), complete, nodes (key, JSON, ..), the nodes asked for (JSON or nil)}
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local record = redis.call('GET', KEYS[7])
 if not record then
   return 0
@@ -12,10 +15,12 @@ end
 local meta = redis.call('HMGET', KEYS[1], 'ver', 'chk', 'tok', 'fin')
 if meta[4] then
   redis.call('DEL', KEYS[3], KEYS[4], KEYS[5], KEYS[6])
-  return 1
+  local expires = tonumber(redis.call('HGET', KEYS[1], 'next') or 0)
+  if expires == 0 then
+    return 1
+  end
+  return now < expires and expires or 2
 end
-local t = redis.call('TIME')
-local now = t[1] * 1000 + math.floor(t[2] / 1000)
 -- By the clock, and not the next number: a crash of Redis may take the last tokens back, and
 -- must not give one of them to a second turn.
 local token = math.max(tonumber(meta[3] or 0) + 1, t[1] * 1000000 + t[2])

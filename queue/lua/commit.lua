@@ -1,6 +1,6 @@
 -- Commits a turn, all or nothing.
 -- KEYS: 1 meta  2 nodes  3 in  4 out  5 fly  6 timers  7 run  8 state  9 loops
--- ARGV: 1 orders, JSON {tok, ver, events, check, finished, more, run,
+-- ARGV: 1 orders, JSON {tok, ver, events, check, finished, more, run, exp,
 --          gone: [key of a node], loops: [key of ours],
 --          fired: [member], timers: [[member, millis; 0 removes]],
 --          drop: [[number, key]], send: [[number, queue, key]], cancel: {p, m, spare} or none,
@@ -49,9 +49,10 @@ redis.call('SET', KEYS[8], string.format('%.0f ', o.ver + 1) .. ARGV[2])
 redis.call('PUBLISH', 'run:' .. o.run, o.ver + 1)
 
 if o.finished then
-  redis.call('HSET', KEYS[1], 'ver', o.ver + 1, 'fin', now, 'next', 0)
+  local expires = string.format('%.0f', o.exp or 0)
+  redis.call('HSET', KEYS[1], 'ver', o.ver + 1, 'fin', now, 'next', expires)
   redis.call('DEL', KEYS[3], KEYS[4], KEYS[5], KEYS[6])
-  return {o.ver + 1, 0, {}}
+  return {o.ver + 1, tonumber(expires), {}}
 end
 
 if o.events > 0 then

@@ -254,7 +254,7 @@ serviceAccountName / executor.serviceAccountName / automount | no | it has no ef
 tty/stdin/workingDir/env/lifecycle | differs | not lifecycle, probes and ports, which have no effect | template.container.lifecycle template.script.lifecycle template.container.livenessProbe template.script.livenessProbe template.container.startupProbe template.script.startupProbe template.container.ports template.script.ports
 image entrypoint lookup | differs | Jobs leave it to the image; local processes take it from the file of --images
 podGC | no | it has no effect | spec.podGC
-ttlStrategy | no | it has no effect | spec.ttlStrategy
+ttlStrategy | yes
 retentionPolicy | no
 podDisruptionBudget | no | it has no effect | spec.podDisruptionBudget
 debug pause | no

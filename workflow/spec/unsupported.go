@@ -74,7 +74,7 @@ func specFields() fieldTable {
 			executorPlugins`,
 			"arguments.parameters[].valueFrom", parameterSources, "arguments.artifacts[]", inputStores),
 		inPod: words(`serviceAccountName automountServiceAccountToken executor nodeSelector affinity tolerations
-			imagePullSecrets hostNetwork dnsPolicy dnsConfig ttlStrategy schedulerName podGC
+			imagePullSecrets hostNetwork dnsPolicy dnsConfig schedulerName podGC
 			podPriorityClassName hostAliases securityContext podDisruptionBudget metrics volumeClaimGC podMetadata
 			archiveLogs artifactGC podResources resourceClaims`),
 	}

@@ -64,20 +64,28 @@ func (s Turns) Claim(ctx context.Context, wait time.Duration) (coordinator.Claim
 	if namespace, name, ok := ticket.Cron(); ok {
 		return &cronTurn{store: s, ticket: ticket, namespace: namespace, name: name}, nil
 	}
-	return &turn{turns: s.Turns, ticket: ticket}, nil
+	return &turn{turns: s.Turns, runs: s.Runs, ticket: ticket}, nil
 }
 
 // turn is one claimed run, from Begin to Settle.
 type turn struct {
 	turns  *queue.Turns
+	runs   *queue.Runs
 	ticket *queue.Ticket
 	loaded *queue.Loaded
 	next   workflow.Millis // what to settle with
-	cron   string          // the CronWorkflow to tell that the run has ended
+	ended  bool
+	cron   string // the CronWorkflow to tell that the run has ended
 }
 
 func (t *turn) Begin(ctx context.Context) (*coordinator.Loaded, error) {
 	l, err := t.turns.Begin(ctx, t.ticket)
+	if errors.Is(err, queue.ErrExpired) {
+		err = t.runs.Delete(ctx, t.ticket.Run)
+		if err == nil {
+			err = fmt.Errorf("it was deleted by its ttlStrategy: %w", queue.ErrNotFound)
+		}
+	}
 	if errors.Is(err, queue.ErrNotFound) || errors.Is(err, queue.ErrFinished) {
 		return nil, fmt.Errorf("%w: %w", coordinator.ErrGone, err)
 	}
@@ -110,7 +118,7 @@ func (t *turn) Outputs(ctx context.Context, loop workflow.Key) (map[int][]byte, 
 func (t *turn) Commit(ctx context.Context, c *coordinator.Commit) ([]coordinator.Delivery, error) {
 	done, err := t.turns.Commit(ctx, t.loaded, &queue.Commit{
 		State: c.State, Nodes: c.Nodes, Gone: c.Gone, Send: toQueue(c.Send), Drop: c.Drop,
-		Timers: c.Timers, Cancel: (*queue.Cancel)(c.Cancel), Late: c.Late, More: c.More,
+		Timers: c.Timers, Cancel: (*queue.Cancel)(c.Cancel), Late: c.Late, More: c.More, Expires: c.Expires,
 	})
 	if errors.Is(err, queue.ErrFenced) {
 		return nil, fmt.Errorf("%w: %w", coordinator.ErrFenced, err)
@@ -119,7 +127,8 @@ func (t *turn) Commit(ctx context.Context, c *coordinator.Commit) ([]coordinator
 		return nil, err
 	}
 	t.next = done.Next
-	if name := t.loaded.Run.Labels[cron.LabelCronWorkflow]; name != "" && c.State.Finished != 0 {
+	t.ended = c.State.Finished != 0
+	if name := t.loaded.Run.Labels[cron.LabelCronWorkflow]; name != "" && t.ended {
 		t.cron = queue.CronID(t.loaded.Run.Namespace, name)
 	}
 	return allFromQueue(done.Out), nil
@@ -146,7 +155,7 @@ func (t *turn) Settle(ctx context.Context, s coordinator.Settlement) error {
 		}
 	}
 	return t.turns.Settle(ctx, t.ticket, queue.Settlement{
-		Next: t.next, Token: t.loaded.Token, Sent: s.Sent, Cron: t.cron, Waiting: (*queue.Waiting)(s.Waiting),
+		Next: t.next, Token: t.loaded.Token, Sent: s.Sent, Later: t.ended, Cron: t.cron, Waiting: (*queue.Waiting)(s.Waiting),
 	})
 }
 
