@@ -29,7 +29,9 @@ type Config struct {
 	// MaxQueued is how many runs may be unfinished, more or less: servers count what others
 	// accept after a second. 0 is no bound.
 	MaxQueued int
-	Now       func() time.Time // created times and log ranges; nil means the clock
+	// Defaults are what every workflow has underneath its own; nil is nothing.
+	Defaults *spec.Workflow
+	Now      func() time.Time // created times and log ranges; nil means the clock
 }
 
 // Service is what the verbs do. Its methods may be called at the same time.
@@ -42,6 +44,8 @@ type Service struct {
 	metrics *Metrics
 	now     func() time.Time
 	room    room
+
+	defaults *spec.Workflow
 
 	mu         sync.Mutex
 	plans      map[string]*workflow.Plan        // by digest
@@ -58,8 +62,9 @@ func NewService(c Config) *Service {
 	}
 	return &Service{
 		store: c.Store, objects: c.Objects, crons: c.Crons, logs: c.Logs, log: c.Log, metrics: c.Metrics, now: c.Now,
-		room:  room{store: c.Store, log: c.Log, most: c.MaxQueued},
-		plans: map[string]*workflow.Plan{}, admissions: map[[sha256.Size]byte]*admission{},
+		defaults: c.Defaults,
+		room:     room{store: c.Store, log: c.Log, most: c.MaxQueued},
+		plans:    map[string]*workflow.Plan{}, admissions: map[[sha256.Size]byte]*admission{},
 	}
 }
 

@@ -178,7 +178,11 @@ func (s *Service) parse(ctx context.Context, namespace string, doc []byte, lint 
 		namespace = wf.Namespace
 	}
 	find := s.finder(ctx, namespace)
-	_, err = Check(&docs[0], spec.Options{Lint: lint, Templates: find.spec})
+	found, err := wf.UnderDefaults(s.defaults, find.spec)
+	if err != nil {
+		return nil, errorf(CodeInvalid, "%v", err)
+	}
+	_, err = Check(&docs[0], spec.Options{Lint: lint, Templates: found})
 	if find.err != nil {
 		return nil, find.err
 	}
@@ -186,7 +190,7 @@ func (s *Service) parse(ctx context.Context, namespace string, doc []byte, lint 
 		return nil, invalid(err)
 	}
 	wf.Status = spec.WorkflowStatus{}
-	err = spec.Freeze(wf, find.spec)
+	err = spec.Freeze(wf, found)
 	if find.err != nil {
 		return nil, find.err
 	}

@@ -22,6 +22,7 @@ type coordinatorFlags struct {
 func (a *app) coordinator() *cobra.Command {
 	var common roleFlags
 	var f coordinatorFlags
+	var defaults defaultsFlag
 	cmd := &cobra.Command{
 		Use:   "coordinator",
 		Short: "Advance workflows and send their steps to the queue",
@@ -45,11 +46,17 @@ Any number of coordinators may run at once; none has a state that another needs.
 			if err := r.watchRoom(cmd.Context()); err != nil {
 				return err
 			}
-			return runParts(cmd.Context(), r.monitor(), f.parts(r, (&serverFlags{}).service(r)))
+			// What schedules want comes in as if a server had got it.
+			s, err := (&serverFlags{defaultsFlag: defaults}).service(r)
+			if err != nil {
+				return err
+			}
+			return runParts(cmd.Context(), r.monitor(), f.parts(r, s))
 		},
 	}
 	common.register(cmd.Flags(), ":9090")
 	common.registerRoom(cmd.Flags())
+	defaults.register(cmd.Flags())
 	cmd.Flags().StringVar(&f.pool, "pool", defaultPool, "pool of workers to send steps to")
 	f.register(cmd.Flags())
 	return cmd

@@ -11,6 +11,7 @@ import (
 
 	"argosy/queue"
 	"argosy/server"
+	"argosy/workflow/spec"
 )
 
 // serverFlags say where the server listens, and to whom.
@@ -18,11 +19,37 @@ type serverFlags struct {
 	addr      string
 	tokens    string
 	maxQueued int
+	defaultsFlag
+}
+
+// defaultsFlag names what every workflow has underneath its own.
+type defaultsFlag struct {
+	file     string
+	defaults *spec.Workflow
+}
+
+func (f *defaultsFlag) register(flags *pflag.FlagSet) {
+	flags.StringVar(&f.file, "workflow-defaults", os.Getenv("ARGOSY_WORKFLOW_DEFAULTS"), "file with the metadata and spec that workflows get where they have none of their own (env ARGOSY_WORKFLOW_DEFAULTS)")
+}
+
+func (f *defaultsFlag) read() error {
+	if f.file == "" {
+		return nil
+	}
+	data, err := os.ReadFile(f.file)
+	if err == nil {
+		f.defaults, err = spec.ParseDefaults(f.file, data)
+	}
+	if err != nil {
+		return usagef("--workflow-defaults: %w", err)
+	}
+	return nil
 }
 
 func (f *serverFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&f.addr, "addr", envOr("ARGOSY_ADDR", "127.0.0.1:2746"), "address to listen on (env ARGOSY_ADDR)")
 	flags.StringVar(&f.tokens, "token-file", os.Getenv("ARGOSY_TOKEN_FILE"), "file of accepted bearer tokens, one a line; needed unless the address is loopback (env ARGOSY_TOKEN_FILE)")
+	f.defaultsFlag.register(flags)
 	flags.IntVar(&f.maxQueued, "max-queued-runs", 0, "workflows that may be unfinished before no more are accepted; 0 is no bound")
 }
 
@@ -45,7 +72,11 @@ func (a *app) server() *cobra.Command {
 			if err := r.watchRoom(cmd.Context()); err != nil {
 				return err
 			}
-			parts, _, err := f.parts(r, f.service(r))
+			s, err := f.service(r)
+			if err != nil {
+				return err
+			}
+			parts, _, err := f.parts(r, s)
 			if err != nil {
 				return err
 			}
@@ -64,12 +95,15 @@ type service struct {
 	metrics *server.Metrics
 }
 
-func (f *serverFlags) service(r *role) service {
+func (f *serverFlags) service(r *role) (service, error) {
+	if err := f.defaultsFlag.read(); err != nil {
+		return service{}, err
+	}
 	m := server.NewMetrics(r.registry)
 	return service{metrics: m, Service: server.NewService(server.Config{
-		MaxQueued: f.maxQueued,
+		MaxQueued: f.maxQueued, Defaults: f.defaults,
 		Store:     &runStore{Runs: queue.NewRuns(r.conn), conn: r.conn, room: r.room}, Objects: objectStore{queue.NewObjects(r.conn)}, Crons: queue.NewCrons(r.conn), Logs: runLogs{queue.NewLogs(r.conn)}, Log: r.log, Metrics: m,
-	})}
+	})}, nil
 }
 
 // parts prepares the server, whose address is known on return.

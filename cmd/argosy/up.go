@@ -88,7 +88,9 @@ func (fl *fleet) assemble(ctx context.Context, f *fleetFlags, r *role) error {
 	}
 	endRest := fl.end
 	fl.end = func() error { return errors.Join(endWorkers(), endRest()) }
-	fl.service = f.server.service(r)
+	if fl.service, err = f.server.service(r); err != nil {
+		return err
+	}
 	server, addr, err := f.server.parts(r, fl.service)
 	if err != nil {
 		return err

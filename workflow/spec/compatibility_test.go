@@ -271,7 +271,7 @@ missing template | differs | refused when the workflow is submitted
 storedTemplates / storedWorkflowTemplateSpec | differs | all that a run may refer to is stored when it is submitted, not as it is used
 workflowMetadata | differs | a labelsFrom that fails is refused when the workflow is submitted
 template label | yes
-workflowDefaults | no
+workflowDefaults | differs | a file that server and coordinator are given
 workflowRestrictions | no
 CronWorkflow schedules | differs | without a timezone, UTC
 concurrencyPolicy | yes
@@ -345,7 +345,7 @@ argo cp | no
 argo sync | no
 argo convert | no
 argo server / auth token / version / completion / executor-plugin build | differs | server, version and completion
-@latest alias | no
+@latest alias | yes
 connection flags | differs | --argosy-server, --token and --namespace, and Argo's variables for them
 `
 
