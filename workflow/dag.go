@@ -3,6 +3,7 @@ package workflow
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"argosy/workflow/depends"
@@ -21,9 +22,15 @@ type DAGState struct {
 	// Stopped is set by the first failed target under failFast: running tasks drain.
 	Stopped bool `json:"x,omitempty"`
 	// Waits counts, for a task with more than one dependency, those that have ended, from the
-	// first to the last but one.
+	// first to the last but one. A DAG of many tasks has it in records of their own.
 	Waits map[int]int `json:"w,omitempty"`
 }
+
+// waitsApart is how many tasks' Waits one record has: in one for all of a large DAG, every end
+// would write all of them anew. Such records are no nodes: they have no Type.
+const waitsApart = 64
+
+func waitsKey(dag Key, task int) Key { return dag.Child("#w" + strconv.Itoa(task/waitsApart)) }
 
 // dagPlan is a DAG template's graph.
 type dagPlan struct {
@@ -230,9 +237,15 @@ func (t *turn) taskDone(n *Node, tmpl *template, i int, child *Node) {
 		return
 	}
 	var released []int
-	var needs []Key
+	var needs, counts []Key
 	for _, j := range plan.dependents[i] {
-		if plan.skips(j) || !n.DAG.lastNeed(j, len(tmpl.dag.needs[j])) {
+		if !plan.skips(j) && plan.countsApart(j) {
+			counts = append(counts, waitsKey(n.Key, j))
+		}
+	}
+	t.need(counts...)
+	for _, j := range plan.dependents[i] {
+		if plan.skips(j) || !t.lastNeed(n, plan, j) {
 			continue
 		}
 		released = append(released, j)
@@ -246,17 +259,48 @@ func (t *turn) taskDone(n *Node, tmpl *template, i int, child *Node) {
 	}
 }
 
+// countsApart says that the ends of what a task depends on are counted in a record of their own.
+func (p *dagPlan) countsApart(task int) bool {
+	return len(p.needs) > waitsApart && len(p.needs[task]) > 1
+}
+
 // lastNeed counts the end of one of a task's dependencies and says that it was the last.
-func (d *DAGState) lastNeed(task, needs int) bool {
-	if needs == d.Waits[task]+1 {
-		delete(d.Waits, task)
-		return true
+func (t *turn) lastNeed(n *Node, plan *dagPlan, task int) bool {
+	ended := t.waits(n, plan, task) + 1
+	last := ended == len(plan.needs[task])
+	if last {
+		ended = 0
 	}
-	if d.Waits == nil {
-		d.Waits = map[int]int{}
+	t.setWaits(n, plan, task, ended)
+	return last
+}
+
+// waits is how many of what a task depends on have ended, while it waits for more.
+func (t *turn) waits(n *Node, plan *dagPlan, task int) int {
+	if plan.countsApart(task) {
+		if n = t.node(waitsKey(n.Key, task)); n == nil {
+			return 0
+		}
 	}
-	d.Waits[task]++
-	return false
+	return n.DAG.Waits[task]
+}
+
+func (t *turn) setWaits(n *Node, plan *dagPlan, task, ended int) {
+	if plan.countsApart(task) {
+		k := waitsKey(n.Key, task)
+		if n = t.edit(k); n == nil {
+			n = &Node{Key: k, DAG: &DAGState{}}
+			t.put(n)
+		}
+	}
+	switch {
+	case ended == 0:
+		delete(n.DAG.Waits, task)
+	case n.DAG.Waits == nil:
+		n.DAG.Waits = map[int]int{task: ended}
+	default:
+		n.DAG.Waits[task] = ended
+	}
 }
 
 // release starts or omits a task whose dependencies have all ended.

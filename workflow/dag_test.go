@@ -40,8 +40,38 @@ func TestATaskCostsWhatItReleases(t *testing.T) {
 	require.Len(t, e.queue, 199)
 	e.view.Limits = workflow.Limits{InFlight: 199}
 	e.turn(e.answer(e.queue[0]))
-	require.Equal(t, 2, e.rounds)
+	require.Equal(t, 3, e.rounds)
 	require.Len(t, e.queue, 200)
+}
+
+func TestTasksOfALargeDAGWaitForAllTheyDependOn(t *testing.T) {
+	t.Parallel()
+	const row = 70
+	var b strings.Builder
+	b.WriteString("\n  - name: main\n    dag:\n      tasks:\n")
+	for i := range row {
+		fmt.Fprintf(&b, "      - {name: u%d, template: echo}\n", i)
+		fmt.Fprintf(&b, "      - {name: l%d, template: echo, depends: u%d && u%d && u%d}\n", i, i, (i+1)%row, (i+7)%row)
+	}
+	for seed := range uint64(4) {
+		e := newEngine(t, head+b.String())
+		e.partial = seed%2 == 0
+		ended := map[workflow.Key]bool{}
+		e.act = func(n *workflow.Node, _ *spec.Template) *workflow.Result {
+			var i int
+			if _, err := fmt.Sscanf(n.Key.Segment(), ".l%d", &i); err == nil {
+				for _, d := range []int{0, 1, 7} {
+					require.True(t, ended[workflow.Root.Task(fmt.Sprintf("u%d", (i+d)%row))], n.Key)
+				}
+			}
+			ended[n.Key] = true
+			return &workflow.Result{Phase: spec.NodeSucceeded}
+		}
+		e.run(shuffled(seed))
+		require.Equal(t, spec.WorkflowSucceeded, e.view.State.Phase)
+		require.Len(t, ended, 2*row)
+		require.Len(t, requireWholeGraph(t, e.view).Nodes, 2*row+1)
+	}
 }
 
 func TestAFailedTargetKeepsWhatWaitsFromStarting(t *testing.T) {
