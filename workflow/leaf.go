@@ -52,7 +52,7 @@ func (n *Node) ends(r *Result, now Millis) {
 	if r.Started != 0 {
 		n.Started = r.Started
 	}
-	n.Outputs, n.Host, n.Class = r.Outputs, r.Host, r.Class
+	n.Outputs, n.Host, n.Class, n.Containers = r.Outputs, r.Host, r.Class, r.Containers
 	n.Phase, n.Message, n.Finished = r.Phase, r.Message, r.Finished
 	if n.Finished == 0 {
 		n.Finished = now

@@ -25,6 +25,8 @@ type Node struct {
 
 	Inputs  *Values `json:"i,omitempty"`
 	Outputs *Values `json:"o,omitempty"`
+	// Containers are how those of a container set ended.
+	Containers []Container `json:"cn,omitempty"`
 
 	// Vars holds what the template uses of names whose value changes during a run
 	// (workflow.outputs.*), as it was when the node was launched.
@@ -50,6 +52,15 @@ type Node struct {
 	Retry *RetryState `json:"r,omitempty"`
 	Limit *LimitState `json:"lm,omitempty"`
 	Hooks *HookState  `json:"hk,omitempty"`
+}
+
+// Container is how one container of a set ended.
+type Container struct {
+	Name     string         `json:"n"`
+	Phase    spec.NodePhase `json:"p"`
+	Message  string         `json:"m,omitempty"`
+	Started  Millis         `json:"s,omitempty"`
+	Finished Millis         `json:"f,omitempty"`
 }
 
 // Values are the inputs or the outputs of a node.

@@ -93,6 +93,9 @@ func (r *renderer) render(n, scope *Node) []string {
 			}
 		}
 	}
+	if set := r.v.Plan.containerSet(n); set != nil {
+		ns.Children, out = r.containers(n, set, &ns)
+	}
 	if n.Hooks != nil {
 		ns.Children = append(ns.Children, r.hooks(n, scope)...)
 	}

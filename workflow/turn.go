@@ -167,6 +167,8 @@ type Result struct {
 	Started  Millis  `json:"s,omitempty"`
 	Finished Millis  `json:"f,omitempty"`
 	Host     string  `json:"h,omitempty"`
+	// Containers are those of a container set.
+	Containers []Container `json:"cn,omitempty"`
 }
 
 // Timer asks for an EventTimer at a time. A timer replaces an earlier one of the same key

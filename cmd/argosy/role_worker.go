@@ -42,6 +42,7 @@ type workerFlags struct {
 // processFlags are for the process executor.
 type processFlags struct {
 	scratch string
+	volumes string
 	hide    []string
 	tools   string
 	images  string
@@ -50,7 +51,7 @@ type processFlags struct {
 
 // config is what the executor is told.
 func (f *processFlags) config() (process.Config, error) {
-	cfg := process.Config{Scratch: f.scratch, Hide: f.hide, Tools: f.tools, Grace: f.grace}
+	cfg := process.Config{Scratch: f.scratch, Volumes: f.volumes, Hide: f.hide, Tools: f.tools, Grace: f.grace}
 	if f.images == "" {
 		return cfg, nil
 	}
@@ -111,6 +112,7 @@ func (f *workerFlags) register(flags *pflag.FlagSet) {
 	flags.IntVar(&f.slots, "slots", 0, "steps to run at once (default: 100 Jobs on kubernetes, otherwise the number of CPUs)")
 	flags.StringVar(&f.executor, "executor", envOr("ARGOSY_EXECUTOR", executorProcess), "how to run steps: process, kubernetes, or noop, which runs nothing (env ARGOSY_EXECUTOR)")
 	flags.StringVar(&f.process.scratch, "scratch", os.Getenv("ARGOSY_SCRATCH"), "directory on whose disk process steps write (env ARGOSY_SCRATCH; default: in memory)")
+	flags.StringVar(&f.process.volumes, "volumes", os.Getenv("ARGOSY_VOLUMES"), "directory for the volumes of process steps (env ARGOSY_VOLUMES; default: argosy/volumes in the user's data directory)")
 	flags.StringVar(&f.process.tools, "tools", os.Getenv("ARGOSY_TOOLS"), "directory of programs that process steps find first: what their images would bring (env ARGOSY_TOOLS)")
 	flags.StringVar(&f.process.images, "images", os.Getenv("ARGOSY_IMAGES"), "YAML file with the entrypoint and cmd of images, for process steps without a command (env ARGOSY_IMAGES)")
 	flags.DurationVar(&f.process.grace, "grace", 30*time.Second, "time between asking a step to end and killing it")
@@ -180,10 +182,14 @@ func (f *workerFlags) parts(ctx context.Context, r *role) (groups [][]part, end 
 	switch f.executor {
 	case executorProcess:
 		decoration.Store = store
+		if err := f.process.findVolumes(); err != nil {
+			return nil, nil, err
+		}
 		cfg, err := f.process.config()
 		if err != nil {
 			return nil, nil, err
 		}
+		cfg.Objects = objects
 		if cfg.Log = r.log; f.store.dir != "" {
 			cfg.Hide = append(cfg.Hide, f.store.dir)
 		}
@@ -192,6 +198,7 @@ func (f *workerFlags) parts(ctx context.Context, r *role) (groups [][]part, end 
 			return nil, nil, usagef("%w", err)
 		}
 		base, end = e, e.Close
+		groups = append(groups, []part{sweepVolumes(e, queue.NewRuns(r.conn), r.log)})
 	case executorKube:
 		e, gateway, err := f.kubeExecutor(ctx, r, store)
 		if err != nil {

@@ -50,6 +50,7 @@ All files are checked first: if one is wrong, nothing is started.`,
 		_ = l.Value.Set(l.DefValue) // a default of ours
 	}
 	cmd.Flags().Lookup("artifacts").Usage = "directory to keep artifacts in (env ARGOSY_ARTIFACTS; default: a temporary one, removed at the end)"
+	cmd.Flags().Lookup("volumes").Usage = "directory for volumes (env ARGOSY_VOLUMES; default: a temporary one, removed at the end)"
 	f.overrideFlags.register(cmd.Flags())
 	cmd.Flags().BoolVar(&f.logs, "log", false, "print what steps write instead of the tree")
 	return cmd
@@ -81,17 +82,34 @@ func (a *app) runHere(ctx context.Context, f *runFlags, files []string) error {
 	return errors.Join(err, fl.end(), remove())
 }
 
-// temporaryStore keeps artifacts for the time of the run, unless a store was named.
+// temporaryStore keeps artifacts and volumes for the time of the run, unless it was said where.
 func (f *runFlags) temporaryStore() (remove func() error, err error) {
-	if f.worker.store.dir != "" || f.worker.store.s3.endpoint != "" {
-		return func() error { return nil }, nil
+	var dirs []string
+	remove = func() error {
+		var errs []error
+		for _, dir := range dirs {
+			errs = append(errs, os.RemoveAll(dir))
+		}
+		return errors.Join(errs...)
 	}
-	dir, err := os.MkdirTemp("", "argosy-artifacts-")
-	if err != nil {
-		return nil, fmt.Errorf("making a directory for artifacts: %w", err)
+	for _, of := range []struct {
+		what  string
+		given bool
+		dir   *string
+	}{
+		{"artifacts", f.worker.store.dir != "" || f.worker.store.s3.endpoint != "", &f.worker.store.dir},
+		{"volumes", f.worker.process.volumes != "", &f.worker.process.volumes},
+	} {
+		if of.given {
+			continue
+		}
+		dir, err := os.MkdirTemp("", "argosy-"+of.what+"-")
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("making a directory for %s: %w", of.what, err), remove())
+		}
+		dirs, *of.dir = append(dirs, dir), dir
 	}
-	f.worker.store.dir = dir
-	return func() error { return os.RemoveAll(dir) }, nil
+	return remove, nil
 }
 
 // runOn submits the workflows to the fleet and shows them until they have ended.

@@ -16,6 +16,8 @@ import (
 func TestExamplesRun(t *testing.T) {
 	t.Parallel()
 	want := map[string][]string{ // what must be in the output, by example
+		"container-set.yaml":         {"odd Succeeded", "even Succeeded", "Succeeded in", "1/1 steps"},
+		"volumes.yaml":               {"read Succeeded", "Succeeded in", "2/2 steps"},
 		"data.yaml":                  {"reports/b.csv", "reports/north/a.csv", "Succeeded in", "4/4 steps"},
 		"exit-handlers.yaml":         {"fails.hooks.alarm Succeeded", "work.onExit Succeeded", "Succeeded in", "7/7 steps"},
 		"cron.yaml":                  nil, // see cron_test.go

@@ -39,6 +39,26 @@ func supported(t *spec.Template) error {
 	return nil
 }
 
+// claims refuses a step that mounts a claim which nobody makes.
+func claims(s *worker.Step) error {
+	for i := range s.Spec.VolumeClaimTemplates {
+		name := s.Spec.VolumeClaimTemplates[i].Name
+		for _, c := range []*corev1.Container{s.Template.Container, scriptOf(s.Template)} {
+			if c != nil && slices.ContainsFunc(c.VolumeMounts, func(m corev1.VolumeMount) bool { return m.Name == name }) {
+				return fmt.Errorf("template %q mounts volume %q, and volumeClaimTemplates are not supported yet in Jobs: name an existing persistentVolumeClaim", s.Template.Name, name)
+			}
+		}
+	}
+	return nil
+}
+
+func scriptOf(t *spec.Template) *corev1.Container {
+	if t.Script == nil {
+		return nil
+	}
+	return &t.Script.Container
+}
+
 // buildJob makes the step's Job.
 func buildJob(cfg Config, s *worker.Step, r *runner, now time.Time) (*batchv1.Job, error) {
 	pod, err := buildPod(cfg, s, r, now)
@@ -83,6 +103,9 @@ func jobAnnotations(s *worker.Step) map[string]string {
 
 func buildPod(cfg Config, s *worker.Step, r *runner, now time.Time) (*corev1.PodTemplateSpec, error) {
 	t, wf := s.Template, s.Spec
+	if err := claims(s); err != nil {
+		return nil, err
+	}
 	pod := &corev1.PodTemplateSpec{
 		ObjectMeta: podMeta(cfg, s),
 		Spec: corev1.PodSpec{

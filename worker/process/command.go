@@ -1,9 +1,10 @@
 package process
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"path"
+	"maps"
 	"slices"
 	"strings"
 
@@ -11,7 +12,6 @@ import (
 
 	"argosy/worker"
 	"argosy/worker/process/sandbox"
-	"argosy/workflow/spec"
 )
 
 // baseEnv is all that a step has beside its template's own variables: nothing of the
@@ -21,17 +21,12 @@ var baseEnv = [...]corev1.EnvVar{
 	{Name: "HOME", Value: "/root"},
 }
 
-// command translates a template, or says what of it has no meaning without a cluster.
-func (e *Executor) command(s *worker.Step) (*sandbox.Command, error) {
-	c, err := container(s.Template)
+// command translates a container, or says what of it has no meaning without a cluster.
+func (e *Executor) command(ctx context.Context, s *worker.Step, c *corev1.Container, argv, args []string) (*sandbox.Command, error) {
+	env, err := e.environment(ctx, s, c)
 	if err != nil {
 		return nil, err
 	}
-	env, err := e.environment(c)
-	if err != nil {
-		return nil, err
-	}
-	argv, args := worker.Command(s.Template)
 	if len(argv) == 0 {
 		if argv, args, err = e.images.start(c.Image, args); err != nil {
 			return nil, err
@@ -47,93 +42,93 @@ func (e *Executor) command(s *worker.Step) (*sandbox.Command, error) {
 	return cmd, nil
 }
 
-func container(t *spec.Template) (*corev1.Container, error) {
-	c := worker.Container(t)
-	if c == nil {
-		return nil, fmt.Errorf("the process executor does not run %s templates", t.GetType())
-	}
-	for _, no := range []struct {
-		asked bool
-		what  string
-	}{
-		{len(t.Sidecars) > 0, "sidecars"},
-		{len(t.InitContainers) > 0, "init containers"},
-		{t.IsDaemon(), "daemon steps"},
-		{len(c.VolumeDevices) > 0, "volume devices"},
-	} {
-		if no.asked {
-			return nil, fmt.Errorf("the process executor has no %s", no.what)
-		}
-	}
-	return c, nil
-}
-
-// patched is the step as its podSpecPatch has it. Of a patched pod a process can have what is
-// its main container's.
-func patched(s *worker.Step) (*worker.Step, error) {
-	c := worker.Container(s.Template)
-	if c == nil {
-		return s, nil // command says what is wrong
-	}
-	c = c.DeepCopy()
-	c.Name = worker.MainContainer
-	return worker.Patched(s, &corev1.PodSpec{Containers: []corev1.Container{*c}})
-}
-
-// emptyDirs returns where a step mounts volumes. The sandbox can give it one kind only: an
-// empty directory of its own.
-func emptyDirs(s *worker.Step) ([]string, error) {
-	c, err := container(s.Template)
-	if err != nil {
-		return nil, err
-	}
-	volumes := s.Template.Volumes
-	if s.Spec != nil {
-		volumes = slices.Concat(volumes, s.Spec.Volumes)
-	}
-	var dirs []string
-	for _, m := range c.VolumeMounts {
-		i := slices.IndexFunc(volumes, func(v corev1.Volume) bool { return v.Name == m.Name })
-		if i < 0 || volumes[i].EmptyDir == nil {
-			return nil, fmt.Errorf("the process executor has no volumes but emptyDir: volume %q at %s", m.Name, m.MountPath)
-		}
-		if !path.IsAbs(m.MountPath) {
-			return nil, fmt.Errorf("volume %q: mountPath %q is not absolute", m.Name, m.MountPath)
-		}
-		dirs = append(dirs, path.Clean(m.MountPath))
-	}
-	return dirs, nil
-}
-
-// environment returns the step's variables in order, with references to earlier ones
+// environment returns a container's variables in order, with references to earlier ones
 // expanded, as the kubelet does it.
-func (e *Executor) environment(c *corev1.Container) ([]corev1.EnvVar, error) {
-	for _, from := range c.EnvFrom {
-		optional := (from.ConfigMapRef == nil || isTrue(from.ConfigMapRef.Optional)) &&
-			(from.SecretRef == nil || isTrue(from.SecretRef.Optional))
-		if !optional {
-			return nil, errors.New("the process executor has no config maps or secrets for envFrom")
-		}
-	}
+func (e *Executor) environment(ctx context.Context, s *worker.Step, c *corev1.Container) ([]corev1.EnvVar, error) {
 	env := slices.Clone(baseEnv[:])
 	if e.tools != "" {
 		env[0].Value = e.tools + ":" + env[0].Value
 	}
-	for _, v := range c.Env {
-		if v.ValueFrom != nil {
-			if optionalSource(v.ValueFrom) {
-				continue
-			}
-			return nil, fmt.Errorf("the process executor cannot resolve valueFrom of variable %s", v.Name)
-		}
-		v.Value = expand(v.Value, env)
+	set := func(v corev1.EnvVar) {
 		if i := slices.IndexFunc(env, func(e corev1.EnvVar) bool { return e.Name == v.Name }); i >= 0 {
 			env[i] = v
 		} else {
 			env = append(env, v)
 		}
 	}
+	for i := range c.EnvFrom {
+		all, err := e.envFrom(ctx, s, &c.EnvFrom[i])
+		if err != nil {
+			return nil, err
+		}
+		for _, key := range slices.Sorted(maps.Keys(all)) {
+			set(corev1.EnvVar{Name: c.EnvFrom[i].Prefix + key, Value: string(all[key])})
+		}
+	}
+	for _, v := range c.Env {
+		if v.ValueFrom != nil {
+			value, ok, err := e.valueFrom(ctx, s, v.ValueFrom)
+			if err != nil {
+				return nil, fmt.Errorf("variable %s: %w", v.Name, err)
+			}
+			if ok {
+				set(corev1.EnvVar{Name: v.Name, Value: string(value)})
+			}
+			continue
+		}
+		v.Value = expand(v.Value, env)
+		set(v)
+	}
 	return env, nil
+}
+
+// envFrom are all keys of a config map or secret.
+func (e *Executor) envFrom(ctx context.Context, s *worker.Step, from *corev1.EnvFromSource) (map[string][]byte, error) {
+	read, name, kind, optional := worker.Objects.ConfigMap, "", "config map", (*bool)(nil)
+	switch {
+	case from.ConfigMapRef != nil:
+		name, optional = from.ConfigMapRef.Name, from.ConfigMapRef.Optional
+	case from.SecretRef != nil:
+		read, kind, name, optional = worker.Objects.Secret, "secret", from.SecretRef.Name, from.SecretRef.Optional
+	default:
+		return nil, nil
+	}
+	if e.objects == nil && isTrue(optional) {
+		return nil, nil
+	}
+	if e.objects == nil {
+		return nil, errors.New("this worker knows no config maps or secrets for envFrom")
+	}
+	data, err := read(e.objects, ctx, s.Run.Namespace, name)
+	if err != nil {
+		return nil, worker.Faultf(worker.ClassExecutor, "reading %s %q: %w", kind, name, err)
+	}
+	if data == nil && !isTrue(optional) {
+		return nil, fmt.Errorf("there is no %s %q in namespace %q", kind, name, s.Run.Namespace)
+	}
+	return data, nil
+}
+
+// valueFrom is what a variable's source says; not ok: nothing, which is allowed.
+func (e *Executor) valueFrom(ctx context.Context, s *worker.Step, from *corev1.EnvVarSource) (value []byte, ok bool, err error) {
+	switch {
+	case from.FieldRef != nil:
+		for path, value := range map[string]string{
+			"metadata.name": s.PodName, "metadata.namespace": s.Run.Namespace, "spec.nodeName": e.host, "status.hostIP": "127.0.0.1", "status.podIP": "127.0.0.1",
+		} {
+			if from.FieldRef.FieldPath == path {
+				return []byte(value), true, nil
+			}
+		}
+		return nil, false, fmt.Errorf("the process executor cannot resolve fieldRef %s", from.FieldRef.FieldPath)
+	case e.objects == nil && optionalSource(from):
+		return nil, false, nil
+	case from.SecretKeyRef != nil && e.objects != nil:
+		return worker.SecretValue(ctx, e.objects, s.Run.Namespace, from.SecretKeyRef)
+	case from.ConfigMapKeyRef != nil && e.objects != nil:
+		return worker.ConfigMapValue(ctx, e.objects, s.Run.Namespace, from.ConfigMapKeyRef)
+	}
+	return nil, false, errors.New("the process executor cannot resolve its valueFrom")
 }
 
 func optionalSource(from *corev1.EnvVarSource) bool {
@@ -177,4 +172,19 @@ func expand(s string, env []corev1.EnvVar) string {
 		}
 	}
 	return b.String()
+}
+
+// patched is the step as its podSpecPatch has it. Of a patched pod a process can have what is
+// its main container's.
+func patched(s *worker.Step) (*worker.Step, error) {
+	c := worker.Container(s.Template)
+	if c == nil {
+		if s.Template.PodSpecPatch != "" || s.Spec != nil && s.Spec.PodSpecPatch != "" {
+			return nil, fmt.Errorf("the process executor does not patch the pods of %s templates", s.Template.GetType())
+		}
+		return s, nil
+	}
+	c = c.DeepCopy()
+	c.Name = worker.MainContainer
+	return worker.Patched(s, &corev1.PodSpec{Containers: []corev1.Container{*c}})
 }

@@ -31,7 +31,8 @@ registry:5000/lib/python: {cmd: [python3, -q]}
 		{"other:v2", []string{"a"}, nil},
 	} {
 		e := &Executor{images: images, tools: "/opt/tools"}
-		cmd, err := e.command(newStep(&corev1.Container{Image: tt.image, Args: tt.args}))
+		c := &corev1.Container{Image: tt.image}
+		cmd, err := e.command(t.Context(), newStep(c), c, nil, tt.args)
 		if tt.want == nil {
 			require.ErrorContains(t, err, `does not know what image "`+tt.image+`" starts`)
 			continue

@@ -15,7 +15,6 @@ import (
 	"argosy/worker"
 	"argosy/worker/process/sandbox"
 	"argosy/workflow"
-	"argosy/workflow/spec"
 )
 
 // Config says how steps run.
@@ -31,6 +30,11 @@ type Config struct {
 	Tools string
 	// Images are what images start where a template gives no command.
 	Images Images
+	// Volumes is a directory for what steps share: the volumes of their templates and runs.
+	// It comes to be if it is not there. "" refuses volumes that are to be shared.
+	Volumes string
+	// Objects are what volumes and variables may come from; nil refuses those.
+	Objects worker.Objects
 	// Grace is the time between SIGTERM and SIGKILL; 0 means Argo's 30 seconds.
 	Grace time.Duration
 	Log   *slog.Logger
@@ -38,12 +42,14 @@ type Config struct {
 
 // Executor runs steps as local processes.
 type Executor struct {
-	pool   *sandbox.Pool
-	tools  string
-	images Images
-	grace  time.Duration
-	host   string
-	log    *slog.Logger
+	pool    *sandbox.Pool
+	tools   string
+	images  Images
+	volumes string
+	objects worker.Objects
+	grace   time.Duration
+	host    string
+	log     *slog.Logger
 }
 
 var _ worker.Executor = (*Executor)(nil)
@@ -63,7 +69,13 @@ func New(ctx context.Context, cfg Config) (*Executor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the host's name: %w", err)
 	}
+	if cfg.Volumes != "" {
+		if err := prepareVolumes(cfg.Volumes); err != nil {
+			return nil, err
+		}
+	}
 	pool, err := sandbox.NewPool(ctx, sandbox.Config{
+		Volumes: cfg.Volumes,
 		Scratch: cfg.Scratch,
 		Memory:  cfg.Memory,
 		Hide:    cfg.Hide,
@@ -72,7 +84,10 @@ func New(ctx context.Context, cfg Config) (*Executor, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting the process executor: %w", err)
 	}
-	return &Executor{pool: pool, tools: cfg.Tools, images: cfg.Images, grace: cfg.Grace, host: host, log: cfg.Log}, nil
+	return &Executor{
+		pool: pool, tools: cfg.Tools, images: cfg.Images, volumes: cfg.Volumes, objects: cfg.Objects,
+		grace: cfg.Grace, host: host, log: cfg.Log,
+	}, nil
 }
 
 // Close ends whatever still runs and leaves nothing behind.
@@ -82,81 +97,48 @@ func (e *Executor) Close() error { return e.pool.Close() }
 // as the helper that makes sandboxes, and then ok is true and code is what to exit with.
 func RunHelper(args []string) (code int, ok bool) { return sandbox.RunHelper(args) }
 
-// Execute runs a step in a sandbox of its own.
+// Execute runs a step, each of its containers in a sandbox of its own.
 func (e *Executor) Execute(ctx context.Context, s *worker.Step) (workflow.Result, error) {
-	s, err := patched(s)
+	p, err := e.open(ctx, s)
 	if err != nil {
-		return workflow.Result{}, &worker.Fault{Class: worker.ClassInvalid, Err: err}
+		return workflow.Result{}, err
 	}
-	cmd, err := e.command(s)
-	if err != nil {
-		return workflow.Result{}, &worker.Fault{Class: worker.ClassInvalid, Err: err}
+	r, err := p.run(ctx)
+	r.Host = e.host
+	if cerr := p.close(); cerr != nil {
+		e.log.WarnContext(ctx, "a step's volumes are left", "hop", "execute", "run", s.Run.ID, "node", string(s.Key), "err", cerr)
 	}
-	dirs, err := emptyDirs(s)
-	if err != nil {
-		return workflow.Result{}, &worker.Fault{Class: worker.ClassInvalid, Err: err}
-	}
-	cmd.Grace = e.grace
-	cmd.Last = s.After == nil
-
-	box, err := e.pool.Get(ctx)
-	if err != nil {
-		return workflow.Result{}, fault(ctx, err)
-	}
-	defer box.Close()
-	box.Private = dirs
-	if s.Before != nil {
-		if err := stage(ctx, box, s.Before); err != nil {
-			return workflow.Result{}, err
-		}
-	}
-
-	log := &lockedLog{to: s.Log}
-	var captured *head
-	if cmd.Stdout, cmd.Stderr = log, log; s.CaptureResult {
-		captured = &head{}
-		cmd.Stdout = io.MultiWriter(captured, log)
-	}
-	started := time.Now()
-	exit, err := box.Run(ctx, *cmd)
-	finished := time.Now()
-	r, err := e.outcome(ctx, s, exit, err)
-	r.Started, r.Finished, r.Host = workflow.At(started), workflow.At(finished), e.host
-	if err != nil {
-		return r, err
-	}
-	if captured != nil {
-		result := captured.result()
-		r.Outputs.Result = &result
-	}
-	if s.After != nil {
-		if err := keep(ctx, box, s.After, &r); err != nil && r.Phase == spec.NodeSucceeded {
-			return r, err
-		}
-	}
-	return r, nil
+	return r, err
 }
 
 // outcome words how a command ended.
-func (e *Executor) outcome(ctx context.Context, s *worker.Step, exit sandbox.Exit, err error) (workflow.Result, error) {
+func (e *Executor) outcome(ctx context.Context, s *worker.Step, name string, exit sandbox.Exit, err error) (workflow.Result, error) {
 	if lost, ok := errors.AsType[*sandbox.OutputError](err); ok {
 		e.log.WarnContext(ctx, "the step's log is cut", "hop", "execute", "run", s.Run.ID, "node", string(s.Key), "err", lost)
 		err = nil
 	}
 	if not, ok := errors.AsType[*sandbox.NotStartedError](err); ok {
 		if not.NotFound {
-			return worker.NotStarted(not), nil
+			return named(name, worker.NotStarted(not)), nil
 		}
-		return worker.Exited(worker.StartExitCode, not.Reason), nil
+		return named(name, worker.Exited(worker.StartExitCode, not.Reason)), nil
 	}
 	if err != nil {
 		return workflow.Result{}, fault(ctx, err)
 	}
-	r := worker.Exited(exit.Code, "")
+	r := named(name, worker.Exited(exit.Code, ""))
 	if exit.Ended {
 		return r, fmt.Errorf("ending the step: %w", context.Cause(ctx))
 	}
 	return r, nil
+}
+
+// named has a result speak of another container than main.
+func named(name string, r workflow.Result) workflow.Result {
+	if rest, ok := strings.CutPrefix(r.Message, worker.MainContainer+":"); ok {
+		r.Message = name + ":" + rest
+	}
+	return r
 }
 
 // stage calls Before with the sandbox's files.

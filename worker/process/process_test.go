@@ -145,7 +145,7 @@ func TestAStepSeesItsTemplateAndNothingOfOurs(t *testing.T) {
 
 func TestWhatOnlyAClusterCanGiveIsRefused(t *testing.T) {
 	t.Parallel()
-	e := newExecutor(t, Config{})
+	e := newExecutor(t, Config{Volumes: filepath.Join(t.TempDir(), "volumes")})
 	run := []string{"true"}
 	secret := corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: "s"}, Key: "k"}
 	yes := true
@@ -161,7 +161,7 @@ func TestWhatOnlyAClusterCanGiveIsRefused(t *testing.T) {
 			func() *worker.Step {
 				return newStep(&corev1.Container{Command: run, Env: []corev1.EnvVar{{Name: "V", ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &secret}}}})
 			},
-			"cannot resolve valueFrom of variable V",
+			"variable V: the process executor cannot resolve its valueFrom",
 		},
 		"volume": {
 			func() *worker.Step {
@@ -169,15 +169,7 @@ func TestWhatOnlyAClusterCanGiveIsRefused(t *testing.T) {
 				s.Template.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/"}}}}
 				return s
 			},
-			`no volumes but emptyDir: volume "v" at /v`,
-		},
-		"sidecar": {
-			func() *worker.Step {
-				s := newStep(&corev1.Container{Command: run})
-				s.Template.Sidecars = []spec.UserContainer{{}}
-				return s
-			},
-			"no sidecars",
+			`volume "v": the process executor has emptyDir, configMap, secret, projected and persistentVolumeClaim only`,
 		},
 		"daemon": {
 			func() *worker.Step {

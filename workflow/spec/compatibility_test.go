@@ -23,9 +23,9 @@ script without source | yes
 steps | yes
 empty step group | yes
 dag | yes
-containerSet | no | | template.containerSet
-containerSet outputs | no | | template.containerSet
-containerSet retryStrategy | no | | template.containerSet
+containerSet | differs | by local processes, not in Jobs; a set shows its containers when it has ended
+containerSet outputs | differs | by local processes, not in Jobs
+containerSet retryStrategy | differs | by local processes, not in Jobs
 suspend | yes
 resource | no | | template.resource
 http | differs | the worker itself makes the request, not a pod of each workflow; no proxies, and at most 16 MiB of an answer
@@ -82,7 +82,7 @@ outputs valueFrom.path | yes
 outputs valueFrom.default | yes
 outputs valueFrom.parameter | yes
 outputs valueFrom.expression | yes
-outputs valueFrom.jsonPath / jqFilter | no | | spec.arguments.parameters.valueFrom.jsonPath spec.arguments.parameters.valueFrom.jqFilter template.outputs.parameters.valueFrom.jsonPath template.outputs.parameters.valueFrom.jqFilter template.inputs.parameters.valueFrom.jsonPath template.inputs.parameters.valueFrom.jqFilter call.arguments.parameters.valueFrom.jsonPath call.arguments.parameters.valueFrom.jqFilter
+outputs valueFrom.jsonPath / jqFilter | no | | template.resource spec.arguments.parameters.valueFrom.jsonPath spec.arguments.parameters.valueFrom.jqFilter template.inputs.parameters.valueFrom.jsonPath template.inputs.parameters.valueFrom.jqFilter call.arguments.parameters.valueFrom.jsonPath call.arguments.parameters.valueFrom.jqFilter
 outputs valueFrom.supplied | differs | of outputs alone | spec.arguments.parameters.valueFrom.supplied template.inputs.parameters.valueFrom.supplied call.arguments.parameters.valueFrom.supplied
 outputs valueFrom.event | no | | spec.arguments.parameters.valueFrom.event template.inputs.parameters.valueFrom.event template.outputs.parameters.valueFrom.event call.arguments.parameters.valueFrom.event
 outputs literal value | yes
@@ -95,7 +95,7 @@ skipped output, producer default | yes
 skipped output, consumer default | yes
 skipped output, expression | yes
 skipped output, unhandled | yes
-skipped withParam / volumes | differs | withParam as Argo does; spec.volumes is refused | spec.volumes
+skipped withParam / volumes | yes
 empty is not absent | yes
 ancestor outputs | yes
 JSON-safe substitution | yes
@@ -124,7 +124,7 @@ fromExpression | yes
 globalName artifact | yes
 artifact path variables | yes
 same path in and out | yes
-artifact on volume mount | no | volumes are refused | spec.volumes template.volumes
+artifact on volume mount | differs | by local processes; in Jobs only outputs
 artifact arguments with item | yes
 workflow argument artifacts | yes
 archiveLogs | no | it has no effect; the log of a node is kept with the run | spec.archiveLogs template.archiveLocation.archiveLogs
@@ -235,14 +235,14 @@ delete | differs | artifacts stay in the store
 daemon | no | | template.daemon
 daemon readinessProbe | no | | template.daemon template.container.readinessProbe template.script.readinessProbe
 daemon retry / templateRef | no | | template.daemon
-sidecars | no | | template.sidecars
-mirrorVolumeMounts | no | | template.sidecars template.initContainers
-initContainers | no | | template.initContainers
-volumes emptyDir/configMap/secret/existing PVC | no | | spec.volumes template.volumes
-volumeClaimTemplates | no | | spec.volumeClaimTemplates
-volumeClaimGC | no | it has no effect | spec.volumeClaimGC
-pvc create failure | no | | spec.volumeClaimTemplates
-secrets as env/volume | differs | as env, in Jobs; no volumes | spec.volumes
+sidecars | differs | by local processes, not in Jobs
+mirrorVolumeMounts | differs | by local processes, not in Jobs
+initContainers | yes
+volumes emptyDir/configMap/secret/existing PVC | differs | local processes keep a directory for each claim; Jobs find what the cluster has
+volumeClaimTemplates | differs | local processes keep a directory for each run on their own machine; refused in Jobs
+volumeClaimGC | differs | looked at every 30 s
+pvc create failure | no
+secrets as env/volume | yes
 podSpecPatch | differs | in a local process, only what the patch says of the main container's command, arguments and environment
 podSpecPatch from outputs | yes
 podMetadata / template.metadata | no | it has no effect | spec.podMetadata template.metadata

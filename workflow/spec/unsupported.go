@@ -69,13 +69,11 @@ func specFields() fieldTable {
 		refused: words(`
 			synchronization
 			shutdown
-			volumes
-			volumeClaimTemplates
 			executorPlugins`,
 			"arguments.parameters[].valueFrom", parameterSources, "arguments.artifacts[]", inputStores),
 		inPod: words(`serviceAccountName automountServiceAccountToken executor nodeSelector affinity tolerations
 			imagePullSecrets hostNetwork dnsPolicy dnsConfig schedulerName podGC
-			podPriorityClassName hostAliases securityContext podDisruptionBudget metrics volumeClaimGC podMetadata
+			podPriorityClassName hostAliases securityContext podDisruptionBudget metrics podMetadata
 			archiveLogs artifactGC podResources resourceClaims`),
 	}
 }
@@ -83,16 +81,12 @@ func specFields() fieldTable {
 func templateFields() fieldTable {
 	return fieldTable{
 		refused: words(`
-			containerSet
 			resource
 			plugin
 			daemon
 			synchronization
-			memoize
-			volumes
-			initContainers
-			sidecars`,
-			"inputs.parameters[].valueFrom", parameterSources, "outputs.parameters[].valueFrom", "jsonPath jqFilter event",
+			memoize`,
+			"inputs.parameters[].valueFrom", parameterSources, "outputs.parameters[].valueFrom", "event",
 			"inputs.artifacts[]", inputStores, "outputs.artifacts[]", inputStores+" git http.saveStreamViaFile",
 			"archiveLocation", inputStores+notS3, "data.source.artifactPaths", inputStores+notS3),
 		inPod: words(`pendingTimeout retryStrategy.affinity archiveLocation.archiveLogs metrics annotations metadata nodeSelector affinity tolerations

@@ -18,6 +18,7 @@ import (
 //	/proc      of the helper's pid namespace
 //	/dev /sys  the host's, read-only but for the devices themselves
 //	/scratch   what steps write: a fresh tmpfs for each step, or a directory on disk
+//	/volumes   the directory of volumes, each of which a step may have mounted
 //	/step      where the next step's root is put together
 //	/empty     a read-only nothing to cover hidden directories with
 type base struct {
@@ -74,7 +75,7 @@ func setupBase(cfg helperConfig) (*base, error) {
 			return unix.Mount("argosy", staging, "tmpfs", unix.MS_NOSUID, "mode=0755,size=1m")
 		}},
 		{"making the helper's directories", func() error {
-			for _, d := range []string{"host", "lower", "mask", "step", "scratch", "empty", "proc", "dev", "sys"} {
+			for _, d := range []string{"host", "lower", "mask", "step", "scratch", "volumes", "empty", "proc", "dev", "sys"} {
 				if err := os.Mkdir(path.Join(staging, d), 0o755); err != nil {
 					return err
 				}
@@ -102,6 +103,12 @@ func setupBase(cfg helperConfig) (*base, error) {
 				return nil
 			}
 			return unix.Mount(path.Join("/host", cfg.Scratch), "/scratch", "", unix.MS_BIND, "")
+		}},
+		{"opening the directory of volumes", func() error {
+			if cfg.Volumes == "" {
+				return nil
+			}
+			return unix.Mount(path.Join("/host", cfg.Volumes), "/volumes", "", unix.MS_BIND, "")
 		}},
 		{"planning the steps' root", b.plan},
 		{"leaving the host's tree", func() error { return unix.Unmount("/host", unix.MNT_DETACH) }},

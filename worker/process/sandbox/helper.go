@@ -30,6 +30,7 @@ type helperConfig struct {
 	Scratch string   `json:"scratch,omitempty"` // directory on disk; empty: a tmpfs for each step
 	Memory  int64    `json:"memory,omitempty"`  // bytes that one step may write to its tmpfs
 	Hide    []string `json:"hide,omitempty"`    // host paths that steps find empty
+	Volumes string   `json:"volumes,omitempty"` // directory whose subdirectories can be mounted
 }
 
 func (c helperConfig) tmpfsOptions() string {
@@ -180,7 +181,7 @@ func (h *helper) answer(req request, fds []int) error {
 	if !h.open {
 		h.open = true
 		h.begin(req.Seq)
-		err = h.base.open(req.Seq, req.Private)
+		err = h.base.open(req.Seq, req.Private, req.Mounts)
 	}
 	if err == nil && req.Root {
 		var root int

@@ -27,6 +27,9 @@ type Config struct {
 	Memory int64
 	// Hide names directories of the host that steps find empty. They must exist.
 	Hide []string
+	// Volumes is a directory of the host, which must exist, whose subdirectories sandboxes can
+	// mount; steps do not see it otherwise. "" is none.
+	Volumes string
 	// Idle is how long an unused helper stays; 0 means a minute.
 	Idle time.Duration
 	Log  *slog.Logger
@@ -64,7 +67,11 @@ func NewPool(ctx context.Context, cfg Config) (*Pool, error) {
 		cfg.Memory = quarterOfMemory()
 	}
 	p := &Pool{cfg: cfg, helper: helperConfig{Memory: cfg.Memory}, busy: map[*slot]bool{}}
-	for _, dir := range cfg.Hide {
+	hide := cfg.Hide
+	if cfg.Volumes != "" {
+		hide = append(hide[:len(hide):len(hide)], cfg.Volumes)
+	}
+	for _, dir := range hide {
 		// One that does not exist is refused: it could come to be later, and be seen.
 		real, err := filepath.EvalSymlinks(dir)
 		if err != nil {
@@ -73,7 +80,9 @@ func NewPool(ctx context.Context, cfg Config) (*Pool, error) {
 		if real, err = filepath.Abs(real); err != nil {
 			return nil, fmt.Errorf("resolving the hidden directory %s: %w", dir, err)
 		}
-		p.helper.Hide = append(p.helper.Hide, real)
+		if p.helper.Hide = append(p.helper.Hide, real); dir == cfg.Volumes {
+			p.helper.Volumes = real
+		}
 	}
 	if cfg.Scratch != "" {
 		var err error

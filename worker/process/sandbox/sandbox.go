@@ -22,6 +22,8 @@ type Sandbox struct {
 	// Private names directories that the step finds empty and has for itself, beside /tmp
 	// and /dev/shm. It is to be set before anything else is done.
 	Private []string
+	// Mounts are volumes that the step sees, as Private.
+	Mounts []Mount
 
 	done bool // torn down already, or asked to be
 }
@@ -72,7 +74,7 @@ func (s *Sandbox) View() (*View, error) {
 	if s.view != nil {
 		return s.view, nil
 	}
-	_, fds, err := s.slot.call(request{Seq: s.seq, Root: true, Private: s.Private})
+	_, fds, err := s.slot.call(request{Seq: s.seq, Root: true, Private: s.Private, Mounts: s.Mounts})
 	if err != nil {
 		return nil, fmt.Errorf("opening a step's root: %w", err)
 	}
@@ -110,6 +112,7 @@ func (s *Sandbox) Run(ctx context.Context, c Command) (Exit, error) {
 	rep, fds, err := s.slot.call(request{
 		Seq:     s.seq,
 		Private: s.Private,
+		Mounts:  s.Mounts,
 		Run:     &command{Args: c.Args, Env: c.Env, Dir: c.Dir, Outputs: out.of},
 		Close:   c.Last && s.view == nil,
 	}, out.theirs...)

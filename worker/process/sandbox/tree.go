@@ -87,13 +87,13 @@ func (b *base) mountOverlay(seq uint32, i int, l layer, at string) error {
 // open leaves the helper's namespace for a new one, puts the root of step seq together
 // there, and makes it the root of the calling thread. Whatever goes wrong, leave brings the
 // thread back.
-func (b *base) open(seq uint32, private []string) error {
+func (b *base) open(seq uint32, private []string, volumes []Mount) error {
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 		return fmt.Errorf("leaving the mount namespace: %w", err)
 	}
 	return doAll([]action{
 		{"opening scratch space", func() error { return b.openScratch(seq) }},
-		{"laying the root", func() error { return b.lay(seq, private) }},
+		{"laying the root", func() error { return b.lay(seq, private, volumes) }},
 		{"entering the root", func() error {
 			if err := unix.Chdir("/step"); err != nil {
 				return err
@@ -114,7 +114,7 @@ func (b *base) open(seq uint32, private []string) error {
 	})
 }
 
-func (b *base) lay(seq uint32, private []string) error {
+func (b *base) lay(seq uint32, private []string, volumes []Mount) error {
 	if b.layout == layoutSplit {
 		root := b.scratchPath(seq, "root")
 		if err := mkdir(root, 0o755, os.Geteuid(), os.Getegid()); err != nil {
@@ -142,6 +142,11 @@ func (b *base) lay(seq uint32, private []string) error {
 		}
 		if err := b.layPrivate(b.scratchPath(seq, "p"+strconv.Itoa(i)), dir); err != nil {
 			return fmt.Errorf("%s: %w", dir, err)
+		}
+	}
+	for i := range volumes {
+		if err := layVolume(&volumes[i]); err != nil {
+			return fmt.Errorf("mounting volume %s at %s: %w", volumes[i].Volume, volumes[i].At, err)
 		}
 	}
 	for _, p := range b.covered {

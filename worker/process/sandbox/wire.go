@@ -17,6 +17,7 @@ type request struct {
 	Root    bool     `json:"r,omitempty"` // hand out a descriptor of the step's root
 	Run     *command `json:"x,omitempty"` // run the step's command; its descriptors come along
 	Private []string `json:"p,omitempty"` // directories that start empty, beside the usual ones
+	Mounts  []Mount  `json:"m,omitempty"`
 	Close   bool     `json:"c,omitempty"` // after the reply, tear the step's root down
 }
 
