@@ -16,7 +16,8 @@ import (
 type runFlags struct {
 	fleetFlags
 	overrideFlags
-	logs bool
+	logs   bool
+	output string
 }
 
 func (a *app) run() *cobra.Command {
@@ -35,6 +36,7 @@ All files are checked first: if one is wrong, nothing is started.`,
 		Example: examples(
 			"argosy run examples/map-reduce.yaml",
 			"argosy run -p parts=8 examples/map-reduce.yaml",
+			"argosy run -o json examples/map-reduce.yaml",
 			"argosy run --executor kubernetes examples/map-reduce.yaml"),
 		RunE: func(cmd *cobra.Command, files []string) error { return a.runHere(cmd.Context(), &f, files) },
 	}
@@ -53,10 +55,15 @@ All files are checked first: if one is wrong, nothing is started.`,
 	cmd.Flags().Lookup("volumes").Usage = "directory for volumes (env ARGOSY_VOLUMES; default: a temporary one, removed at the end)"
 	f.overrideFlags.register(cmd.Flags())
 	cmd.Flags().BoolVar(&f.logs, "log", false, "print what steps write instead of the tree")
+	cmd.Flags().StringVarP(&f.output, "output", "o", "", "json or yaml: print each workflow as it ended instead of the tree")
+	cmd.MarkFlagsMutuallyExclusive("log", "output")
 	return cmd
 }
 
 func (a *app) runHere(ctx context.Context, f *runFlags, files []string) error {
+	if err := checkChoice("output", f.output, "", "json", "yaml"); err != nil {
+		return err
+	}
 	override, err := f.override()
 	if err != nil {
 		return err
@@ -165,6 +172,17 @@ func (a *app) showAll(ctx context.Context, fl *fleet, f *runFlags, workflows []*
 			outcomes = append(outcomes, a.waitFor(ctx, c, []target{{wf.Namespace, wf.Name}}, false))
 			continue
 		}
+		if f.output != "" {
+			last, err := a.ended(ctx, c, wf)
+			if err != nil {
+				return err
+			}
+			if err := printObject(a.out, f.output, last); err != nil {
+				return err
+			}
+			outcomes = append(outcomes, outcome(last))
+			continue
+		}
 		last, err := a.follow(ctx, c, wf.Namespace, wf.Name, here)
 		if err != nil {
 			return err
@@ -172,4 +190,12 @@ func (a *app) showAll(ctx context.Context, fl *fleet, f *runFlags, workflows []*
 		outcomes = append(outcomes, outcome(last))
 	}
 	return errors.Join(outcomes...)
+}
+
+// ended waits for a workflow's end and reads it in whole.
+func (a *app) ended(ctx context.Context, c *client.Client, wf *spec.Workflow) (*spec.Workflow, error) {
+	if _, err := a.track(ctx, c, wf.Namespace, wf.Name, func(*spec.Workflow) error { return nil }); err != nil {
+		return nil, err
+	}
+	return c.Get(ctx, wf.Namespace, wf.Name, "")
 }

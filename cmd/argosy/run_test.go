@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"argosy/workflow/spec"
 )
 
 func TestExamplesRun(t *testing.T) {
@@ -55,6 +58,20 @@ func TestExamplesRun(t *testing.T) {
 			})
 		}
 	}
+}
+
+func TestRunPrintsTheWorkflowAsItEnded(t *testing.T) {
+	t.Parallel()
+	path := write(t, "fails", "  - name: main\n    container: {image: busybox, command: [sh, -c, exit 3]}\n")
+	out, errs, code := argosy(t, "run", "--embedded", "memory", "-o", "json", path)
+	require.Equal(t, exitRunFailed, code, errs)
+	var wf spec.Workflow
+	require.NoError(t, json.Unmarshal([]byte(out), &wf), out)
+	require.Equal(t, spec.WorkflowFailed, wf.Status.Phase)
+	require.Len(t, wf.Status.Nodes, 1)
+	_, errs, code = argosy(t, "run", "-o", "wide", path)
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errs, "output")
 }
 
 func TestBadInputIsRefusedBeforeAnythingStarts(t *testing.T) {
