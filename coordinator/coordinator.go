@@ -191,7 +191,14 @@ func (c *Coordinator) turn(ctx context.Context, t Turn) (string, error) {
 	}
 	out, outcome := l.Out, "idle"
 	if commit != nil {
-		out, err = t.Commit(ctx, commit)
+		for _, r := range commit.Reopen {
+			if err == nil {
+				err = t.Reopen(ctx, r)
+			}
+		}
+		if err == nil {
+			out, err = t.Commit(ctx, commit)
+		}
 		switch {
 		case errors.Is(err, ErrFenced):
 			return "fenced", nil

@@ -22,11 +22,12 @@ func (c *Coordinator) decide(ctx context.Context, t Turn, l *Loaded) (*Commit, e
 		return nil, err
 	}
 	events := append(l.Events, found.given...)
-	if len(events) == 0 && len(l.Lost) == 0 && l.State.Phase != "" && len(l.State.Ready) == 0 {
+	asked := len(events) > 0 || len(l.Lost) > 0 || l.State.Again != nil
+	if !asked && l.State.Phase != "" && len(l.State.Ready) == 0 {
 		return nil, nil
 	}
 	limits := c.limits(ctx)
-	if (limits.Hold || l.State.Suspended) && len(events) == 0 && len(l.Lost) == 0 {
+	if (limits.Hold || l.State.Suspended) && !asked {
 		return nil, nil
 	}
 	plan, err := c.plans.get(ctx, l.Digest)
@@ -49,6 +50,7 @@ func (c *Coordinator) decide(ctx context.Context, t Turn, l *Loaded) (*Commit, e
 	commit := &Commit{
 		State: &delta.State, Nodes: delta.Nodes, Gone: delta.Gone, Send: found.again, Drop: found.dropped, Timers: delta.Timers, More: delta.More, Late: delta.Late,
 		Waiting: delta.Waiting(plan), Expires: plan.Expires(&delta.State),
+		Wipe: delta.Wipe, Forget: delta.Forget, Reopen: delta.Reopen,
 	}
 	for _, n := range found.counted {
 		changed := slices.ContainsFunc(delta.Nodes, func(d *workflow.Node) bool { return d.Key == n.Key })
@@ -59,7 +61,7 @@ func (c *Coordinator) decide(ctx context.Context, t Turn, l *Loaded) (*Commit, e
 	before := delta.State.InFlight - len(delta.Dispatch)
 	for i, k := range delta.Dispatch {
 		commit.Send = append(commit.Send, Delivery{
-			Run: l.Run.ID, Key: k, Number: 1, Pool: c.config.Pool, Class: class(plan.Spec.Priority, before+i),
+			Run: l.Run.ID, Key: k, Number: delta.State.FirstDelivery(), Pool: c.config.Pool, Class: class(plan.Spec.Priority, before+i),
 		})
 	}
 	if delta.CancelAll {

@@ -173,6 +173,8 @@ func (t *memoryTurn) Outputs(context.Context, workflow.Key) (map[int][]byte, err
 	return nil, t.fail("outputs")
 }
 
+func (t *memoryTurn) Reopen(context.Context, workflow.Reopen) error { return t.fail("reopen") }
+
 func (t *memoryTurn) Commit(_ context.Context, c *coordinator.Commit) ([]coordinator.Delivery, error) {
 	if err := t.fail("commit"); err != nil {
 		return nil, err

@@ -52,6 +52,9 @@ type Turn interface {
 	// Commit writes what the turn decided, all or nothing; ErrFenced drops it. It returns
 	// what is to be dispatched.
 	Commit(ctx context.Context, c *Commit) ([]Delivery, error)
+	// Reopen takes back the records of a chunked loop's items that run again, before the Commit
+	// that says so; ErrFenced.
+	Reopen(ctx context.Context, r workflow.Reopen) error
 	// Dispatch sends deliveries to their pools.
 	Dispatch(ctx context.Context, d []Delivery) error
 	// Settle ends the turn.
@@ -124,15 +127,19 @@ type Lost struct {
 
 // Commit is what a turn decided.
 type Commit struct {
-	State  *workflow.State
-	Nodes  []*workflow.Node
-	Gone   []workflow.Key // records to remove
-	Send   []Delivery
-	Drop   []workflow.Key // nodes whose lost delivery is given up
-	Timers []workflow.Timer
-	Cancel *Cancel        // end everything in flight, but for Send
-	Late   []workflow.Key // leaves to end by themselves
-	More   bool           // take another turn at once
+	State *workflow.State
+	Nodes []*workflow.Node
+	Gone  []workflow.Key // records to remove
+	// Wipe are chunked loops whose items' records are to be removed, Forget leaves whose logs are,
+	// and Reopen what is to be reopened before.
+	Wipe, Forget []workflow.Key
+	Reopen       []workflow.Reopen
+	Send         []Delivery
+	Drop         []workflow.Key // nodes whose lost delivery is given up
+	Timers       []workflow.Timer
+	Cancel       *Cancel        // end everything in flight, but for Send
+	Late         []workflow.Key // leaves to end by themselves
+	More         bool           // take another turn at once
 	// Expires is when the run, which has ended, is to be deleted; 0 is never.
 	Expires workflow.Millis
 	// Waiting is how much more of the run could start if it had more credit.

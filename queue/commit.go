@@ -14,6 +14,9 @@ type Commit struct {
 	State *workflow.State // Finished != 0 ends the run
 	Nodes []*workflow.Node
 	Gone  []workflow.Key // records to remove
+	// Wipe are chunked loops whose items' records are to be removed first, and Forget leaves
+	// whose logs are.
+	Wipe, Forget []workflow.Key
 	// Send are first deliveries of nodes, and the next ones of lost ones (Lost.Again). One
 	// that is not lost any more, reported or claimed meanwhile, is not sent anew.
 	Send []Delivery
@@ -63,6 +66,10 @@ type orders struct {
 	Drop     [][2]any  `json:"drop,omitempty"`
 	Gone     []string  `json:"gone,omitempty"`
 	Loops    []string  `json:"loops,omitempty"`
+	Wipe     []string  `json:"wipe,omitempty"`
+	Logs     string    `json:"logs,omitempty"`
+	Forget   []string  `json:"forget,omitempty"`
+	First    int       `json:"first"`
 	Send     [][3]any  `json:"send,omitempty"`
 	Cancel   *ordersOf `json:"cancel,omitempty"`
 	Late     *ordersOf `json:"late,omitempty"`
@@ -81,7 +88,7 @@ func (t *Turns) Commit(ctx context.Context, l *Loaded, c *Commit) (*Committed, e
 	id := l.Run.ID
 	o := orders{
 		Run: id, Token: l.Token, Version: l.Version, Events: l.read, Check: t.opts.Check.Milliseconds(),
-		Finished: c.State.Finished != 0, More: c.More, Fired: l.fired, Expires: int64(c.Expires),
+		Finished: c.State.Finished != 0, More: c.More, Fired: l.fired, Expires: int64(c.Expires), First: c.State.FirstDelivery(),
 	}
 	for _, timer := range c.Timers {
 		o.Timers = append(o.Timers, [2]any{timer.Name + "|" + string(timer.Key), int64(timer.At)})
@@ -97,6 +104,12 @@ func (t *Turns) Commit(ctx context.Context, l *Loaded, c *Commit) (*Committed, e
 	}
 	for _, k := range c.Gone {
 		o.Gone = append(o.Gone, string(k))
+	}
+	for _, k := range c.Wipe {
+		o.Wipe = append(o.Wipe, packedKey(id, k), extrasKey(id, k))
+	}
+	for _, k := range c.Forget {
+		o.Logs, o.Forget = logsKey(id), append(o.Forget, logKey(id, k))
 	}
 	for _, n := range c.Nodes {
 		if n.Call != nil { // it is written once, when the loop starts

@@ -24,7 +24,7 @@ type scripts struct {
 	log, poolDemand, handback    *redis.Script
 	sweep, tally                 *redis.Script
 	items, chunk, remove, look   *redis.Script
-	object, once                 *redis.Script
+	object, once, takeup, reopen *redis.Script
 	cronload, croncommit         *redis.Script
 
 	mu      sync.Mutex
@@ -69,7 +69,7 @@ func loadScripts() (*scripts, error) {
 		"hold": &s.hold, "renew": &s.renew, "report": &s.report, "release": &s.release,
 		"log": &s.log, "demand": &s.poolDemand, "handback": &s.handback, "sweep": &s.sweep, "tally": &s.tally,
 		"items": &s.items, "chunk": &s.chunk, "remove": &s.remove, "look": &s.look,
-		"object": &s.object, "once": &s.once, "cronload": &s.cronload, "croncommit": &s.croncommit,
+		"object": &s.object, "once": &s.once, "takeup": &s.takeup, "reopen": &s.reopen, "cronload": &s.cronload, "croncommit": &s.croncommit,
 	} {
 		src, err := luaFiles.ReadFile(path.Join("lua", name+".lua"))
 		if err != nil {

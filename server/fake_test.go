@@ -198,6 +198,25 @@ func (f *fakeStore) Signal(_ context.Context, id string, _ workflow.Event) error
 	return f.failed
 }
 
+func (f *fakeStore) TakeUp(_ context.Context, r *Record, state *workflow.State, run *workflow.Run) error {
+	err := f.failed
+	f.do(func() {
+		now := f.runs[r.Run.ID]
+		if err == nil && now.Version != r.Version {
+			err = ErrConflict
+		}
+		if err == nil {
+			next := *now
+			next.State, next.Version = *state, now.Version+1
+			if run != nil {
+				next.Run = run
+			}
+			f.runs[r.Run.ID] = &next
+		}
+	})
+	return err
+}
+
 func (f *fakeStore) Delete(_ context.Context, id string) error {
 	f.do(func() { delete(f.runs, id) })
 	return f.failed

@@ -64,6 +64,7 @@ func (h *HTTP) Handler() http.Handler {
 		"PUT /api/v1/workflows/{namespace}/{name}/suspend":   h.suspend,
 		"PUT /api/v1/workflows/{namespace}/{name}/resume":    h.resume,
 		"PUT /api/v1/workflows/{namespace}/{name}/set":       h.set,
+		"PUT /api/v1/workflows/{namespace}/{name}/retry":     h.retry,
 		"GET /api/v1/version":                                func(*http.Request) (any, error) { return h.Version, nil },
 		"GET /api/v1/info":                                   info,
 		"GET /api/v1/userinfo":                               func(*http.Request) (any, error) { return struct{}{}, nil },

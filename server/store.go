@@ -34,6 +34,9 @@ type Store interface {
 	Spec(ctx context.Context, digest string) ([]byte, error)
 	// Signal hands the run an event. It returns ErrFinished when the run has ended.
 	Signal(ctx context.Context, id string, e workflow.Event) error
+	// TakeUp has a run that has ended go on from a state, and with another header unless run is
+	// nil. ErrConflict: the run has changed since the record of it.
+	TakeUp(ctx context.Context, r *Record, state *workflow.State, run *workflow.Run) error
 	Delete(ctx context.Context, id string) error
 	// Watch returns a channel that gets something after a run changed, once for any number
 	// of changes, until ctx ends.

@@ -41,7 +41,11 @@ func (w *Worker) chunk(ctx, work context.Context, log *slog.Logger, d Delivery, 
 	log.Debug("chunk starts", "hop", "execute", "from", r.pack.To, "to", r.state.To)
 	for i := r.pack.To; i < r.state.To; i++ {
 		err := context.Cause(ctx)
-		if err == nil {
+		switch {
+		case err != nil:
+		case r.recorded.Kept(i):
+			r.pack.Keep(&r.recorded, i)
+		default:
 			err = r.item(ctx, i)
 		}
 		switch {
@@ -75,6 +79,7 @@ type chunkRun struct {
 	plan      *workflow.Plan
 	loop      *workflow.Node
 	items     *workflow.Items
+	recorded  workflow.Packed
 	hostIndex byte
 	pack      *workflow.Pack // ends that were not reported yet
 	began     time.Time
@@ -99,8 +104,9 @@ func (r *chunkRun) open(ctx context.Context, digest string) (err error) {
 		return err
 	}
 	r.loop, r.hostIndex, r.began = read.Loop, read.HostIndex, r.w.cfg.Now()
+	r.recorded = read.Recorded
 	from := r.state.From
-	for from < r.state.To && read.Recorded.Has(from) {
+	for from < r.state.To && r.recorded.Has(from) && !r.recorded.Kept(from) {
 		from++
 	}
 	r.begin(from)

@@ -68,7 +68,10 @@ func (t *turn) take(events []Event) {
 	if s.Finished != 0 {
 		return
 	}
-	if s.Phase == "" {
+	switch {
+	case s.Again != nil:
+		t.takeUp()
+	case s.Phase == "":
 		t.begin()
 	}
 	for i := range events {
@@ -131,15 +134,19 @@ func (t *turn) begin() {
 	s := &t.delta.State
 	s.Phase, s.Started = spec.WorkflowRunning, t.now
 	s.Suspended = t.v.Plan.Spec.Suspend != nil && *t.v.Plan.Spec.Suspend
-	if d := t.v.Plan.Spec.ActiveDeadlineSeconds; d != nil {
-		at := t.now + Millis(*d)*1000
-		t.delta.Timers = append(t.delta.Timers, Timer{Key: Root, Name: timerDeadline, At: at})
-	}
+	t.setDeadline()
 	if err := t.checkArguments(); err != nil {
 		s.Phase, s.Message, s.Finished = spec.WorkflowError, err.Error(), t.now
 		return
 	}
 	t.launch(Root)
+}
+
+func (t *turn) setDeadline() {
+	if d := t.v.Plan.Spec.ActiveDeadlineSeconds; d != nil {
+		at := t.now + Millis(*d)*1000
+		t.delta.Timers = append(t.delta.Timers, Timer{Key: Root, Name: timerDeadline, At: at})
+	}
 }
 
 func (t *turn) signal(e *Event) {

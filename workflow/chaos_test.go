@@ -32,6 +32,7 @@ type chaos struct {
 	chunkFrom int
 	last      *workflow.Delta
 	timers    map[workflow.Timer]workflow.Millis // that were set; the keys have no time
+	life      uint64                             // what leaves that are run now have as nested.lives
 }
 
 func newChaos(t *testing.T, n *nested, seed uint64, closings ...workflow.Event) *chaos {
@@ -40,11 +41,19 @@ func newChaos(t *testing.T, n *nested, seed uint64, closings ...workflow.Event) 
 		sent: map[workflow.Key]bool{}, closings: closings, chunkFrom: -1, timers: map[workflow.Timer]workflow.Millis{},
 	}
 	c.act = func(node *workflow.Node, _ *spec.Template) *workflow.Result {
+		c.lives(node.Key)
 		phase, class := n.fate(node.Key)
 		name := string(node.Key)
 		return &workflow.Result{Phase: phase, Class: class, Outputs: &workflow.Values{Result: &name}}
 	}
 	return c
+}
+
+// lives notes in which life of the run a leaf runs.
+func (c *chaos) lives(k workflow.Key) {
+	if c.life > 0 {
+		c.n.lives[k] = c.life
+	}
 }
 
 // finish takes turns until the run ends.
@@ -122,6 +131,7 @@ func (c *chaos) decide() workflow.Event {
 	keys := c.waiting()
 	k := keys[c.r.IntN(len(keys))]
 	s := &workflow.Set{Message: "seen"}
+	c.lives(k)
 	if c.r.IntN(3) > 0 {
 		s.Phase = c.n.decision(k)
 	}
@@ -278,7 +288,7 @@ func (c *chaos) requireLimits() {
 	require.Equal(c.t, held, c.view.State.Held)
 	for k, n := range active {
 		require.Equal(c.t, n, c.view.Nodes[k].Limit.Active, "active children of %s", k.Name("wf"))
-		if p := c.view.Plan.Spec.Template(c.view.Nodes[k].Template).Parallelism; p != nil {
+		if p := c.view.Plan.Spec.Template(c.view.Nodes[k].Template).Parallelism; p != nil && c.life == 0 { // what is opened again goes on together
 			require.LessOrEqual(c.t, n, int(*p), "children of %s", k.Name("wf"))
 		}
 	}

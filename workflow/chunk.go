@@ -39,6 +39,7 @@ type ChunksState struct {
 	Back   [][2]int `json:"b,omitempty"` // ranges of items that were launched and returned
 	Micros int64    `json:"u,omitempty"` // time that workers spent on the items that ended
 	Ended  int      `json:"e,omitempty"` // those items
+	Leaves int      `json:"v,omitempty"` // attempts of those
 
 	call *CallState // of a loop that starts
 }
@@ -303,6 +304,7 @@ func (t *turn) count(n *Node, r *Tally) {
 	l.Errors += r.Errors
 	l.Chunks.Ended += ended
 	l.Chunks.Micros += r.Micros
+	l.Chunks.Leaves += r.Leaves
 	s.Total += r.Leaves - ended
 	s.Done += r.Leaves
 	if r.Failed+r.Errors == 0 {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -29,6 +30,23 @@ func (s shelf) keep(loop workflow.Key, p *workflow.Pack) {
 	copy(all.Records[p.First*workflow.ItemSize:], p.Records)
 	for i, x := range p.Extras {
 		all.Extras[i] = x
+	}
+}
+
+// reopen takes back the records of items that run again, as reopen.lua does.
+func (s shelf) reopen(r workflow.Reopen) {
+	p := s[r.Loop]
+	if p == nil {
+		return
+	}
+	for i := range len(p.Records) / workflow.ItemSize {
+		record := p.Records[i*workflow.ItemSize:][:workflow.ItemSize]
+		if code := record[0] & 0x0f; (code == 1 || code == 4) && !slices.Contains(r.Also, i) {
+			record[0] |= 0x20
+			continue
+		}
+		clear(record)
+		delete(p.Extras, i)
 	}
 }
 
@@ -67,11 +85,15 @@ func (e *engine) chunk(k workflow.Key, most int, end bool) workflow.Event {
 	loop := e.view.Nodes[pk]
 	it := e.items(loop)
 	from := n.Chunk.Done
-	for e.shelf[pk] != nil && from < n.Chunk.To && e.shelf[pk].Has(from) {
+	for e.shelf[pk] != nil && from < n.Chunk.To && e.shelf[pk].Has(from) && !e.shelf[pk].Kept(from) {
 		from++
 	}
 	pack := workflow.NewPack(loop, from, "here", 2)
 	for i := from; i < n.Chunk.To && i < from+most; i++ {
+		if e.shelf[pk] != nil && e.shelf[pk].Kept(i) {
+			pack.Keep(e.shelf[pk], i)
+			continue
+		}
 		r := it.Begin(i, workflow.At(e.now))
 		for leaf := r.Leaf(); leaf != nil; leaf = r.Leaf() {
 			result := e.leaf(leaf)

@@ -128,6 +128,13 @@ func (e *engine) store(d *workflow.Delta) {
 		d.Nodes[i], err = workflow.DecodeNode(n.Key, data)
 		require.NoError(e.t, err)
 	}
+	for _, k := range d.Wipe {
+		delete(e.shelf, k)
+	}
+	for _, r := range d.Reopen {
+		e.shelf.reopen(r)
+		e.shelf.reopen(r) // a turn may have to be taken again
+	}
 	e.view = e.view.Apply(d)
 }
 

@@ -11,7 +11,7 @@ import (
 // fate is how a leaf ends, whenever it runs.
 func (n *nested) fate(k workflow.Key) (phase spec.NodePhase, class string) {
 	h := fnv.New64a()
-	fmt.Fprintf(h, "%d %s", n.seed, k)
+	fmt.Fprintf(h, "%d %s", n.seed+n.lives[k], k)
 	switch h.Sum64() >> 8 % 8 {
 	case 0, 1:
 		return spec.NodeFailed, ""

@@ -106,6 +106,13 @@ func (t *turn) launch(k Key) {
 		return
 	}
 	c := t.site(k)
+	if isItem(k) { // that runs again
+		pk, _ := k.Parent()
+		loop := t.node(pk)
+		c.template = loop.Template
+		t.start(k, c, t.item(loop, c, itemIndex(k)))
+		return
+	}
 	if strings.Contains(c.template, "{{") {
 		name, err := expr.Substitute(c.template, t.callScope(c, nil), expr.Strict)
 		if err != nil {
@@ -156,6 +163,9 @@ func (t *turn) abandon(k Key) {
 		return
 	}
 	switch p.Type {
+	case spec.NodeTypeTaskGroup: // an item that was to run again
+		item := &Node{Key: k, Type: spec.NodeTypeSkipped, Template: p.Template, Started: t.now}
+		t.finishItem(p, item)
 	case spec.NodeTypeSteps:
 		p.Steps.Running--
 		p.Steps.Cut = true
@@ -164,6 +174,13 @@ func (t *turn) abandon(k Key) {
 		p.DAG.Running--
 		t.settleDAG(p)
 	}
+}
+
+// finishItem ends an item that is not started any more.
+func (t *turn) finishItem(loop, item *Node) {
+	item.Phase, item.Message, item.Finished = spec.NodeFailed, t.haltedMessage(loop.Key), t.now
+	t.put(item)
+	t.itemEnded(loop, item)
 }
 
 // start launches one node: a call without a loop, or one item of a loop.

@@ -106,8 +106,14 @@ func (t *turn) expand(n *Node, c *call) {
 
 // itemEnded takes note of an item's end.
 func (t *turn) itemEnded(n *Node, child *Node) {
+	n.Loop.Running--
+	t.countItem(n, child)
+	t.settleLoop(n)
+}
+
+// countItem counts how an item ended.
+func (t *turn) countItem(n *Node, child *Node) {
 	l := n.Loop
-	l.Running--
 	switch {
 	case child.Phase == spec.NodeSucceeded:
 		l.Succeeded++
@@ -125,7 +131,6 @@ func (t *turn) itemEnded(n *Node, child *Node) {
 			l.Failed, l.First = child.Key.ID(t.v.Run.Name), i
 		}
 	}
-	t.settleLoop(n)
 }
 
 // settleLoop ends the loop when every item has ended, or none runs and none may start.

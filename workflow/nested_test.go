@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"strings"
 
+	"argosy/workflow"
 	"argosy/workflow/spec"
 )
 
@@ -21,6 +22,8 @@ type nested struct {
 	// the others.
 	waits, waitsForTime bool
 	timeout             bool // the leaf's time is limited
+	// lives says which life of the run a leaf was run in last, if not the first.
+	lives map[workflow.Key]uint64
 }
 
 type nestedTemplate struct {

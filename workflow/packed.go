@@ -5,13 +5,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 
 	"argosy/workflow/spec"
 )
 
 // How an item of a chunked loop ended is kept in ItemSize bytes, little-endian:
 //
-//	0    phase code in the low nibble; flagExit, flagExtra
+//	0    phase code in the low nibble; flagKept, flagExit, flagExtra
 //	1    leaves that were run, at most 255
 //	2    exit code of the last one, with flagExit
 //	3    where it ran: position in the loop's list of hosts, from 1; 0 is none or in the extra
@@ -29,6 +30,7 @@ const (
 	codeStopped // Failed, as the run was stopped
 
 	codeMask  = 0x0f
+	flagKept  = 0x20 // the result is of before the run was taken up again, and was not counted since
 	flagExit  = 0x40
 	flagExtra = 0x80
 )
@@ -53,6 +55,12 @@ func (p *Packed) at(i int) []byte {
 
 // Has says that an item has a result.
 func (p *Packed) Has(i int) bool { return p.at(i) != nil }
+
+// Kept says that an item has a result of before its run was taken up again.
+func (p *Packed) Kept(i int) bool {
+	r := p.at(i)
+	return r != nil && r[0]&flagKept != 0
+}
 
 // HasExtra says that an item's Extra is needed to show it.
 func (p *Packed) HasExtra(i int) bool {
@@ -143,6 +151,18 @@ func (p *Pack) Add(r *ItemRun) error {
 	}
 	p.Records = append(p.Records, record...)
 	return nil
+}
+
+// Keep appends the next item with the result that it has of before its run was taken up again.
+func (p *Pack) Keep(from *Packed, i int) {
+	record := slices.Clone(from.at(i))
+	record[0] &^= flagKept
+	p.To++
+	p.Leaves += int(record[1])
+	if record[0]&codeMask == codeSucceeded {
+		p.Succeeded++
+	}
+	p.Records = append(p.Records, record...)
 }
 
 // last writes the last result of an item.

@@ -44,6 +44,10 @@ type State struct {
 	Left int `json:"lf,omitempty"`
 	// Held counts nodes that wait for something that no worker reports: see held.go.
 	Held int `json:"hd,omitempty"`
+	// Again is set on a run that was taken up again, until its next turn. Lives counts how often
+	// that was.
+	Again *Again `json:"ag,omitempty"`
+	Lives int    `json:"lv,omitempty"`
 	// Outputs are the run's global outputs, exported by globalName.
 	Outputs *Values `json:"o,omitempty"`
 }
@@ -186,6 +190,12 @@ type Delta struct {
 	Nodes []*Node
 	// Gone are records that are needed no more: chunks that have ended.
 	Gone []Key
+	// Wipe are chunked loops whose items' records are to be removed, before all else. Of Reopen
+	// those of items that run again are, before the Delta is committed.
+	Wipe   []Key
+	Reopen []Reopen
+	// Forget are leaves that run again, whose logs are of no use.
+	Forget []Key
 	// Dispatch names leaves and chunks to send to the queue, in order.
 	Dispatch []Key
 	// CancelAll asks to end every leaf in flight; their results come back as events. SpareExit

@@ -203,6 +203,7 @@ func TestCommands(t *testing.T) {
 		"logs of items":                    itemLogs,
 		"stopping":                         stopping,
 		"waiting":                          waitingForSomebody,
+		"running again":                    runningAgain,
 		"several at once":                  severalAtOnce,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -357,62 +358,6 @@ func stopping(t *testing.T, c *commandLine) {
 		require.Equal(t, exitRunFailed, code)
 		c.ok("delete", name)
 	}
-}
-
-func waitingForSomebody(t *testing.T, c *commandLine) {
-	file := write(t, "approval", `
-  - name: main
-    steps:
-    - - {name: approve, template: wait}
-      - {name: other, template: wait}
-    - - {name: go, template: say, arguments: {parameters: [{name: text, value: "{{steps.approve.outputs.parameters.verdict}}"}]}}
-  - name: wait
-    suspend: {}
-    outputs: {parameters: [{name: verdict, valueFrom: {supplied: {}}}]}
-  - name: say
-    inputs: {parameters: [{name: text}]}
-    container: {image: busybox, command: [echo, "{{inputs.parameters.text}}"]}
-`)
-	until := func(name, text string) {
-		t.Helper()
-		require.Eventually(t, func() bool { return strings.Contains(c.ok("get", "-o", "json", name), text) }, 20*time.Second, 20*time.Millisecond)
-	}
-	refused := func(message string, args ...string) {
-		t.Helper()
-		_, errs, code := c.run(args...)
-		require.Equal(t, exitUsage, code)
-		require.Contains(t, errs, message)
-	}
-	approve := []string{"--node-field-selector", "displayName=approve"}
-	c.ok("submit", "--name", "one", file)
-	until("one", `"progress": "0/2"`)
-	refused("raw output parameter 'verdict' has not been set and does not have a default value", "resume", "one")
-	refused("node is not expecting output parameter 'other'", append([]string{"node", "set", "one", "-p", "other=yes"}, approve...)...)
-	require.Equal(t, "workflow values set\n", c.ok(append([]string{"node", "set", "one", "-p", "verdict=sure", "-m", "seen"}, approve...)...))
-	refused("it was already set", append([]string{"node", "set", "one", "-p", "verdict=no"}, approve...)...)
-	require.Contains(t, c.ok("get", "-o", "json", "one"), `"message": "seen"`)
-	c.ok("node", "set", "one", "-p", "verdict=x", "--phase", "Succeeded", "--node-field-selector", "displayName=other,templateName=wait")
-	c.ok("resume", "one")
-	c.ok("wait", "one")
-	require.Contains(t, c.ok("logs", "one"), ": sure")
-	c.ok("resume", "one") // nothing is left to resume
-	refused("cannot suspend completed workflows", "suspend", "one")
-
-	c.ok("submit", "--name", "two", file)
-	until("two", `"progress": "0/2"`)
-	c.ok(append([]string{"stop", "two", "--message", "no way"}, approve...)...)
-	c.ok("node", "set", "two", "-p", "verdict=x", "--phase", "Succeeded", "--node-field-selector", "displayName=other")
-	_, _, code := c.run("wait", "two")
-	require.Equal(t, exitRunFailed, code)
-	require.Contains(t, c.ok("get", "-o", "json", "two"), `"message": "no way"`)
-
-	file = write(t, "suspended", shell("true")+"  suspend: true\n")
-	c.ok("submit", "--name", "three", file)
-	until("three", `"suspend": true`)
-	until("three", `"phase": "Running"`)
-	require.NotContains(t, c.ok("get", "-o", "json", "three"), `"Pod"`)
-	c.ok("resume", "three")
-	c.ok("wait", "three")
 }
 
 func severalAtOnce(t *testing.T, c *commandLine) {

@@ -84,6 +84,10 @@ func (s *runStore) Signal(ctx context.Context, id string, e workflow.Event) erro
 	return serverError(s.Runs.Signal(ctx, id, e))
 }
 
+func (s *runStore) TakeUp(ctx context.Context, r *server.Record, state *workflow.State, run *workflow.Run) error {
+	return serverError(s.Runs.TakeUp(ctx, r.Run.ID, r.Version, state, run, r.Digest))
+}
+
 func (s *runStore) Delete(ctx context.Context, id string) error {
 	return serverError(s.Runs.Delete(ctx, id))
 }

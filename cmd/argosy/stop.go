@@ -141,7 +141,9 @@ func (a *app) each(ctx context.Context, f *chooseFlags, all bool, args []string,
 			failed = append(failed, fmt.Errorf("%s: %w", t.name, err))
 			continue
 		}
-		fmt.Fprintf(a.out, "workflow %s %s%s\n", t.name, done, note)
+		if done != "" {
+			fmt.Fprintf(a.out, "workflow %s %s%s\n", t.name, done, note)
+		}
 	}
 	return errors.Join(failed...)
 }

@@ -1,7 +1,7 @@
 -- Commits a turn, all or nothing.
 -- KEYS: 1 meta  2 nodes  3 in  4 out  5 fly  6 timers  7 run  8 state  9 loops
--- ARGV: 1 orders, JSON {tok, ver, events, check, finished, more, run, exp,
---          gone: [key of a node], loops: [key of ours],
+-- ARGV: 1 orders, JSON {tok, ver, events, check, finished, more, run, exp, first: number of first deliveries,
+--          wipe: [key of ours], logs: key, forget: [key of a log], gone: [key of a node], loops: [key of ours],
 --          fired: [member], timers: [[member, millis; 0 removes]],
 --          drop: [[number, key]], send: [[number, queue, key]], cancel: {p, m, spare} or none,
 --          late: {p, m, keys} or none}
@@ -36,6 +36,14 @@ for _, d in ipairs(o.drop or {}) do
   end
 end
 
+for _, key in ipairs(o.wipe or {}) do
+  redis.call('DEL', key)
+  redis.call('SREM', KEYS[9], key)
+end
+for _, key in ipairs(o.forget or {}) do
+  redis.call('DEL', key)
+  redis.call('SREM', o.logs, key)
+end
 for first = 3, #ARGV, 1000 do
   redis.call('HSET', KEYS[2], unpack(ARGV, first, math.min(first + 999, #ARGV)))
 end
@@ -102,7 +110,7 @@ end
 local flying = false
 for _, s in ipairs(o.send or {}) do
   local number, wanted = string.format('%.0f', s[1]), true
-  if s[1] > 1 then
+  if s[1] > o.first then
     -- Since begin.lua found it lost, it may have been reported, or its worker come back.
     local entry = redis.call('HGET', KEYS[5], s[3])
     wanted = false

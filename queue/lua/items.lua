@@ -14,7 +14,7 @@ end
 local size = tonumber(ARGV[8])
 local function has(item)
   local phase = redis.call('GETRANGE', KEYS[3], item * size, item * size)
-  return phase ~= '' and phase ~= '\0'
+  return phase ~= '' and phase ~= '\0' and math.floor(string.byte(phase) / 32) % 2 == 0 -- not of before
 end
 local first = tonumber(ARGV[4])
 if first > tonumber(string.match(ARGV[1], '#c(%d+)$')) and not has(first - 1) then

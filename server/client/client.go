@@ -272,6 +272,19 @@ func (c *Client) Resume(ctx context.Context, namespace, name, selector string) e
 	return c.put(ctx, namespace, name, "resume", map[string]any{"nodeFieldSelector": selector})
 }
 
+// RetryOptions change what Retry does.
+type RetryOptions struct {
+	RestartSuccessful bool     `json:"restartSuccessful,omitempty"`
+	NodeFieldSelector string   `json:"nodeFieldSelector,omitempty"`
+	Parameters        []string `json:"parameters,omitempty"` // name=value
+}
+
+// Retry runs again what failed of a run that has ended.
+func (c *Client) Retry(ctx context.Context, namespace, name string, o RetryOptions) (*spec.Workflow, error) {
+	var out spec.Workflow
+	return &out, c.call(ctx, http.MethodPut, path("workflows", namespace, name, "retry"), nil, o, &out)
+}
+
 // NodeSet is what nodes that wait are set to.
 type NodeSet struct {
 	Phase, Message string

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"argosy/worker"
+	"argosy/workflow"
 )
 
 // Labels and annotations of Jobs and pods.
@@ -74,6 +75,11 @@ func dnsLabel(text string, length int) string {
 // isOf says that the Job was made for the step, by whatever delivery.
 func isOf(job *batchv1.Job, s *worker.Step) bool {
 	return job.Labels[labelRun] == s.Run.ID && job.Annotations[annotationNode] == string(s.Key)
+}
+
+// ofBefore says that the Job was made before the step's run was taken up again.
+func ofBefore(job *batchv1.Job, s *worker.Step) bool {
+	return deliveryOf(job)/workflow.LifeDeliveries != s.Delivery/workflow.LifeDeliveries
 }
 
 // deliveryOf is the delivery that made the Job.

@@ -20,7 +20,7 @@ import (
 // existing returns the step's Job if the watch has shown one.
 func (e *Executor) existing(s *worker.Step, name types.NamespacedName) *batchv1.Job {
 	job, _ := e.hub.look(name)
-	if job == nil || !isOf(job, s) || job.DeletionTimestamp != nil {
+	if job == nil || !isOf(job, s) || job.DeletionTimestamp != nil || ofBefore(job, s) {
 		return nil
 	}
 	e.logAdoption(s, job)
@@ -109,6 +109,14 @@ func (e *Executor) adopt(ctx context.Context, s *worker.Step, name types.Namespa
 	case job.Labels[labelManaged] != e.cfg.Install:
 		return nil, worker.Faultf(worker.ClassExecutor, "the Job %s belongs to install %q", name, job.Labels[labelManaged])
 	case job.DeletionTimestamp != nil:
+		return nil, errLeaving
+	case ofBefore(job, s):
+		err := e.client.BatchV1().Jobs(name.Namespace).Delete(ctx, name.Name, metav1.DeleteOptions{
+			PropagationPolicy: new(metav1.DeletePropagationBackground), Preconditions: metav1.NewUIDPreconditions(string(job.UID)),
+		})
+		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+			return nil, err
+		}
 		return nil, errLeaving
 	}
 	e.logAdoption(s, job)

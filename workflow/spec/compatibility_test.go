@@ -225,9 +225,9 @@ node set | yes
 intermediate inputs | yes
 stop | differs | not by spec.shutdown | spec.shutdown
 terminate | yes
-retry (workflow) | no
-retry --restart-successful / -p | no
-retry side effects | no
+retry (workflow) | yes
+retry --restart-successful / -p | differs | at most 2,000 nodes by a selector
+retry side effects | yes
 resubmit | no
 resubmit --memoized | no
 delete | differs | artifacts stay in the store
@@ -334,7 +334,7 @@ argo list | yes
 argo get / watch / wait | yes
 argo logs | yes
 argo stop / terminate / suspend / resume | yes
-argo retry / resubmit | no
+argo retry / resubmit | differs | retry
 argo node set | yes
 argo delete | yes
 argo lint | differs | also json; exit code 2; always strict and offline

@@ -118,7 +118,7 @@ func (t *turn) Outputs(ctx context.Context, loop workflow.Key) (map[int][]byte, 
 func (t *turn) Commit(ctx context.Context, c *coordinator.Commit) ([]coordinator.Delivery, error) {
 	done, err := t.turns.Commit(ctx, t.loaded, &queue.Commit{
 		State: c.State, Nodes: c.Nodes, Gone: c.Gone, Send: toQueue(c.Send), Drop: c.Drop,
-		Timers: c.Timers, Cancel: (*queue.Cancel)(c.Cancel), Late: c.Late, More: c.More, Expires: c.Expires,
+		Timers: c.Timers, Cancel: (*queue.Cancel)(c.Cancel), Late: c.Late, More: c.More, Expires: c.Expires, Wipe: c.Wipe, Forget: c.Forget,
 	})
 	if errors.Is(err, queue.ErrFenced) {
 		return nil, fmt.Errorf("%w: %w", coordinator.ErrFenced, err)
@@ -132,6 +132,14 @@ func (t *turn) Commit(ctx context.Context, c *coordinator.Commit) ([]coordinator
 		t.cron = queue.CronID(t.loaded.Run.Namespace, name)
 	}
 	return allFromQueue(done.Out), nil
+}
+
+func (t *turn) Reopen(ctx context.Context, r workflow.Reopen) error {
+	err := t.turns.Reopen(ctx, t.loaded, r)
+	if errors.Is(err, queue.ErrFenced) {
+		return fmt.Errorf("%w: %w", coordinator.ErrFenced, err)
+	}
+	return err
 }
 
 func (t *turn) Dispatch(ctx context.Context, d []coordinator.Delivery) error {

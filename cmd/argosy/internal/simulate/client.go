@@ -23,6 +23,7 @@ type job struct {
 	signal   string
 	priority int32
 	gates    bool // somebody has to look after nodes that wait
+	retry    bool // it is taken up again once it has failed
 
 	suspendAt time.Time // it is resumed a little later; zero: never
 
@@ -35,6 +36,7 @@ type job struct {
 	suspended time.Time
 	resumed   time.Time
 	over      time.Time // the run was seen to have ended
+	retried   time.Time
 	lookAt    time.Time // when to look after it next
 }
 
@@ -43,7 +45,7 @@ const lookEvery = 2 * time.Second
 
 // forget takes back what a client was told from a time on: Redis lost it.
 func (j *job) forget(since time.Time) {
-	for _, at := range []*time.Time{&j.submitted, &j.signalled, &j.deleted, &j.suspended, &j.resumed, &j.over} {
+	for _, at := range []*time.Time{&j.submitted, &j.signalled, &j.deleted, &j.suspended, &j.resumed, &j.over, &j.retried} {
 		if !at.Before(since) {
 			*at = time.Time{}
 		}
@@ -82,9 +84,9 @@ func (j *job) suspends() time.Time {
 	return j.suspendAt
 }
 
-// looks is when to look after nodes that wait.
+// looks is when to look after nodes that wait, and whether the run has ended.
 func (j *job) looks() time.Time {
-	if !j.gates || !j.over.IsZero() {
+	if !j.gates && !j.retry || !j.over.IsZero() {
 		return time.Time{}
 	}
 	return later(j.lookAt, j.submitted)
@@ -131,7 +133,7 @@ func (w *world) ask(p *process, runs *queue.Runs, j *job) error {
 		return w.pause(ctx, p, runs, j)
 	}
 	if at := j.looks(); !at.IsZero() && !at.After(w.now) {
-		return w.lookAfter(ctx, runs, j)
+		return w.lookAfter(ctx, p, runs, j)
 	}
 	err := runs.Signal(ctx, j.id, workflow.Event{Kind: workflow.EventSignal, Signal: j.signal})
 	if err == nil || errors.Is(err, queue.ErrFinished) {
@@ -158,14 +160,24 @@ func (w *world) pause(ctx context.Context, p *process, runs *queue.Runs, j *job)
 }
 
 // lookAfter decides on the nodes that wait for somebody.
-func (w *world) lookAfter(ctx context.Context, runs *queue.Runs, j *job) error {
+func (w *world) lookAfter(ctx context.Context, p *process, runs *queue.Runs, j *job) error {
 	j.lookAt = w.now.Add(lookEvery)
 	s, err := runs.Load(ctx, j.id, 1_000_000)
 	if err != nil {
 		return err
 	}
 	if s.State.Finished != 0 {
-		j.over = w.now
+		next, err := s.State.TakeUp(workflow.Again{})
+		if err != nil || !j.retry || !j.retried.IsZero() {
+			j.over = w.now
+			return nil
+		}
+		j.want.timed = j.want.timed || s.State.Closing() // what a stop ended for nothing stays so
+		if err := runs.TakeUp(ctx, j.id, s.Version, &next, nil, ""); err != nil {
+			return err
+		}
+		j.retried = w.now
+		w.trace(p, "run %s is taken up again", j.id)
 		return nil
 	}
 	for _, k := range sorted(s.Nodes) {

@@ -111,3 +111,20 @@ func (w *world) spread(j *job, nodes map[workflow.Key]*workflow.Node) (poisoned 
 	}
 	return poisoned, nil
 }
+
+// forget forgets a node that is gone, or runs again.
+func (r *runWatch) forget(k workflow.Key) {
+	delete(r.nodes, k)
+	delete(r.accepted, k)
+	delete(r.holder, k)
+	delete(r.claims, k)
+}
+
+// forgetItems forgets the items of a chunked loop that has records under a key.
+func (r *runWatch) forgetItems(key string) {
+	for loop := range r.items {
+		if records, _ := queue.ItemKeys(r.id, loop); records == key {
+			delete(r.items, loop)
+		}
+	}
+}

@@ -32,7 +32,7 @@ func (s *sent) UnmarshalJSON(data []byte) error {
 func (v *watch) sends(p *process, r *runWatch, state *workflow.State, all []sent) {
 	first := 0
 	for _, s := range all {
-		if s.number == 1 {
+		if s.number%workflow.LifeDeliveries == 1 {
 			first++
 		}
 	}
@@ -45,7 +45,7 @@ func (v *watch) sends(p *process, r *runWatch, state *workflow.State, all []sent
 	before := state.InFlight - first
 	for _, s := range all {
 		want := r.queues[s.key]
-		if s.number == 1 {
+		if s.number%workflow.LifeDeliveries == 1 {
 			want = v.w.job(r.id).queue(before)
 			before++
 		}

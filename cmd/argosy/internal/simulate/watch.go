@@ -25,6 +25,7 @@ type runWatch struct {
 	id       string
 	phase    spec.WorkflowPhase
 	finished bool
+	again    bool // it was taken up again, and has had no turn since
 	deleted  bool
 	nodes    map[workflow.Key]nodeWatch
 	accepted map[workflow.Key]spec.NodePhase // results that Redis took
@@ -168,6 +169,15 @@ func (v *watch) applied(p *process, c *queuesim.Command) {
 		if c.Answer == int64(1) {
 			r.gets(v.w.now)
 		}
+	case "takeup":
+		if version, _ := c.Answer.(int64); version > 0 {
+			r.finished, r.again, r.moved = false, true, v.w.now
+			r.gets(v.w.now)
+		}
+	case "reopen":
+		if c.Answer == int64(1) {
+			r.forgetItems(c.Keys[1])
+		}
 	}
 }
 
@@ -244,6 +254,7 @@ func (v *watch) commits(p *process, r *runWatch, c *queuesim.Command) {
 		Token int64    `json:"tok"`
 		Send  []sent   `json:"send"`
 		Gone  []string `json:"gone"`
+		Wipe  []string `json:"wipe"`
 	}
 	var state workflow.State
 	if err := json.Unmarshal([]byte(c.Args[0]), &orders); err != nil {
@@ -259,13 +270,17 @@ func (v *watch) commits(p *process, r *runWatch, c *queuesim.Command) {
 	if r.turn.signalled && state.Shutdown == "" && state.Finished == 0 {
 		v.violated("signals are obeyed", "run %s was signalled and is not shutting down", r.id)
 	}
+	for _, k := range orders.Wipe {
+		r.forgetItems(k)
+	}
+	for _, k := range orders.Gone {
+		r.forget(workflow.Key(k))
+	}
 	v.sends(p, r, &state, orders.Send)
 	for i := 2; i+1 < len(c.Args); i += 2 {
 		v.node(r, &state, workflow.Key(c.Args[i]), c.Args[i+1])
 	}
-	for _, k := range orders.Gone {
-		delete(r.nodes, workflow.Key(k))
-	}
+	r.again = false
 	r.phase, r.waiting, r.committed = state.Phase, state.Waiting(), v.w.now
 	if v.counts(r, &state); state.Finished != 0 {
 		v.finishes(r)
@@ -280,6 +295,9 @@ func (v *watch) node(r *runWatch, state *workflow.State, k workflow.Key, data st
 	if err != nil {
 		v.violated("commits can be read", "%v", err)
 		return
+	}
+	if old := r.nodes[k]; r.again && workflow.Fulfilled(old.phase) && !n.Fulfilled() {
+		r.forget(k)
 	}
 	old, existed := r.nodes[k]
 	r.nodes[k] = nodeWatch{waits: n.Suspended(), leaf: n.Type == spec.NodeTypePod || n.Chunk != nil, phase: n.Phase, class: n.Class, chunk: n.Chunk}

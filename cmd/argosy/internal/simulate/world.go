@@ -130,6 +130,7 @@ func (w *world) newJob(seed uint64, i int) (*job, error) {
 	if rng.IntN(10) == 0 {
 		j.deleteAt = w.soon(25 * time.Second)
 	}
+	j.retry = rng.IntN(4) == 0
 	if rng.IntN(8) == 0 {
 		j.suspendAt = w.soon(15 * time.Second)
 	}
