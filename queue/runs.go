@@ -44,6 +44,9 @@ func (r *Runs) submit(ctx context.Context, run *workflow.Run, specJSON []byte, c
 	if err := r.reserve(ctx, run); err != nil {
 		return nil, fmt.Errorf("reserving the name %s/%s: %w", run.Namespace, run.Name, err)
 	}
+	if err := r.mark(ctx, run.ID, specJSON); err != nil {
+		return nil, err
+	}
 	cmds, err := r.conn.inOrder(ctx,
 		command("del", unusedKey(digest)), // first, or a sweep could take what is set next
 		command("set", specKey(digest), specJSON, "nx"),
@@ -55,7 +58,7 @@ func (r *Runs) submit(ctx context.Context, run *workflow.Run, specJSON []byte, c
 	if err != nil {
 		return nil, fmt.Errorf("creating run %s: %w", run.ID, err)
 	}
-	return cmds[2].Val(), nil
+	return cmds[2].Val(), r.born(ctx, run.ID, specJSON)
 }
 
 func (r *Runs) reserve(ctx context.Context, run *workflow.Run) error {
@@ -205,10 +208,19 @@ func (r *Runs) Signal(ctx context.Context, id string, event workflow.Event) erro
 	return nil
 }
 
-// Delete removes everything of a run, in whatever phase. What its workers still run they
-// lose at their next renewal; stop a run first to have it end in order. Deleting twice is
-// safe; ErrNotFound when there is nothing of it.
+// Delete removes everything of a run, in whatever phase, as Remove does: at once, or, if there
+// are artifacts to be deleted with it, after those.
 func (r *Runs) Delete(ctx context.Context, id string) error {
+	if held, err := r.held(ctx, id); held || err != nil {
+		return err
+	}
+	return r.Remove(ctx, id)
+}
+
+// Remove removes everything of a run at once. What its workers still run they lose at their next
+// renewal; stop a run first to have it end in order. To repeat it is safe; ErrNotFound when
+// there is nothing of it.
+func (r *Runs) Remove(ctx context.Context, id string) error {
 	s, err := r.Head(ctx, id)
 	if err != nil {
 		return fmt.Errorf("deleting: %w", err)
@@ -234,6 +246,8 @@ func (r *Runs) Delete(ctx context.Context, id string) error {
 		command("zrem", dueKey(k), id),
 		command("zrem", laterKey(k), id),
 		command("hdel", takenKey(k), id),
+		command("hdel", heldKey, id),
+		command("zrem", garbageKey, id),
 		call(r.conn.scripts.remove, keys),
 		command("publish", changedChannel(id), "deleted"))
 	if _, err = r.conn.inOrder(ctx, steps...); err != nil {

@@ -22,7 +22,7 @@ type scripts struct {
 	begin, commit, clear, touch  *redis.Script
 	hold, renew, report, release *redis.Script
 	log, poolDemand, handback    *redis.Script
-	sweep, tally                 *redis.Script
+	sweep, tally, garbage        *redis.Script
 	items, chunk, remove, look   *redis.Script
 	object, once, takeup, reopen *redis.Script
 	cronload, croncommit         *redis.Script
@@ -67,7 +67,7 @@ func loadScripts() (*scripts, error) {
 		"takename": &s.takename, "signal": &s.signal,
 		"begin": &s.begin, "commit": &s.commit, "clear": &s.clear, "touch": &s.touch,
 		"hold": &s.hold, "renew": &s.renew, "report": &s.report, "release": &s.release,
-		"log": &s.log, "demand": &s.poolDemand, "handback": &s.handback, "sweep": &s.sweep, "tally": &s.tally,
+		"log": &s.log, "demand": &s.poolDemand, "handback": &s.handback, "sweep": &s.sweep, "tally": &s.tally, "garbage": &s.garbage,
 		"items": &s.items, "chunk": &s.chunk, "remove": &s.remove, "look": &s.look,
 		"object": &s.object, "once": &s.once, "takeup": &s.takeup, "reopen": &s.reopen, "cronload": &s.cronload, "croncommit": &s.croncommit,
 	} {

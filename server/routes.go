@@ -94,7 +94,7 @@ func (h *HTTP) nodes(r *http.Request) (any, error) {
 }
 
 func (h *HTTP) delete(r *http.Request) (any, error) {
-	return struct{}{}, h.Service.Delete(r.Context(), r.PathValue("namespace"), r.PathValue("name"))
+	return struct{}{}, h.Service.Delete(r.Context(), r.PathValue("namespace"), r.PathValue("name"), r.URL.Query().Get("force") == "true")
 }
 
 func (h *HTTP) stop(r *http.Request) (any, error) {

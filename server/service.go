@@ -161,13 +161,18 @@ func (s *Service) shutdown(ctx context.Context, namespace, name string, e workfl
 }
 
 // Delete removes a run and all that is known of it. A run that goes on is terminated: its
-// steps end when their workers find that it is gone.
-func (s *Service) Delete(ctx context.Context, namespace, name string) error {
+// steps end when their workers find that it is gone. One with artifacts that go with it is
+// there until they are deleted, unless that is not to be waited for.
+func (s *Service) Delete(ctx context.Context, namespace, name string, force bool) error {
 	id, err := s.find(ctx, namespace, name)
 	if err != nil {
 		return err
 	}
-	switch err := s.store.Delete(ctx, id); {
+	remove := s.store.Delete
+	if force {
+		remove = s.store.Remove
+	}
+	switch err := remove(ctx, id); {
 	case errors.Is(err, ErrNotFound):
 		return notFound(name)
 	case err != nil:

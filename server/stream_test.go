@@ -61,7 +61,7 @@ func TestAWatchSendsTheStateAndThenChanges(t *testing.T) {
 	require.Equal(t, "Running", e.Object.Labels[labelPhase])
 	require.Equal(t, "2", e.Object.ResourceVersion)
 
-	require.NoError(t, b.service.Delete(t.Context(), "default", "x"))
+	require.NoError(t, b.service.Delete(t.Context(), "default", "x", false))
 	require.Equal(t, Deleted, event().Result.Type)
 	b.submit(t, "default", "x")
 	require.Equal(t, Added, event().Result.Type, "another run took the name")
@@ -89,7 +89,7 @@ func TestAWatchOfManyFollowsTheSelection(t *testing.T) {
 		require.Equal(t, "MODIFIED one", <-events)
 		b.store.do(func() { one.State.Phase, one.Version = spec.WorkflowSucceeded, 3 })
 		require.Equal(t, "DELETED one", <-events, "it is not selected any more")
-		require.NoError(t, b.service.Delete(ctx, "b", "two"))
+		require.NoError(t, b.service.Delete(ctx, "b", "two", false))
 		require.Equal(t, "DELETED two", <-events)
 		cancel()
 		require.NoError(t, <-done)

@@ -13,6 +13,8 @@ type Decoration struct {
 	Logs    LogSink
 	// Store is set for an executor whose steps' files the worker can reach.
 	Store ArtifactStore
+	// Archive is where logs are kept that are to be archived; nil keeps none.
+	Archive ArtifactStore
 	// Deadlines is set for an executor that knows no deadlines of its own.
 	Deadlines bool
 }
@@ -22,6 +24,7 @@ type Decoration struct {
 //	metrics   counts what came out, whatever happened
 //	recover   a panic below is one step's Error and not the worker's end
 //	logs      the step's output goes to the sink, complete when Execute returns
+//	archive   keeps the output as an artifact, if that is asked for
 //	deadline  ends the step as Failed when its time is up
 //	staging   inputs before, outputs after, around the command and inside the deadline
 //	base      runs the command
@@ -32,6 +35,9 @@ func Decorate(base Executor, d Decoration, log *slog.Logger) Executor {
 	}
 	if d.Deadlines {
 		e = Deadline(e)
+	}
+	if d.Archive != nil {
+		e = ArchiveLogs(e, d.Archive)
 	}
 	if d.Logs != nil {
 		e = Logs(e, d.Logs, log)

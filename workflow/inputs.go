@@ -137,6 +137,7 @@ func (o *opener) bindInputs(n *Node, tmpl *template, args *arguments) error {
 			located := *given
 			located.Name = a.Name
 			in.Artifacts = append(in.Artifacts, located)
+		case a.Optional && a.HTTP != nil && a.HTTP.URL == "": // Argo takes it for absent
 		case a.HasLocation():
 			located, err := substituteArtifact(&spec.Artifact{Name: a.Name, ArtifactLocation: a.ArtifactLocation}, scope)
 			if err != nil {

@@ -81,17 +81,14 @@ func (p *Plan) located(t *spec.Template) *spec.ArtifactLocation {
 	if r == nil || r.S3 == nil || !t.IsPodType() {
 		return own
 	}
-	l := spec.ArtifactLocation{S3: &spec.S3Artifact{S3Bucket: r.S3.S3Bucket, Key: r.S3.KeyFormat}, ArchiveLogs: r.ArchiveLogs}
+	l := spec.ArtifactLocation{S3: &spec.S3Artifact{S3Bucket: r.S3.S3Bucket, Key: r.S3.KeyFormat}}
 	if l.S3.Key == "" {
 		l.S3.Key = path.Join(r.S3.KeyPrefix, defaultKeyFormat)
 	}
-	switch {
-	case own == nil:
+	if own == nil {
 		return &l
-	case own.ArchiveLogs != nil:
-		l.ArchiveLogs = own.ArchiveLogs
 	}
-	if own.S3 != nil {
+	if l.ArchiveLogs = own.ArchiveLogs; own.S3 != nil {
 		if own.S3.Bucket != "" || own.S3.Endpoint != "" {
 			l.S3.S3Bucket = own.S3.S3Bucket
 		}

@@ -9,7 +9,7 @@ import (
 // remove is `argosy delete`.
 func (a *app) remove() *cobra.Command {
 	var f chooseFlags
-	var all, dryRun, ignoreNotFound bool
+	var all, dryRun, ignoreNotFound, force bool
 	cmd := &cobra.Command{
 		Use:   "delete NAME...",
 		Short: "Delete runs",
@@ -24,7 +24,7 @@ end when their workers find out.`,
 		ValidArgsFunction: a.completeNames,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.each(cmd.Context(), &f, all, args, dryRun, "deleted", func(c *client.Client, t target) error {
-				err := c.Delete(cmd.Context(), t.namespace, t.name)
+				err := c.Delete(cmd.Context(), t.namespace, t.name, force)
 				if ignoreNotFound && client.NotFound(err) {
 					return nil
 				}
@@ -36,6 +36,7 @@ end when their workers find out.`,
 	cmd.Flags().BoolVar(&all, "all", false, "all runs of the namespace")
 	cmd.Flags().BoolVarP(&f.everywhere, "all-namespaces", "A", false, "choose from all namespaces")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "only print what would be done")
+	cmd.Flags().BoolVar(&force, "force", false, "do not wait for artifacts that are to be deleted with the run (artifactGC)")
 	cmd.Flags().BoolVar(&ignoreNotFound, "ignore-not-found", false, "a run that does not exist is no error")
 	return cmd
 }

@@ -164,3 +164,30 @@ func (s *artifactStore) Put(ctx context.Context, a *spec.Artifact, object string
 	}
 	return asStoreError(store.Put(ctx, key, r, -1))
 }
+
+// Delete removes an artifact: one object, or all of those that a directory became. What lies at
+// a URL stays: there is no telling how it would be deleted.
+func (s *artifactStore) Delete(ctx context.Context, a *spec.Artifact) error {
+	if a.S3 == nil || a.S3.Key == "" {
+		return nil
+	}
+	store, key, err := s.at(ctx, a)
+	if err != nil {
+		return err
+	}
+	if err := store.Delete(ctx, key); err != nil {
+		return fmt.Errorf("deleting artifact %s: %w", a.Name, err)
+	}
+	if worker.ArchiveOf(a) != worker.ArchiveNone {
+		return nil
+	}
+	for o, err := range store.List(ctx, key+"/") {
+		if err == nil {
+			err = store.Delete(ctx, o.Key)
+		}
+		if err != nil {
+			return fmt.Errorf("deleting artifact %s: %w", a.Name, err)
+		}
+	}
+	return nil
+}

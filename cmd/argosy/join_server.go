@@ -92,6 +92,10 @@ func (s *runStore) Delete(ctx context.Context, id string) error {
 	return serverError(s.Runs.Delete(ctx, id))
 }
 
+func (s *runStore) Remove(ctx context.Context, id string) error {
+	return serverError(s.Runs.Remove(ctx, id))
+}
+
 func (s *runStore) Fill(ctx context.Context) (server.Fill, error) {
 	f, err := s.room.Fill(ctx)
 	return server.Fill{Runs: f.Runs, Used: f.Used, Limit: f.Limit, At: f.At}, err

@@ -175,7 +175,7 @@ func (f *workerFlags) parts(ctx context.Context, r *role) (groups [][]part, end 
 	kept.objects, kept.web, kept.buckets = objects, guard, &egress.Guard{Local: f.local, Deny: r.conn.Addresses()}
 	store := worker.Patient(kept, r.log)
 	name := workerName()
-	decoration := worker.Decoration{Metrics: worker.NewMetrics(r.registry), Logs: logSink{queue.NewLogs(r.conn)}, Deadlines: true}
+	decoration := worker.Decoration{Metrics: worker.NewMetrics(r.registry), Logs: logSink{queue.NewLogs(r.conn)}, Archive: store, Deadlines: true}
 	var base worker.Executor
 	start := func(context.Context) error { return nil }
 	end = func() error { return nil }
@@ -217,6 +217,8 @@ func (f *workerFlags) parts(ctx context.Context, r *role) (groups [][]part, end 
 	}
 	if f.executor != executorNoop { // which is to measure the engine alone
 		base = agent.New(base, guard, objects, store, host)
+		c := &collector{garbage: queue.NewGarbage(r.conn), runs: queue.NewRuns(r.conn), store: kept, log: r.log}
+		groups = append(groups, []part{c.part(f.kube.alone)})
 	}
 	if f.slots <= 0 {
 		if f.slots = runtime.NumCPU(); f.executor == executorKube {

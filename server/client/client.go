@@ -309,9 +309,13 @@ func (c *Client) Terminate(ctx context.Context, namespace, name string) error {
 	return c.put(ctx, namespace, name, "terminate", nil)
 }
 
-// Delete removes a run.
-func (c *Client) Delete(ctx context.Context, namespace, name string) error {
-	return c.call(ctx, http.MethodDelete, path("workflows", namespace, name), nil, nil, &struct{}{})
+// Delete removes a run, after the artifacts that go with it unless it is forced.
+func (c *Client) Delete(ctx context.Context, namespace, name string, force bool) error {
+	var query url.Values
+	if force {
+		query = url.Values{"force": {"true"}}
+	}
+	return c.call(ctx, http.MethodDelete, path("workflows", namespace, name), query, nil, &struct{}{})
 }
 
 // Version is what a server says of itself.

@@ -47,7 +47,7 @@ func (l *ArtifactLocation) stores() []string {
 		set  bool
 		name string
 	}{
-		{l.S3 != nil, "s3"}, {l.Git != nil, "git"}, {l.HTTP != nil && l.HTTP.URL != "", "http"},
+		{l.S3 != nil, "s3"}, {l.Git != nil, "git"}, {l.HTTP != nil, "http"},
 		{l.Artifactory != nil, "artifactory"}, {l.HDFS != nil, "hdfs"}, {l.Raw != nil, "raw"},
 		{l.OSS != nil, "oss"}, {l.GCS != nil, "gcs"}, {l.Azure != nil, "azure"}, {l.Plugin != nil, "plugin"},
 	} {

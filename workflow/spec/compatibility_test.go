@@ -127,12 +127,12 @@ same path in and out | yes
 artifact on volume mount | differs | by local processes; in Jobs only outputs
 artifact arguments with item | yes
 workflow argument artifacts | yes
-archiveLogs | no | it has no effect; the log of a node is kept with the run | spec.archiveLogs template.archiveLocation.archiveLogs
+archiveLogs | differs | one log for all containers of a set; no setting of the whole fleet
 archiveLocation | differs | S3 only | template.archiveLocation.git template.archiveLocation.http template.archiveLocation.artifactory template.archiveLocation.hdfs template.archiveLocation.oss template.archiveLocation.gcs template.archiveLocation.azure template.archiveLocation.plugin
-artifactGC strategy | no | it has no effect | spec.artifactGC template.outputs.artifacts.artifactGC
-artifactGC finalizer | no | | spec.artifactGC
-artifactGC failure | no | | spec.artifactGC
-artifactGC pod options | no | | spec.artifactGC
+artifactGC strategy | differs | in S3 and the fleet's own store; what was deleted is not marked so in the status
+artifactGC finalizer | differs | a deleted run stays until its artifacts are gone; without a finalizer that shows
+artifactGC failure | differs | the run stays and it is tried again every 30 s; told in the log, not as a condition
+artifactGC pod options | no | it has no effect | spec.artifactGC.serviceAccountName spec.artifactGC.podMetadata spec.artifactGC.podSpecPatch template.outputs.artifacts.artifactGC.serviceAccountName template.outputs.artifacts.artifactGC.podMetadata
 artifact saved when stopped/failed | yes
 # 5. Expressions and variables
 simple tag | yes
@@ -230,7 +230,7 @@ retry --restart-successful / -p | differs | at most 2,000 nodes by a selector
 retry side effects | yes
 resubmit | no
 resubmit --memoized | no
-delete | differs | artifacts stay in the store
+delete | differs | --force does not wait for artifacts that go with a run
 # 10. Pods: daemon, sidecars, volumes, scheduling
 daemon | no | | template.daemon
 daemon readinessProbe | no | | template.daemon template.container.readinessProbe template.script.readinessProbe

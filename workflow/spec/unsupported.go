@@ -74,7 +74,7 @@ func specFields() fieldTable {
 		inPod: words(`serviceAccountName automountServiceAccountToken executor nodeSelector affinity tolerations
 			imagePullSecrets hostNetwork dnsPolicy dnsConfig schedulerName podGC
 			podPriorityClassName hostAliases securityContext podDisruptionBudget metrics podMetadata
-			archiveLogs artifactGC podResources resourceClaims`),
+			artifactGC.serviceAccountName artifactGC.podMetadata artifactGC.podSpecPatch podResources resourceClaims`),
 	}
 }
 
@@ -89,13 +89,13 @@ func templateFields() fieldTable {
 			"inputs.parameters[].valueFrom", parameterSources, "outputs.parameters[].valueFrom", "event",
 			"inputs.artifacts[]", inputStores, "outputs.artifacts[]", inputStores+" git http.saveStreamViaFile",
 			"archiveLocation", inputStores+notS3, "data.source.artifactPaths", inputStores+notS3),
-		inPod: words(`pendingTimeout retryStrategy.affinity archiveLocation.archiveLogs metrics annotations metadata nodeSelector affinity tolerations
+		inPod: words(`pendingTimeout retryStrategy.affinity metrics annotations metadata nodeSelector affinity tolerations
 			schedulerName priorityClassName serviceAccountName automountServiceAccountToken executor hostAliases
 			securityContext podResources resourceClaims
 			container.resources container.livenessProbe container.readinessProbe container.startupProbe
 			container.lifecycle container.securityContext container.ports
 			script.resources script.livenessProbe script.readinessProbe script.startupProbe
-			script.lifecycle script.securityContext script.ports`, "outputs.artifacts[]", "artifactGC"),
+			script.lifecycle script.securityContext script.ports`, "outputs.artifacts[]", "artifactGC.serviceAccountName artifactGC.podMetadata"),
 	}
 }
 
