@@ -193,7 +193,7 @@ func TestALargeRunIsShownInPart(t *testing.T) {
 			require.NoError(t, err)
 			require.LessOrEqual(t, len(wf.Status.Nodes), maxShown)
 			require.Less(t, b.store.read+b.store.packed/recordCost, 3000, "what it reads does not grow with the run")
-			require.EqualValues(t, fmt.Sprintf("%d/%d", items+5, items+5), wf.Status.Progress)
+			require.EqualValues(t, fmt.Sprintf("%d/%d", items+5-8, items+5), wf.Status.Progress, "four items failed twice")
 			require.Equal(t, wf.Status.Progress, wf.Status.Nodes["wide"].Progress)
 			for _, i := range []int{0, 17, 18, 900, items - 2, items - 1} {
 				require.Contains(t, wf.Status.Nodes, workflow.NodeID("wide", fmt.Sprintf("wide[0].a(%d:%d)(0)", i, i)))

@@ -307,6 +307,7 @@ func (t *turn) count(n *Node, r *Tally) {
 	l.Chunks.Leaves += r.Leaves
 	s.Total += r.Leaves - ended
 	s.Done += r.Leaves
+	s.Succeeded += r.Succeeded
 	if r.Failed+r.Errors == 0 {
 		return
 	}

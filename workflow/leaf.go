@@ -40,8 +40,11 @@ func (t *turn) result(e *Event) {
 	case n.Late && n.Failed():
 		n.Phase, n.Message, n.Class = spec.NodeFailed, LateMessage, "deadline"
 	}
-	if n.Phase == spec.NodeSucceeded && n.Outputs != nil {
-		t.export(n.Outputs)
+	if n.Phase == spec.NodeSucceeded {
+		s.Succeeded++
+		if n.Outputs != nil {
+			t.export(n.Outputs)
+		}
 	}
 	t.ended(n)
 }

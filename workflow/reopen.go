@@ -24,7 +24,7 @@ func (u *takenUp) drop(k Key) {
 		count = n.Loop.leaves()
 		u.t.delta.Wipe = append(u.t.delta.Wipe, k)
 	}
-	s.Total, s.Done = s.Total-count.total, s.Done-count.done
+	s.uncount(count)
 	if leaf(n.Type) {
 		u.t.delta.Forget = append(u.t.delta.Forget, k)
 	}
@@ -33,7 +33,12 @@ func (u *takenUp) drop(k Key) {
 
 // leaves counts those of a chunked loop.
 func (l *LoopState) leaves() tally {
-	return tally{l.Chunks.Leaves, l.Chunks.Leaves + l.Running}
+	return tally{l.Chunks.Leaves, l.Succeeded, l.Chunks.Leaves + l.Running}
+}
+
+// uncount takes leaves back that have been counted.
+func (s *State) uncount(c tally) {
+	s.Done, s.Succeeded, s.Total = s.Done-c.ended, s.Succeeded-c.succeeded, s.Total-c.total
 }
 
 // hooks has the exit handler of the run run again, and keeps other hooks that have ended.
@@ -281,7 +286,7 @@ func (u *takenUp) openLoop(n *Node) {
 func (u *takenUp) openChunks(n *Node) {
 	t, l := u.t, n.Loop
 	s, count := &t.delta.State, l.leaves()
-	s.Total, s.Done = s.Total-count.total, s.Done-count.done
+	s.uncount(count)
 	for _, k := range u.records[n.Key] {
 		if k.IsChunk() {
 			t.drop(t.v.Nodes[k])

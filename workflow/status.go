@@ -30,7 +30,7 @@ func Status(v *View, held map[Key]bool) spec.WorkflowStatus {
 	if status.Phase == "" {
 		status.Phase = spec.WorkflowPending
 	}
-	status.Progress = tally{s.Done, s.Total}.progress()
+	status.Progress = s.leaves().progress()
 	r := &renderer{v: v, held: held, children: map[Key][]*Node{}, tallies: map[Key]tally{}, status: &status}
 	for _, n := range v.Nodes {
 		if n == nil || n.Type == "" {
@@ -102,7 +102,9 @@ func (r *renderer) render(n, scope *Node) []string {
 	if len(out) == 0 { // nothing ran in it
 		out = []string{id}
 	}
-	ns.Progress = r.tally(n).progress()
+	if !n.executable() {
+		ns.Progress = r.tally(n).progress()
+	}
 	r.status.Nodes[id] = ns
 	return out
 }
@@ -240,8 +242,7 @@ func (r *renderer) group(n *Node, i int, members []*Node, began Millis) (g spec.
 			g.Children = append(g.Children, child.Key.ID(run))
 			out = append(out, r.render(child, n)...)
 		}
-		below := r.tally(child)
-		count.done, count.total = count.done+below.done, count.total+below.total
+		count.add(r.tally(child))
 		if k == 0 || child.Started < began {
 			began = child.Started
 		}
@@ -311,9 +312,14 @@ func (r *renderer) hang(id string, parents []string) {
 	}
 }
 
-// tally counts the leaves at or below a node: ended and all.
-type tally struct{ done, total int }
+// tally counts leaves: those that ended, those of them that succeeded, and all.
+type tally struct{ ended, succeeded, total int }
 
+func (c *tally) add(o tally) {
+	c.ended, c.succeeded, c.total = c.ended+o.ended, c.succeeded+o.succeeded, c.total+o.total
+}
+
+// tally counts the leaves at or below a node.
 func (r *renderer) tally(n *Node) tally {
 	if c, ok := r.tallies[n.Key]; ok {
 		return c
@@ -322,39 +328,45 @@ func (r *renderer) tally(n *Node) tally {
 	switch {
 	case r.v.Cut[n.Key]: // counts items, whatever is in them
 		l := n.Loop.Counts()
-		c = tally{l.Ended(), l.Items - l.Waiting}
+		c = tally{l.Ended(), l.Succeeded, l.Items - l.Waiting - l.Skipped}
 	case n.Key == Root && len(r.v.Cut) > 0:
-		c = tally{r.v.State.Done, r.v.State.Total}
-	}
-	if c.total > 0 {
-		r.tallies[n.Key] = c
-		return c
-	}
-	for _, child := range r.children[n.Key] {
-		below := r.tally(child)
-		c.done, c.total = c.done+below.done, c.total+below.total
+		c = r.v.State.leaves()
+	default:
+		for _, child := range r.children[n.Key] {
+			c.add(r.tally(child))
+		}
 	}
 	r.tallies[n.Key] = c
 	return c
 }
 
+// leaves counts those of the run.
+func (s *State) leaves() tally { return tally{s.Done, s.Succeeded, s.Total} }
+
+// executable says that the node counts in the progress by itself.
+func (n *Node) executable() bool { return leaf(n.Type) || n.Type == spec.NodeTypeSuspend }
+
 // leaves counts the node itself, if it is one.
 func (n *Node) leaves() tally {
-	switch {
-	case !leaf(n.Type) && n.Type != spec.NodeTypeSuspend:
+	if !n.executable() {
 		return tally{}
-	case n.Fulfilled():
-		return tally{1, 1}
 	}
-	return tally{0, 1}
+	c := tally{0, 0, 1}
+	if n.Fulfilled() {
+		c.ended = 1
+	}
+	if n.Phase == spec.NodeSucceeded {
+		c.succeeded = 1
+	}
+	return c
 }
 
-// progress is Argo's N/M.
+// progress is Argo's N/M: of those that may be executed, those that succeeded.
 func (c tally) progress() spec.Progress {
 	if c.total == 0 {
 		return ""
 	}
-	return spec.Progress(fmt.Sprintf("%d/%d", c.done, c.total))
+	return spec.Progress(fmt.Sprintf("%d/%d", c.succeeded, c.total))
 }
 
 func renderInputs(v *Values) *spec.Inputs {

@@ -2,6 +2,7 @@ package workflow_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -39,6 +40,18 @@ func requireWholeGraph(t *testing.T, v *workflow.View) spec.WorkflowStatus {
 	}
 	if len(nodes) == 0 {
 		return status
+	}
+	succeeded, executable := 0, 0
+	for _, n := range nodes {
+		if slices.Contains([]spec.NodeType{spec.NodeTypePod, spec.NodeTypeHTTP, spec.NodeTypeSuspend}, n.Type) {
+			executable++
+			if n.Phase == spec.NodeSucceeded {
+				succeeded++
+			}
+		}
+	}
+	if executable > 0 && len(v.Cut) == 0 {
+		require.Equal(t, spec.Progress(fmt.Sprintf("%d/%d", succeeded, executable)), status.Progress)
 	}
 	seen := map[string]bool{}
 	for queue := []string{v.Run.Name, workflow.Root.Hook("exit").ID(v.Run.Name)}; len(queue) > 0; queue = queue[1:] {

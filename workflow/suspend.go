@@ -209,6 +209,9 @@ func (t *turn) endSuspend(k Key, phase spec.NodePhase, message string) {
 		t.timerOff(k, timerSuspend)
 	}
 	t.delta.State.Done++
+	if phase == spec.NodeSucceeded {
+		t.delta.State.Succeeded++
+	}
 	t.finish(n, phase, message)
 }
 

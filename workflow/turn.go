@@ -32,9 +32,11 @@ type State struct {
 	Expired bool `json:"x,omitempty"`
 	// Suspended is set while somebody wants nothing new to start.
 	Suspended bool `json:"su,omitempty"`
-	// Total and Done count leaf nodes: Argo's progress.
-	Total int `json:"n,omitempty"`
-	Done  int `json:"d,omitempty"`
+	// Total counts leaf nodes, Done those that ended and Succeeded those that ended well: the
+	// last of all is Argo's progress.
+	Total     int `json:"n,omitempty"`
+	Done      int `json:"d,omitempty"`
+	Succeeded int `json:"ok,omitempty"`
 	// InFlight counts deliveries: leaves and chunks dispatched and not ended.
 	InFlight int `json:"fl,omitempty"`
 	// Ready lists scopes and nodes that may start but found no room yet: a loop with

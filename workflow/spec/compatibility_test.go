@@ -180,7 +180,7 @@ pod deleted externally | yes
 workflow phases | yes
 node phases / types | differs | those of what runs yet
 exit status propagation | yes
-progress | differs | N/M as Argo counts; no $ARGO_PROGRESS_FILE
+progress | differs | the containers of a set count as their one step; no $ARGO_PROGRESS_FILE
 # 7. Hooks and exit handlers
 onExit (workflow) | yes
 exit handler failure | yes
