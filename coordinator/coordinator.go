@@ -208,6 +208,7 @@ func (c *Coordinator) turn(ctx context.Context, t Turn) (string, error) {
 		outcome = "committed"
 		c.tell(l, commit)
 	}
+	c.metrics.custom.seen(l.Run.ID, commit != nil && commit.State.Finished != 0)
 	if len(out) > 0 {
 		if err := t.Dispatch(ctx, out); err != nil {
 			return "failed", fmt.Errorf("dispatching for run %s: %w", l.Run.ID, err)
@@ -226,6 +227,9 @@ func (c *Coordinator) turn(ctx context.Context, t Turn) (string, error) {
 // tell counts and logs what a commit changed.
 func (c *Coordinator) tell(l *Loaded, commit *Commit) {
 	log := c.log.With("hop", "commit", "run", l.Run.Name, "namespace", l.Run.Namespace)
+	if err := c.metrics.custom.take(l.Run.ID, commit.Metrics); err != nil {
+		log.Warn("metrics of the run are left out", "error", err)
+	}
 	log.Debug("committed", "events", len(l.Events), "nodes", len(commit.Nodes), "send", len(commit.Send))
 	if l.State.Phase == "" {
 		log.Info("run started")

@@ -33,7 +33,9 @@ func (c *Coordinator) decide(ctx context.Context, t Turn, l *Loaded) (*Commit, e
 	plan, err := c.plans.get(ctx, l.Digest)
 	var bad *badSpecError
 	if errors.As(err, &bad) {
-		return giveUp(l, bad.Error()), nil
+		given := giveUp(l, bad.Error())
+		given.State.BadSpec = true
+		return given, nil
 	} else if err != nil {
 		return nil, err
 	}
@@ -49,7 +51,7 @@ func (c *Coordinator) decide(ctx context.Context, t Turn, l *Loaded) (*Commit, e
 	}
 	commit := &Commit{
 		State: &delta.State, Nodes: delta.Nodes, Gone: delta.Gone, Send: found.again, Drop: found.dropped, Timers: delta.Timers, More: delta.More, Late: delta.Late,
-		Waiting: delta.Waiting(plan), Expires: plan.Expires(&delta.State),
+		Waiting: delta.Waiting(plan), Expires: plan.Expires(&delta.State), Metrics: delta.Metrics,
 		Wipe: delta.Wipe, Forget: delta.Forget, Reopen: delta.Reopen,
 	}
 	for _, n := range found.counted {

@@ -14,6 +14,7 @@ type Metrics struct {
 	lost       *prometheus.CounterVec
 	crons      *prometheus.CounterVec
 	held       prometheus.Gauge
+	custom     *custom
 }
 
 // NewMetrics registers the metrics.
@@ -45,6 +46,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "argosy_turns_held", Help: "1 while nothing new is started, since Redis has little memory left.",
 		}),
 	}
-	r.MustRegister(m.turns, m.duration, m.claims, m.dispatched, m.finished, m.lost, m.crons, m.held)
+	m.custom = newCustom()
+	r.MustRegister(m.custom, m.turns, m.duration, m.claims, m.dispatched, m.finished, m.lost, m.crons, m.held)
 	return m
 }

@@ -140,6 +140,8 @@ type Commit struct {
 	Cancel       *Cancel        // end everything in flight, but for Send
 	Late         []workflow.Key // leaves to end by themselves
 	More         bool           // take another turn at once
+	// Metrics are what the run emits, once this is committed.
+	Metrics []workflow.Emission
 	// Expires is when the run, which has ended, is to be deleted; 0 is never.
 	Expires workflow.Millis
 	// Waiting is how much more of the run could start if it had more credit.

@@ -41,11 +41,11 @@ func markCut(wf *spec.Workflow, v *workflow.View) error {
 		wf.Annotations = map[string]string{}
 	}
 	wf.Annotations[workflow.LoopsAnnotation] = string(data)
-	wf.Status.Conditions = append(wf.Status.Conditions, spec.Condition{
+	wf.Status.Conditions = append(spec.Conditions{{
 		Type: workflow.NodesCut, Status: metav1.ConditionTrue,
 		Message: fmt.Sprintf("status.nodes has %d of the run's nodes; /api/v1/workflows/%s/%s/nodes has all of them, in pages",
 			len(wf.Status.Nodes), v.Run.Namespace, v.Run.Name),
-	})
+	}}, wf.Status.Conditions...)
 	return nil
 }
 

@@ -268,6 +268,7 @@ func (t *turn) exitHandler(root *Node) *Node {
 
 func (t *turn) finishDelta() *Delta {
 	d := &t.delta
+	t.emit()
 	for _, k := range t.order {
 		if n := t.changed[k]; n != nil {
 			d.Nodes = append(d.Nodes, n)

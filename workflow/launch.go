@@ -193,7 +193,7 @@ func (t *turn) start(k Key, c *call, item []byte) {
 		return
 	}
 	n.Started = t.now
-	n.WantResult = t.wantsResult(c)
+	n.WantResult = t.wantsResult(c) || tmpl.measuresResult
 	captureOuter(n, tmpl, t.callScope(c, item))
 	if err := t.captureVars(n, tmpl); err != nil {
 		t.fail(k, c.template, item, err)

@@ -20,6 +20,7 @@ type Plan struct {
 	// inline by their caller's and what follows in inlineName.
 	templates map[string]*template
 	pods      []byte // see PodSpec
+	measured  bool   // it or a template has metrics
 }
 
 // template is a template with what follows from its text alone.
@@ -34,6 +35,8 @@ type template struct {
 	mold    *mold            // of a leaf, if it has one
 	// lastRetry says that the template mentions how the attempt before ended.
 	lastRetry bool
+	// measuresResult says that its metrics do so of its result.
+	measuresResult bool
 }
 
 // place is a step's position: its group, and there.
@@ -49,6 +52,7 @@ func (t *template) step(segment string) (group, index int, ok bool) {
 // Compile prepares a validated workflow for running. It refuses what Validate would have.
 func Compile(wf *spec.Workflow) (*Plan, error) {
 	p := &Plan{Source: wf, Spec: wf.Execution()}
+	p.measured = p.Spec.Metrics != nil
 	p.templates = make(map[string]*template, len(p.Spec.Templates)+len(wf.Status.StoredTemplates))
 	for i := range p.Spec.Templates {
 		if err := p.add(p.Spec.Templates[i].Name, &p.Spec.Templates[i]); err != nil {
@@ -85,6 +89,10 @@ func (p *Plan) add(name string, st *spec.Template) error {
 		return fmt.Errorf("compiling template %q: %w", name, err)
 	}
 	p.templates[name] = t
+	if st.Metrics != nil {
+		p.measured = true
+		t.measuresResult = mentionsResult(st.Metrics)
+	}
 	inline := func(call string, body *spec.Template) error {
 		if body == nil {
 			return nil

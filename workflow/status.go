@@ -30,6 +30,7 @@ func Status(v *View, held map[Key]bool) spec.WorkflowStatus {
 	if status.Phase == "" {
 		status.Phase = spec.WorkflowPending
 	}
+	status.Conditions = conditions(s, held)
 	status.Progress = s.leaves().progress()
 	r := &renderer{v: v, held: held, children: map[Key][]*Node{}, tallies: map[Key]tally{}, status: &status}
 	for _, n := range v.Nodes {

@@ -52,6 +52,10 @@ type State struct {
 	Lives int    `json:"lv,omitempty"`
 	// Outputs are the run's global outputs, exported by globalName.
 	Outputs *Values `json:"o,omitempty"`
+	// MetricsError is why a custom metric could not be made, the last time.
+	MetricsError string `json:"me,omitempty"`
+	// BadSpec says that the run has ended since its spec cannot be run.
+	BadSpec bool `json:"bs,omitempty"`
 }
 
 // Waiting is how many leaves or loop items could be launched now and found no room. A loop
@@ -209,6 +213,8 @@ type Delta struct {
 	// Late are leaves to end by themselves, for LateMessage; their results come back as events.
 	Late   []Key
 	Timers []Timer
+	// Metrics are what the run emits if the Delta is committed.
+	Metrics []Emission
 	// More says that the turn stopped at Limits.Launch: take another one at once.
 	More bool
 }

@@ -25,6 +25,7 @@ func TestExamplesRun(t *testing.T) {
 		"exit-handlers.yaml":         {"fails.hooks.alarm Succeeded", "work.onExit Succeeded", "Succeeded in", "6/7 steps"},
 		"cron.yaml":                  nil, // see cron_test.go
 		"map-reduce.yaml":            {"total = 85", "Succeeded", "6/6 steps"},
+		"metrics.yaml":               {"fail Failed", "Succeeded in", "3/4 steps"},
 		"parallelism.yaml":           {"template has failed or errored children and failFast enabled", "report Succeeded", "Succeeded in", "5/6 steps"},
 		"retries.yaml":               {"flaky(2) Succeeded", "retryStrategy.expression evaluated to false", "Succeeded in", "2/5 steps"},
 		"conditional-artifacts.yaml": {"Succeeded", "2/2 steps"},

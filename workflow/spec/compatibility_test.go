@@ -155,7 +155,7 @@ item / item.key | yes
 retries / lastRetry.* | yes
 cronworkflow.* | yes
 request.* / response.* | yes
-metrics variables | no | | template.metrics
+metrics variables | differs | without resourcesDuration
 # 6. Retries, timeouts, failures
 retryStrategy.limit | yes
 Retry node | yes
@@ -301,12 +301,12 @@ executor plugin | no | | template.plugin
 workflow-level executorPlugins | no | | spec.executorPlugins
 artifact driver plugin API | no | | template.inputs.artifacts.plugin
 # 13. Metrics, events, tracing, persistence
-custom metrics | no | it has no effect | spec.metrics template.metrics
-templateDefaults metrics | no
+custom metrics | differs | without resourcesDuration; each coordinator exposes what it counted
+templateDefaults metrics | yes
 controller metrics | differs | metrics of our own names
 k8s events | no
 OpenTelemetry traces | no
-status conditions | no
+status conditions | differs | Completed, PodRunning, SpecError and MetricsError
 labels | differs | phase and completed
 node status compression / offload | differs | nodes are kept apart from their run whatever its size
 workflow archive | no

@@ -73,7 +73,7 @@ func specFields() fieldTable {
 			"arguments.parameters[].valueFrom", parameterSources, "arguments.artifacts[]", inputStores),
 		inPod: words(`serviceAccountName automountServiceAccountToken executor nodeSelector affinity tolerations
 			imagePullSecrets hostNetwork dnsPolicy dnsConfig schedulerName podGC
-			podPriorityClassName hostAliases securityContext podDisruptionBudget metrics podMetadata
+			podPriorityClassName hostAliases securityContext podDisruptionBudget podMetadata
 			artifactGC.serviceAccountName artifactGC.podMetadata artifactGC.podSpecPatch podResources resourceClaims`),
 	}
 }
@@ -89,7 +89,7 @@ func templateFields() fieldTable {
 			"inputs.parameters[].valueFrom", parameterSources, "outputs.parameters[].valueFrom", "event",
 			"inputs.artifacts[]", inputStores, "outputs.artifacts[]", inputStores+" git http.saveStreamViaFile",
 			"archiveLocation", inputStores+notS3, "data.source.artifactPaths", inputStores+notS3),
-		inPod: words(`pendingTimeout retryStrategy.affinity metrics annotations metadata nodeSelector affinity tolerations
+		inPod: words(`pendingTimeout retryStrategy.affinity annotations metadata nodeSelector affinity tolerations
 			schedulerName priorityClassName serviceAccountName automountServiceAccountToken executor hostAliases
 			securityContext podResources resourceClaims
 			container.resources container.livenessProbe container.readinessProbe container.startupProbe
