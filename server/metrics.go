@@ -14,6 +14,7 @@ type Metrics struct {
 	duration *prometheus.HistogramVec
 	streams  *prometheus.GaugeVec
 	submits  *prometheus.CounterVec
+	events   *prometheus.CounterVec
 }
 
 // NewMetrics registers the server's metrics.
@@ -37,7 +38,11 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Help: "Workflows handed in, by outcome: accepted, invalid, refused (no room), exists, error.",
 		}, []string{"outcome"}),
 	}
-	r.MustRegister(m.requests, m.duration, m.streams, m.submits)
+	m.events = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "argosy_server_events_total",
+		Help: "Events by what became of them: received, refused (too many wait); and of the bindings that were asked: none, submitted, failed.",
+	}, []string{"outcome"})
+	r.MustRegister(m.requests, m.duration, m.streams, m.submits, m.events)
 	return m
 }
 

@@ -56,6 +56,7 @@ func objectKinds() []ObjectKind {
 		{Kind: spec.KindWorkflowTemplate, Plural: "workflow-templates", Field: "template", resource: "workflowtemplates.argoproj.io"},
 		{Kind: spec.KindClusterWorkflowTemplate, Plural: "cluster-workflow-templates", Field: "template", resource: "clusterworkflowtemplates.argoproj.io", cluster: true},
 		{Kind: spec.KindCronWorkflow, Plural: "cron-workflows", Field: "cronWorkflow", resource: "cronworkflows.argoproj.io"},
+		{Kind: spec.KindWorkflowEventBinding, Plural: "workflow-event-bindings", Field: "workflowEventBinding", resource: "workfloweventbindings.argoproj.io"},
 		{Kind: spec.KindConfigMap, Plural: "configmaps", Field: "configMap", resource: "configmaps", core: true},
 		{Kind: spec.KindSecret, Plural: "secrets", Field: "secret", resource: "secrets", core: true},
 	}

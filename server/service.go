@@ -46,6 +46,7 @@ type Service struct {
 	room    room
 
 	defaults *spec.Workflow
+	events   events
 
 	mu         sync.Mutex
 	plans      map[string]*workflow.Plan        // by digest
@@ -62,9 +63,9 @@ func NewService(c Config) *Service {
 	}
 	return &Service{
 		store: c.Store, objects: c.Objects, crons: c.Crons, logs: c.Logs, log: c.Log, metrics: c.Metrics, now: c.Now,
-		defaults: c.Defaults,
-		room:     room{store: c.Store, log: c.Log, most: c.MaxQueued},
-		plans:    map[string]*workflow.Plan{}, admissions: map[[sha256.Size]byte]*admission{},
+		defaults: c.Defaults, events: events{queue: make(chan Event, eventsWaiting)},
+		room:  room{store: c.Store, log: c.Log, most: c.MaxQueued},
+		plans: map[string]*workflow.Plan{}, admissions: map[[sha256.Size]byte]*admission{},
 	}
 }
 

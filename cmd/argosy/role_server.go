@@ -133,5 +133,8 @@ func (f *serverFlags) parts(r *role, s service) (parts []part, addr string, err 
 	return []part{{"server", func(take, work context.Context) error {
 		r.log.Info("serving", "address", l.Addr().String())
 		return server.Serve(take, work, l, h.Handler())
+	}}, {"events", func(take, work context.Context) error {
+		s.ServeEvents(take, work)
+		return nil
 	}}}, l.Addr().String(), nil
 }

@@ -19,6 +19,8 @@ func resource(kind, namespace string) (at, field string, err error) {
 		return path("cluster-workflow-templates"), "template", nil
 	case spec.KindCronWorkflow:
 		return path("cron-workflows", namespace), "cronWorkflow", nil
+	case spec.KindWorkflowEventBinding:
+		return path("workflow-event-bindings", namespace), "workflowEventBinding", nil
 	case spec.KindConfigMap:
 		return path("configmaps", namespace), "configMap", nil
 	case spec.KindSecret:

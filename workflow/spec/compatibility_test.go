@@ -283,9 +283,9 @@ cron scheduledTime | yes
 cron backfill | differs | the command submits the runs itself
 cron name limit | yes
 cron status | differs | of the runs that schedules started
-WorkflowEventBinding | differs | parsed only
-event metadata | no
-event queue | no
+WorkflowEventBinding | yes
+event metadata | differs | without claimSet
+event queue | differs | always async; a malformed binding is logged
 webhooks | no
 # 12. Resource / HTTP / plugin / data details
 resource setOwnerReference | no | | template.resource
@@ -317,7 +317,7 @@ instanceID / leader election | differs | any number of coordinators are active a
 REST + gRPC | differs | REST only
 workflow service | differs | create, get, list, watch, delete, stop, terminate, lint, logs
 template / cluster / cron services | yes
-archive, event and sync services | no
+archive, event and sync services | differs | events
 fields filter | yes
 list filters | yes
 artifact server | no
