@@ -81,6 +81,10 @@ const (
 	sweepingKey   = "{all}:sweeping"   // string, for a while: somebody swept the specs
 )
 
+// keptKey is a zset: run by the millis of its end, of those that ended in a phase and are to
+// be deleted when too many are newer.
+func keptKey(phase spec.WorkflowPhase) string { return "kept:{" + string(phase) + "}" }
+
 // An object's kind and namespace have a slot.
 
 // objectsKey is a hash: name -> version|JSON; and a string that counts its versions.

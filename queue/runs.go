@@ -250,6 +250,9 @@ func (r *Runs) Remove(ctx context.Context, id string) error {
 		command("zrem", garbageKey, id),
 		call(r.conn.scripts.remove, keys),
 		command("publish", changedChannel(id), "deleted"))
+	if s.State.Finished != 0 {
+		steps = append(steps, command("zrem", keptKey(s.State.Phase), id))
+	}
 	if _, err = r.conn.inOrder(ctx, steps...); err != nil {
 		return fmt.Errorf("deleting run %s: %w", id, err)
 	}

@@ -10,6 +10,7 @@ import (
 	"argosy/coordinator"
 	"argosy/queue"
 	"argosy/workflow"
+	"argosy/workflow/spec"
 )
 
 // coordinatorFlags tune a coordinator.
@@ -17,6 +18,7 @@ type coordinatorFlags struct {
 	pool     string
 	parallel int
 	inFlight int
+	keep     map[string]int
 }
 
 func (a *app) coordinator() *cobra.Command {
@@ -34,6 +36,9 @@ Any number of coordinators may run at once; none has a state that another needs.
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := queue.CheckPool(f.pool); err != nil {
 				return usagef("--pool: %w", err)
+			}
+			if err := f.check(); err != nil {
+				return err
 			}
 			r, err := common.open(cmd.Context(), a, "coordinator")
 			if err != nil {
@@ -66,7 +71,26 @@ const defaultPool = "default"
 
 func (f *coordinatorFlags) register(flags *pflag.FlagSet) {
 	flags.IntVar(&f.parallel, "turns", 32, "turns to take at once")
+	flags.StringToIntVar(&f.keep, "keep", nil, "how many of the runs that ended are kept, by phase, the oldest going first: Succeeded=100,Failed=20,Error=20; of a phase that is not named all")
 	flags.IntVar(&f.inFlight, "max-in-flight", 0, "most steps that one run may have on the queue; 0 leaves it to the pool: two for each of its slots, and 16 at least")
+}
+
+// check finds what is wrong with the flags.
+func (f *coordinatorFlags) check() error {
+	for phase, n := range f.keep {
+		if !spec.WorkflowPhase(phase).Completed() || n < 0 {
+			return usagef("--keep: %s=%d: expected one of Succeeded, Failed and Error, and a number", phase, n)
+		}
+	}
+	return nil
+}
+
+func (f *coordinatorFlags) retention() map[spec.WorkflowPhase]int {
+	keep := map[spec.WorkflowPhase]int{}
+	for phase, n := range f.keep {
+		keep[spec.WorkflowPhase(phase)] = n
+	}
+	return keep
 }
 
 func (f *coordinatorFlags) parts(r *role, s service) []part {
@@ -77,7 +101,7 @@ func (f *coordinatorFlags) parts(r *role, s service) []part {
 		defer turns.Close()
 		c := coordinator.New(join.Turns{
 			Turns: turns, Pools: queue.NewPools(r.conn, nil), Objects: queue.NewObjects(r.conn), Room: join.Memory{Room: r.room},
-			Runs: queue.NewRuns(r.conn), Crons: queue.NewCrons(r.conn), Submit: s.scheduled,
+			Runs: queue.NewRuns(r.conn), Crons: queue.NewCrons(r.conn), Submit: s.scheduled, Keep: f.retention(),
 		}, coordinator.Config{
 			Parallel: f.parallel, Pool: f.pool, Limits: workflow.Limits{InFlight: f.inFlight},
 		}, coordinator.NewMetrics(r.registry), r.log)

@@ -82,6 +82,9 @@ func (fl *fleet) assemble(ctx context.Context, f *fleetFlags, r *role) error {
 		return err
 	}
 	f.coordinator.pool = f.worker.pool
+	if err := f.coordinator.check(); err != nil {
+		return err
+	}
 	workers, endWorkers, err := f.worker.parts(ctx, r)
 	if err != nil {
 		return err

@@ -255,7 +255,7 @@ tty/stdin/workingDir/env/lifecycle | differs | not lifecycle, probes and ports, 
 image entrypoint lookup | differs | Jobs leave it to the image; local processes take it from the file of --images
 podGC | no | it has no effect | spec.podGC
 ttlStrategy | yes
-retentionPolicy | no
+retentionPolicy | differs | a flag of the coordinator; of runs that ended since it was given
 podDisruptionBudget | no | it has no effect | spec.podDisruptionBudget
 debug pause | no
 resourcesDuration | no

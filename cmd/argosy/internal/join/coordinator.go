@@ -23,6 +23,9 @@ type Turns struct {
 	Runs    *queue.Runs
 	Crons   *queue.Crons
 	Submit  Submit
+	// Keep is how many runs are kept of those that ended in a phase; a phase that is not in it
+	// has no bound.
+	Keep map[spec.WorkflowPhase]int
 }
 
 // Submit starts what a CronWorkflow wants, once for an id:
@@ -64,18 +67,20 @@ func (s Turns) Claim(ctx context.Context, wait time.Duration) (coordinator.Claim
 	if namespace, name, ok := ticket.Cron(); ok {
 		return &cronTurn{store: s, ticket: ticket, namespace: namespace, name: name}, nil
 	}
-	return &turn{turns: s.Turns, runs: s.Runs, ticket: ticket}, nil
+	return &turn{turns: s.Turns, runs: s.Runs, keep: s.Keep, ticket: ticket}, nil
 }
 
 // turn is one claimed run, from Begin to Settle.
 type turn struct {
 	turns  *queue.Turns
 	runs   *queue.Runs
+	keep   map[spec.WorkflowPhase]int
 	ticket *queue.Ticket
 	loaded *queue.Loaded
 	next   workflow.Millis // what to settle with
 	ended  bool
-	cron   string // the CronWorkflow to tell that the run has ended
+	state  *workflow.State // as it was committed
+	cron   string          // the CronWorkflow to tell that the run has ended
 }
 
 func (t *turn) Begin(ctx context.Context) (*coordinator.Loaded, error) {
@@ -84,6 +89,16 @@ func (t *turn) Begin(ctx context.Context) (*coordinator.Loaded, error) {
 		err = t.runs.Delete(ctx, t.ticket.Run)
 		if err == nil {
 			err = fmt.Errorf("it was deleted by its ttlStrategy: %w", queue.ErrNotFound)
+		}
+	}
+	if errors.Is(err, queue.ErrFinished) && len(t.keep) > 0 {
+		// Whoever ended it may have died before this.
+		head, gone := t.runs.Head(ctx, t.ticket.Run)
+		if gone == nil {
+			gone = t.retain(ctx, &head.State)
+		}
+		if unless(gone, queue.ErrNotFound) != nil {
+			return nil, gone
 		}
 	}
 	if errors.Is(err, queue.ErrNotFound) || errors.Is(err, queue.ErrFinished) {
@@ -127,6 +142,7 @@ func (t *turn) Commit(ctx context.Context, c *coordinator.Commit) ([]coordinator
 		return nil, err
 	}
 	t.next = done.Next
+	t.state = c.State
 	t.ended = c.State.Finished != 0
 	if name := t.loaded.Run.Labels[cron.LabelCronWorkflow]; name != "" && t.ended {
 		t.cron = queue.CronID(t.loaded.Run.Namespace, name)
@@ -156,10 +172,24 @@ func extend(ctx context.Context, turns *queue.Turns, ticket *queue.Ticket) error
 	return err
 }
 
+// retain deletes runs that are too many beside one that has ended.
+func (t *turn) retain(ctx context.Context, s *workflow.State) error {
+	keep, bounded := t.keep[s.Phase]
+	if !bounded {
+		return nil
+	}
+	return t.runs.Retain(ctx, t.ticket.Run, s.Phase, s.Finished, keep)
+}
+
 func (t *turn) Settle(ctx context.Context, s coordinator.Settlement) error {
 	if s.Again > 0 {
 		if at := t.loaded.Now + workflow.Millis(s.Again.Milliseconds()); t.next == 0 || t.next > at {
 			t.next = at
+		}
+	}
+	if t.ended {
+		if err := t.retain(ctx, t.state); err != nil {
+			return err
 		}
 	}
 	return t.turns.Settle(ctx, t.ticket, queue.Settlement{
