@@ -51,5 +51,5 @@ func TestAContainerSetShowsItsContainers(t *testing.T) {
 	require.Equal(t, spec.NodeFailed, b.Phase)
 	require.Equal(t, "b: Error (exit code 1)", b.Message)
 	require.Equal(t, metaTime(4), b.FinishedAt)
-	require.EqualValues(t, "1/1", status.Progress)
+	require.EqualValues(t, "0/1", status.Progress)
 }
