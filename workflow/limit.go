@@ -88,14 +88,29 @@ func (t *turn) admit(k Key) {
 			scope.Limit.Queue = nil
 			return
 		}
-		if !t.stopped(scope) && scope.Limit.Active >= t.places(scope) {
-			return
+		i := 0
+		if scope.Limit.Active >= t.places(scope) {
+			if i = t.cancelled(scope); i < 0 {
+				return
+			}
 		}
-		next := scope.Key + scope.Limit.Queue[0]
-		scope.Limit.Queue = slices.Clone(scope.Limit.Queue[1:])
+		next := scope.Key + scope.Limit.Queue[i]
+		scope.Limit.Queue = slices.Delete(slices.Clone(scope.Limit.Queue), i, i+1)
 		t.admitted = next
 		t.resume(next)
 	}
+}
+
+// cancelled finds the first in a scope's queue that will not start any more and so needs no
+// place; -1 is none. A loop goes on with its items when another task of its DAG has failed.
+func (t *turn) cancelled(scope *Node) int {
+	if !t.stopped(scope) {
+		return -1
+	}
+	return slices.IndexFunc(scope.Limit.Queue, func(below Key) bool {
+		n := t.node(scope.Key + below)
+		return n == nil || n.Loop == nil || t.halted(n)
+	})
 }
 
 // places is how many children of a scope may be active.

@@ -100,3 +100,22 @@ func TestADAGRunsWhatItsTargetsNeed(t *testing.T) {
 		requireWholeGraph(t, e.view)
 	}
 }
+
+func TestALoopGoesOnInItsPlacesWhenAnotherTaskHasFailed(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(6) {
+		e := newEngine(t, head+`
+  - name: main
+    parallelism: 2
+    dag:
+      tasks:
+      - {name: loop, template: echo, withItems: [a, b, c, d, e]}
+      - {name: fails, template: echo, arguments: {parameters: [{name: text, value: exit 1}]}}
+      - {name: never, template: echo, dependencies: [loop]}
+`)
+		e.act, e.partial = echo, seed%2 == 0
+		e.run(shuffled(seed))
+		require.Equal(t, spec.WorkflowFailed, e.view.State.Phase)
+		require.GreaterOrEqual(t, e.view.State.Done, 6)
+	}
+}
