@@ -191,6 +191,11 @@ func (c *Coordinator) turn(ctx context.Context, t Turn) (string, error) {
 	}
 	out, outcome := l.Out, "idle"
 	if commit != nil {
+		for _, k := range commit.Copy {
+			if err == nil {
+				err = t.Copy(ctx, l.Run.From.ID, k)
+			}
+		}
 		for _, r := range commit.Reopen {
 			if err == nil {
 				err = t.Reopen(ctx, r)

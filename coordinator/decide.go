@@ -52,7 +52,7 @@ func (c *Coordinator) decide(ctx context.Context, t Turn, l *Loaded) (*Commit, e
 	commit := &Commit{
 		State: &delta.State, Nodes: delta.Nodes, Gone: delta.Gone, Send: found.again, Drop: found.dropped, Timers: delta.Timers, More: delta.More, Late: delta.Late,
 		Waiting: delta.Waiting(plan), Expires: plan.Expires(&delta.State), Metrics: delta.Metrics,
-		Wipe: delta.Wipe, Forget: delta.Forget, Reopen: delta.Reopen,
+		Wipe: delta.Wipe, Forget: delta.Forget, Reopen: delta.Reopen, Copy: delta.Copy,
 	}
 	for _, n := range found.counted {
 		changed := slices.ContainsFunc(delta.Nodes, func(d *workflow.Node) bool { return d.Key == n.Key })
@@ -177,6 +177,12 @@ func (c *Coordinator) advance(ctx context.Context, t Turn, l *Loaded, plan *work
 		var missing *workflow.MissingError
 		if !errors.As(err, &missing) {
 			return delta, err
+		}
+		if missing.From {
+			if view.From, err = t.From(ctx, l.Run.From.ID); err != nil {
+				return nil, fmt.Errorf("loading the run that this one takes over: %w", err)
+			}
+			continue
 		}
 		if missing.All {
 			if view.Nodes, err = t.Whole(ctx); err != nil {

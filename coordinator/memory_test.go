@@ -173,6 +173,12 @@ func (t *memoryTurn) Outputs(context.Context, workflow.Key) (map[int][]byte, err
 	return nil, t.fail("outputs")
 }
 
+func (t *memoryTurn) From(context.Context, string) (map[workflow.Key]*workflow.Node, error) {
+	return map[workflow.Key]*workflow.Node{}, t.fail("from")
+}
+
+func (t *memoryTurn) Copy(context.Context, string, workflow.Copy) error { return t.fail("copy") }
+
 func (t *memoryTurn) Reopen(context.Context, workflow.Reopen) error { return t.fail("reopen") }
 
 func (t *memoryTurn) Commit(_ context.Context, c *coordinator.Commit) ([]coordinator.Delivery, error) {

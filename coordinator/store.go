@@ -47,6 +47,8 @@ type Turn interface {
 	Nodes(ctx context.Context, keys []workflow.Key) (map[workflow.Key]*workflow.Node, error)
 	// Whole loads every node.
 	Whole(ctx context.Context) (map[workflow.Key]*workflow.Node, error)
+	// From loads every node of another run, the turn's Origin; none if it is gone.
+	From(ctx context.Context, run string) (map[workflow.Key]*workflow.Node, error)
 	// Outputs loads what View.Outputs holds of a chunked loop.
 	Outputs(ctx context.Context, loop workflow.Key) (map[int][]byte, error)
 	// Commit writes what the turn decided, all or nothing; ErrFenced drops it. It returns
@@ -55,6 +57,8 @@ type Turn interface {
 	// Reopen takes back the records of a chunked loop's items that run again, before the Commit
 	// that says so; ErrFenced.
 	Reopen(ctx context.Context, r workflow.Reopen) error
+	// Copy takes over the records of a chunked loop's items from another run, as Reopen.
+	Copy(ctx context.Context, from string, c workflow.Copy) error
 	// Dispatch sends deliveries to their pools.
 	Dispatch(ctx context.Context, d []Delivery) error
 	// Settle ends the turn.
@@ -134,6 +138,7 @@ type Commit struct {
 	// and Reopen what is to be reopened before.
 	Wipe, Forget []workflow.Key
 	Reopen       []workflow.Reopen
+	Copy         []workflow.Copy // from the run's Origin, before Reopen
 	Send         []Delivery
 	Drop         []workflow.Key // nodes whose lost delivery is given up
 	Timers       []workflow.Timer

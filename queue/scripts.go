@@ -25,7 +25,7 @@ type scripts struct {
 	sweep, tally, garbage        *redis.Script
 	items, chunk, remove, look   *redis.Script
 	object, once, takeup, reopen *redis.Script
-	retain                       *redis.Script
+	retain, copy                 *redis.Script
 	cronload, croncommit         *redis.Script
 
 	mu      sync.Mutex
@@ -70,7 +70,7 @@ func loadScripts() (*scripts, error) {
 		"hold": &s.hold, "renew": &s.renew, "report": &s.report, "release": &s.release,
 		"log": &s.log, "demand": &s.poolDemand, "handback": &s.handback, "sweep": &s.sweep, "tally": &s.tally, "garbage": &s.garbage,
 		"items": &s.items, "chunk": &s.chunk, "remove": &s.remove, "look": &s.look,
-		"object": &s.object, "once": &s.once, "retain": &s.retain, "takeup": &s.takeup, "reopen": &s.reopen, "cronload": &s.cronload, "croncommit": &s.croncommit,
+		"object": &s.object, "once": &s.once, "retain": &s.retain, "takeup": &s.takeup, "copy": &s.copy, "reopen": &s.reopen, "cronload": &s.cronload, "croncommit": &s.croncommit,
 	} {
 		src, err := luaFiles.ReadFile(path.Join("lua", name+".lua"))
 		if err != nil {

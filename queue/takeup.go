@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 
 	"argosy/workflow"
 )
@@ -64,4 +66,64 @@ func (t *Turns) Reopen(ctx context.Context, l *Loaded, r workflow.Reopen) error 
 		}
 	}
 	return nil
+}
+
+// Copy takes over the records of a chunked loop's items from another run; as Reopen, before which
+// it is.
+func (t *Turns) Copy(ctx context.Context, l *Loaded, from string, c workflow.Copy) error {
+	id := l.Run.ID
+	failed := func(err error) error {
+		return fmt.Errorf("taking over loop %q of run %s from run %s: %w", c.Loop, id, from, err)
+	}
+	hosts, err := t.conn.client.HGetAll(ctx, hostsKey(from)).Result()
+	if err != nil {
+		return failed(err)
+	}
+	keys := []string{metaKey(id), packedKey(id, c.Loop), extrasKey(id, c.Loop), hostsKey(id)}
+	for first := 0; first < c.Count; first += reopenItems {
+		last := min(first+reopenItems, c.Count) - 1
+		records, err := t.conn.client.GetRange(ctx, packedKey(from, c.Loop), int64(first*workflow.ItemSize), int64((last+1)*workflow.ItemSize-1)).Result()
+		if err != nil {
+			return failed(err)
+		}
+		extras, err := t.extras(ctx, from, c.Loop, &workflow.Packed{First: first, Records: []byte(records)}, last)
+		if err != nil {
+			return failed(err)
+		}
+		args := []any{l.Token, l.Version, first * workflow.ItemSize, records, len(extras) / 2}
+		args = append(args, extras...)
+		for _, host := range slices.Sorted(maps.Keys(hosts)) {
+			args = append(args, host, hosts[host])
+		}
+		v, err := t.conn.run(ctx, t.conn.scripts.copy, keys, args...)
+		if err == nil && asInt(v) == 0 {
+			err = ErrFenced
+		}
+		if err != nil {
+			return failed(err)
+		}
+	}
+	return nil
+}
+
+// extras reads those of some items, as pairs of item and extra.
+func (t *Turns) extras(ctx context.Context, run string, loop workflow.Key, p *workflow.Packed, last int) ([]any, error) {
+	var fields []string
+	for i := p.First; i <= last; i++ {
+		if p.HasExtra(i) {
+			fields = append(fields, strconv.Itoa(i))
+		}
+	}
+	if len(fields) == 0 {
+		return nil, nil
+	}
+	values, err := t.conn.client.HMGet(ctx, extrasKey(run, loop), fields...).Result()
+	if err != nil {
+		return nil, err
+	}
+	pairs := make([]any, 0, 2*len(fields))
+	for i, f := range fields {
+		pairs = append(pairs, f, asString(values[i]))
+	}
+	return pairs, nil
 }

@@ -79,3 +79,34 @@ func TestARunThatEndedIsTakenUpAgain(t *testing.T) {
 		require.ErrorIs(w.t, w.runs.TakeUp(w.ctx, "2", s.Version, &next, nil, ""), queue.ErrNotFound)
 	})
 }
+
+func TestItemsOfAnotherRunAreTakenOver(t *testing.T) {
+	each(t, func(w *world) {
+		c := newChunked(w)
+		require.NoError(w.t, w.tasks.ReportItems(w.ctx, c.d, c.pack(0, 10, true)))
+		run := newRun("2")
+		run.From = &workflow.Origin{ID: "1", Name: "run-1"}
+		require.NoError(w.t, w.runs.Submit(w.ctx, run, []byte(loopJSON)))
+		l := w.begin(&queue.Ticket{Run: "2"})
+		require.Equal(w.t, run.From, l.Run.From)
+		for range 2 { // a turn may have to be taken again
+			require.NoError(w.t, w.turns.Copy(w.ctx, l, "1", workflow.Copy{Loop: loopKey, Count: 40}))
+		}
+		require.NoError(w.t, w.turns.Reopen(w.ctx, l, workflow.Reopen{Loop: loopKey, Count: 40}))
+		before, err := w.runs.Items(w.ctx, "1", loopKey, 0, 40, nil)
+		require.NoError(w.t, err)
+		after, err := w.runs.Items(w.ctx, "2", loopKey, 0, 40, nil)
+		require.NoError(w.t, err)
+		require.Equal(w.t, before.Hosts, after.Hosts)
+		for i := range 40 {
+			kept := i < 10 && i%2 == 0
+			require.Equal(w.t, kept, after.Kept(i), i)
+			if kept {
+				require.Equal(w.t, before.Extras[i], after.Extras[i])
+				require.Equal(w.t, before.Phase(i), after.Phase(i))
+			}
+		}
+		w.begin(&queue.Ticket{Run: "2"})
+		require.ErrorIs(w.t, w.turns.Copy(w.ctx, l, "1", workflow.Copy{Loop: loopKey, Count: 40}), queue.ErrFenced)
+	})
+}

@@ -65,6 +65,7 @@ func (h *HTTP) Handler() http.Handler {
 		"PUT /api/v1/workflows/{namespace}/{name}/resume":    h.resume,
 		"PUT /api/v1/workflows/{namespace}/{name}/set":       h.set,
 		"PUT /api/v1/workflows/{namespace}/{name}/retry":     h.retry,
+		"PUT /api/v1/workflows/{namespace}/{name}/resubmit":  h.resubmit,
 		"POST /api/v1/events/{namespace}/{$}":                h.event,
 		"POST /api/v1/events/{namespace}/{discriminator}":    h.event,
 		"GET /api/v1/version":                                func(*http.Request) (any, error) { return h.Version, nil },

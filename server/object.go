@@ -101,8 +101,10 @@ func (s *Service) object(ctx context.Context, r *Record) (*spec.Workflow, error)
 }
 
 func metadata(r *Record) metav1.ObjectMeta {
+	base, _ := generatedFrom(r.Run)
 	return metav1.ObjectMeta{
-		Name: r.Run.Name, Namespace: r.Run.Namespace, UID: uidOf(r.Run),
+		GenerateName: base,
+		Name:         r.Run.Name, Namespace: r.Run.Namespace, UID: uidOf(r.Run),
 		CreationTimestamp: metav1.Time{Time: r.Run.Created.Time()},
 		ResourceVersion:   strconv.FormatInt(r.Version, 10),
 		Labels:            labelsOf(r), Annotations: r.Run.Annotations,

@@ -71,6 +71,8 @@ func (t *turn) take(events []Event) {
 	switch {
 	case s.Again != nil:
 		t.takeUp()
+	case s.Phase == "" && t.v.Run.From != nil:
+		t.inherit()
 	case s.Phase == "":
 		t.begin()
 	}
@@ -328,7 +330,15 @@ func (t *turn) edit(k Key) *Node {
 	if old == nil {
 		return nil
 	}
-	n := *old
+	n := old.copied()
+	t.put(n)
+	return n
+}
+
+// copied is a copy that can be changed.
+func (n *Node) copied() *Node {
+	c := *n
+	n = &c
 	n.Steps, n.DAG, n.Loop, n.Retry, n.Chunk = clone(n.Steps), clone(n.DAG), clone(n.Loop), clone(n.Retry), clone(n.Chunk)
 	n.Limit, n.Hooks = clone(n.Limit), clone(n.Hooks)
 	if n.DAG != nil {
@@ -338,8 +348,7 @@ func (t *turn) edit(k Key) *Node {
 		n.Loop.Chunks = clone(n.Loop.Chunks)
 		n.Loop.Chunks.Back = slices.Clone(n.Loop.Chunks.Back)
 	}
-	t.put(&n)
-	return &n
+	return n
 }
 
 func clone[T any](p *T) *T {

@@ -162,7 +162,7 @@ func (u *takenUp) won(n *Node) bool {
 	if ok {
 		return won
 	}
-	won = n.Phase == spec.NodeSucceeded && !u.picked[n.Key] || n.Loop != nil && n.Loop.Succeeded > 0
+	won = (n.Phase == spec.NodeSucceeded || n.Reused) && !u.picked[n.Key] || n.Loop != nil && n.Loop.Succeeded > 0
 	for _, k := range u.kids[n.Key] {
 		if _, hook := k.hook(); !won && !hook {
 			won = u.won(u.t.node(k))

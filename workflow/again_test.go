@@ -1,6 +1,7 @@
 package workflow_test
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -166,4 +167,87 @@ func TestWhatCannotBeTakenUpAgainIsRefused(t *testing.T) {
 		}
 		require.EqualError(t, err, tt.want)
 	}
+}
+
+// resubmitted is a run that takes over what succeeded in another, which has ended.
+func (c *chaos) resubmitted(life uint64) *chaos {
+	c.t.Helper()
+	d := newChaos(c.t, c.n, life)
+	d.n.lives, d.life, d.chunkFrom = map[workflow.Key]uint64{}, life, c.chunkFrom
+	run := *d.view.Run
+	run.Name, run.From = "new", &workflow.Origin{ID: "uid", Name: "wf"}
+	d.view.Run, d.view.From = &run, c.view.Nodes
+	for k, p := range c.shelf {
+		d.shelf[k] = &workflow.Packed{Records: slices.Clone(p.Records), Extras: maps.Clone(p.Extras), Hosts: p.Hosts}
+	}
+	d.finish()
+	return d
+}
+
+func TestAMemoizedRunEndsAsIfTheOtherHadBeenTakenUpAgain(t *testing.T) {
+	t.Parallel()
+	ran, reused := 0, 0
+	for seed := range uint64(chaosSeeds) {
+		n := randomNested(seed, false)
+		if len(n.reference().phases) > 300 {
+			continue
+		}
+		for _, chunkFrom := range []int{-1, 1} {
+			n.lives = nil
+			c := newChaos(t, n, seed)
+			c.chunkFrom = chunkFrom
+			c.finish()
+			if !c.view.State.Phase.Completed() || c.view.State.Phase == spec.WorkflowSucceeded {
+				continue
+			}
+			d := c.resubmitted(1000)
+			d.spread()
+			f := n.reference()
+			got := map[workflow.Key]spec.NodePhase{}
+			for k, n := range d.view.Nodes {
+				if n.Type == "" {
+					continue
+				}
+				if got[k] = n.Phase; n.Reused {
+					require.Equal(t, "original pod: "+k.ID("wf"), n.Message)
+					got[k] = spec.NodeSucceeded
+					reused++
+				}
+			}
+			for _, phases := range []map[workflow.Key]spec.NodePhase{got, f.phases} {
+				for k := range phases {
+					if strings.HasPrefix(string(k), string(workflow.Root.Hook("h"))) {
+						delete(phases, k)
+					}
+				}
+			}
+			require.Equal(t, f.phases, got, "seed %d chunks %d\n%s", seed, chunkFrom, n.yaml())
+			s := d.view.State
+			require.Zero(t, s.InFlight)
+			require.Equal(t, s.Total, s.Done)
+			require.Zero(t, s.Held)
+			ran++
+		}
+	}
+	require.Greater(t, ran, 100)
+	require.Greater(t, reused, 100)
+}
+
+func TestAMemoizedRunWhoseOriginIsGoneRunsAll(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t, head+`
+  - name: main
+    steps: [[{name: a, template: echo}]]
+`)
+	run := *e.view.Run
+	run.From = &workflow.Origin{ID: "gone", Name: "gone"}
+	e.view.Run = &run
+	var missing *workflow.MissingError
+	_, err := workflow.Advance(e.view, nil, e.now)
+	require.ErrorAs(t, err, &missing)
+	require.True(t, missing.From)
+	e.view.From = map[workflow.Key]*workflow.Node{}
+	e.run(inOrder)
+	require.Equal(t, spec.WorkflowSucceeded, e.view.State.Phase)
+	require.Equal(t, 1, e.view.State.Total)
 }

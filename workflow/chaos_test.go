@@ -189,6 +189,9 @@ func (c *chaos) advance(events []workflow.Event) {
 	c.turns++
 	c.now = c.now.Add(time.Second)
 	c.view.Outputs = c.shelf.outputs(c.view.Nodes)
+	if c.view.State.Phase == "" && c.view.From != nil {
+		c.view.Outputs = c.shelf.outputs(c.view.From)
+	}
 	before := c.encode(c.view)
 	whole, err := workflow.Advance(c.view, events, c.now)
 	require.NoError(c.t, err)
@@ -247,7 +250,7 @@ func (c *chaos) encode(v any) string {
 		}
 	} else {
 		w := *v.(*workflow.View)
-		nodes, w.Nodes, w.Plan = w.Nodes, nil, nil
+		nodes, w.Nodes, w.Plan, w.From = w.Nodes, nil, nil, nil
 		v = w
 	}
 	data, err := json.Marshal([]any{v, nodes})

@@ -328,13 +328,13 @@ func (t *turn) release(n *Node, tmpl *template, j int) {
 func (t *turn) taskHas(n *Node, result string) bool {
 	switch result {
 	case "Succeeded":
-		return n.Phase == spec.NodeSucceeded
+		return n.Phase == spec.NodeSucceeded || n.Reused
 	case "Failed":
 		return n.Phase == spec.NodeFailed
 	case "Errored":
 		return n.Phase == spec.NodeError
 	case "Skipped":
-		return n.Phase == spec.NodeSkipped
+		return n.Phase == spec.NodeSkipped && !n.Reused
 	case "Omitted":
 		return n.Phase == spec.NodeOmitted
 	case "AnySucceeded":

@@ -36,6 +36,11 @@ func (l *LoopState) leaves() tally {
 	return tally{l.Chunks.Leaves, l.Succeeded, l.Chunks.Leaves + l.Running}
 }
 
+// count counts leaves of before.
+func (s *State) count(c tally) {
+	s.Done, s.Succeeded, s.Total = s.Done+c.ended, s.Succeeded+c.succeeded, s.Total+c.total
+}
+
 // uncount takes leaves back that have been counted.
 func (s *State) uncount(c tally) {
 	s.Done, s.Succeeded, s.Total = s.Done-c.ended, s.Succeeded-c.succeeded, s.Total-c.total

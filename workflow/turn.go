@@ -16,6 +16,10 @@ type Run struct {
 	Created     Millis            `json:"c"`
 	Labels      map[string]string `json:"l,omitempty"`
 	Annotations map[string]string `json:"a,omitempty"`
+	// Generated says that the end of the name is.
+	Generated bool `json:"g,omitempty"`
+	// From is the run that this one takes over what succeeded in; nil: none.
+	From *Origin `json:"from,omitempty"`
 	// Arguments are spec.arguments, resolved. The shared spec holds none.
 	Arguments spec.Arguments `json:"args,omitzero"`
 }
@@ -98,6 +102,8 @@ type View struct {
 	Complete bool
 	// Outputs holds the Extras of chunked loops whose outputs were asked for, by loop and item.
 	Outputs map[Key]map[int][]byte
+	// From holds all nodes of the run's Origin, once asked for; empty: it is gone.
+	From map[Key]*Node
 	// ConfigMaps holds those of the run's namespace that were asked for; nil does not exist.
 	ConfigMaps map[string]*ConfigMap
 	Limits     Limits
@@ -200,6 +206,9 @@ type Delta struct {
 	// those of items that run again are, before the Delta is committed.
 	Wipe   []Key
 	Reopen []Reopen
+	// Copy are chunked loops whose items' records are to be taken over from the run's Origin, before
+	// Reopen.
+	Copy []Copy
 	// Forget are leaves that run again, whose logs are of no use.
 	Forget []Key
 	// Dispatch names leaves and chunks to send to the queue, in order.
@@ -241,8 +250,8 @@ type MissingError struct {
 	Keys []Key
 	// Loop is a chunked loop whose View.Outputs are needed.
 	Loop Key
-	// All asks for the whole run: a Complete View.
-	All bool
+	// All asks for the whole run: a Complete View; From for View.From.
+	All, From bool
 	// ConfigMap is the name of one that View.ConfigMaps lacks.
 	ConfigMap string
 }
@@ -251,6 +260,8 @@ func (e *MissingError) Error() string {
 	switch {
 	case e.ConfigMap != "":
 		return fmt.Sprintf("config map %q is not loaded", e.ConfigMap)
+	case e.From:
+		return "the nodes of the run that this one takes over are not loaded"
 	case e.All:
 		return "the run's nodes are not all loaded"
 	case e.Loop != "":

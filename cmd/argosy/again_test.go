@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"argosy/workflow"
 	"argosy/workflow/spec"
 )
 
@@ -129,4 +130,63 @@ func waitingForSomebody(t *testing.T, c *commandLine) {
 	require.NotContains(t, c.ok("get", "-o", "json", "three"), `"Pod"`)
 	c.ok("resume", "three")
 	c.ok("wait", "three")
+}
+
+func resubmitting(t *testing.T, c *commandLine) {
+	file := write(t, "again", `
+  - name: main
+    steps:
+    - - {name: first, template: sh, arguments: {parameters: [{name: do, value: "echo first | tee /tmp/out"}]}}
+    - - {name: wide, template: sh, withSequence: {count: "300"}, arguments: {parameters: [{name: do, value: "echo {{item}} > /tmp/out; [ {{item}} -ne 7 ] || exit {{workflow.parameters.code}}"}]}}
+    - - {name: last, template: sh, arguments: {parameters: [{name: do, value: "echo {{steps.first.outputs.parameters.out}} {{steps.wide.outputs.parameters.out}} | cut -c 1-20 | tee /tmp/out"}]}}
+  - name: sh
+    inputs: {parameters: [{name: do}]}
+    outputs: {parameters: [{name: out, valueFrom: {path: /tmp/out}}]}
+    container: {image: busybox, command: [sh, -c, "{{inputs.parameters.do}}"]}
+  arguments: {parameters: [{name: code, value: "3"}]}
+`)
+	get := func(name string) *spec.Workflow {
+		t.Helper()
+		var wf spec.Workflow
+		require.NoError(t, json.Unmarshal([]byte(c.ok("get", "-o", "json", name)), &wf))
+		return &wf
+	}
+	started := func(args ...string) string {
+		t.Helper()
+		out, errs, _ := c.run(args...)
+		name := regexp.MustCompile(`workflow \S+ resubmitted as (\S+)`).FindStringSubmatch(out)
+		require.NotNil(t, name, out+errs)
+		return name[1]
+	}
+	_, _, code := c.run("submit", "--wait", "--labels", "team=ships", "--name", "one", file)
+	require.Equal(t, exitRunFailed, code)
+
+	name := started("resubmit", "--wait", "one", "-p", "code=0")
+	require.Regexp(t, `^one-.{5}$`, name)
+	wf := get(name)
+	require.Equal(t, spec.WorkflowSucceeded, wf.Status.Phase)
+	require.Equal(t, "one", wf.Labels["workflows.argoproj.io/resubmitted-from-workflow"])
+	require.Equal(t, "ships", wf.Labels["team"])
+	require.Equal(t, "one-", wf.GenerateName)
+	require.Equal(t, spec.Progress("302/302"), wf.Status.Progress)
+	again := get(started("resubmit", "--wait", name))
+	require.Equal(t, "one-", again.GenerateName)
+	require.Equal(t, name, again.Labels["workflows.argoproj.io/resubmitted-from-workflow"])
+
+	_, errs, code := c.run("resubmit", "--memoized", name)
+	require.Equal(t, exitUsage, code)
+	require.Contains(t, errs, "workflow must be Failed/Error to resubmit in memoized mode")
+
+	memoized := get(started("resubmit", "--memoized", "--wait", "one"))
+	require.Equal(t, spec.WorkflowFailed, memoized.Status.Phase)
+	first := memoized.Status.Nodes[workflow.NodeID(memoized.Name, memoized.Name+"[0].first")]
+	require.Equal(t, spec.NodeSkipped, first.Phase)
+	require.Equal(t, "original pod: "+workflow.NodeID("one", "one[0].first"), first.Message)
+	require.Equal(t, "first", first.Outputs.Parameters[0].Value.String())
+	require.Equal(t, spec.Progress("299/300"), memoized.Status.Progress)
+
+	renewed := get(started("resubmit", "--memoized", "--wait", "one", "-p", "code=0"))
+	require.Equal(t, spec.WorkflowSucceeded, renewed.Status.Phase)
+	last := renewed.Status.Nodes[workflow.NodeID(renewed.Name, renewed.Name+"[2].last")]
+	require.Equal(t, "first [0,1,2,3,4,5,6", last.Outputs.Parameters[0].Value.String())
 }

@@ -204,6 +204,7 @@ func TestCommands(t *testing.T) {
 		"stopping":                         stopping,
 		"waiting":                          waitingForSomebody,
 		"running again":                    runningAgain,
+		"resubmitting":                     resubmitting,
 		"several at once":                  severalAtOnce,
 	} {
 		t.Run(name, func(t *testing.T) {

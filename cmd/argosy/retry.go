@@ -38,6 +38,20 @@ func (a *app) retry() *cobra.Command {
 	return cmd
 }
 
+// resubmit is `argosy resubmit`.
+func (a *app) resubmit() *cobra.Command {
+	var memoized bool
+	var parameters []string
+	var f accompanyFlags
+	cmd := a.starting("resubmit", "resubmitted", "Submit the workflows of runs once more", &f,
+		func(ctx context.Context, c *client.Client, t target) (*spec.Workflow, error) {
+			return c.Resubmit(ctx, t.namespace, t.name, memoized, parameters)
+		})
+	cmd.Flags().BoolVar(&memoized, "memoized", false, "skip what succeeded in the run, which failed, and take over its outputs")
+	cmd.Flags().StringArrayVarP(&parameters, "parameter", "p", nil, "argument, name=value, in place of the run's; repeat for more")
+	return cmd
+}
+
 // starting is a command that starts runs anew that are named or chosen.
 func (a *app) starting(verb, done, short string, f *accompanyFlags, start func(context.Context, *client.Client, target) (*spec.Workflow, error)) *cobra.Command {
 	var chosen chooseFlags

@@ -5,7 +5,7 @@
 --       again whatever became of them
 -- Returns 1, or 0 when the run has gone on without us.
 local meta = redis.call('HMGET', KEYS[1], 'tok', 'ver')
-if tonumber(meta[1]) ~= tonumber(ARGV[1]) or tonumber(meta[2]) ~= tonumber(ARGV[2]) then
+if tonumber(meta[1]) ~= tonumber(ARGV[1]) or tonumber(meta[2] or 0) ~= tonumber(ARGV[2]) then
   return 0
 end
 local size, first = tonumber(ARGV[3]), tonumber(ARGV[4])

@@ -285,6 +285,13 @@ func (c *Client) Retry(ctx context.Context, namespace, name string, o RetryOptio
 	return &out, c.call(ctx, http.MethodPut, path("workflows", namespace, name, "retry"), nil, o, &out)
 }
 
+// Resubmit submits the workflow of a run once more. With memoized what succeeded is skipped.
+func (c *Client) Resubmit(ctx context.Context, namespace, name string, memoized bool, parameters []string) (*spec.Workflow, error) {
+	var out spec.Workflow
+	body := map[string]any{"namespace": namespace, "name": name, "memoized": memoized, "parameters": parameters}
+	return &out, c.call(ctx, http.MethodPut, path("workflows", namespace, name, "resubmit"), nil, body, &out)
+}
+
 // NodeSet is what nodes that wait are set to.
 type NodeSet struct {
 	Phase, Message string

@@ -228,8 +228,8 @@ terminate | yes
 retry (workflow) | yes
 retry --restart-successful / -p | differs | at most 2,000 nodes by a selector
 retry side effects | yes
-resubmit | no
-resubmit --memoized | no
+resubmit | yes
+resubmit --memoized | differs | items of wide loops show as Succeeded
 delete | differs | --force does not wait for artifacts that go with a run
 # 10. Pods: daemon, sidecars, volumes, scheduling
 daemon | no | | template.daemon
@@ -334,7 +334,7 @@ argo list | yes
 argo get / watch / wait | yes
 argo logs | yes
 argo stop / terminate / suspend / resume | yes
-argo retry / resubmit | differs | retry
+argo retry / resubmit | yes
 argo node set | yes
 argo delete | yes
 argo lint | differs | also json; exit code 2; always strict and offline

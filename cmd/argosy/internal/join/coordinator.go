@@ -127,6 +127,9 @@ func (t *turn) Whole(ctx context.Context) (map[workflow.Key]*workflow.Node, erro
 }
 
 func (t *turn) Outputs(ctx context.Context, loop workflow.Key) (map[int][]byte, error) {
+	if from := t.loaded.Run.From; from != nil && t.loaded.State.Phase == "" {
+		return t.turns.Outputs(ctx, from.ID, loop) // they are taken over with this turn's commit
+	}
 	return t.turns.Outputs(ctx, t.ticket.Run, loop)
 }
 
@@ -148,6 +151,18 @@ func (t *turn) Commit(ctx context.Context, c *coordinator.Commit) ([]coordinator
 		t.cron = queue.CronID(t.loaded.Run.Namespace, name)
 	}
 	return allFromQueue(done.Out), nil
+}
+
+func (t *turn) From(ctx context.Context, run string) (map[workflow.Key]*workflow.Node, error) {
+	return t.turns.Whole(ctx, run)
+}
+
+func (t *turn) Copy(ctx context.Context, from string, c workflow.Copy) error {
+	err := t.turns.Copy(ctx, t.loaded, from, c)
+	if errors.Is(err, queue.ErrFenced) {
+		return fmt.Errorf("%w: %w", coordinator.ErrFenced, err)
+	}
+	return err
 }
 
 func (t *turn) Reopen(ctx context.Context, r workflow.Reopen) error {
