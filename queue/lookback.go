@@ -12,6 +12,10 @@ import (
 // run any more.
 const lookBackAfter = 5 * time.Second
 
+// restFor is when a run is looked at that waits for somebody, and only for that: a crash of a
+// cluster's node can take back the ring for what somebody asked, and not what he asked.
+const restFor = 10 * time.Minute
+
 // lookBack makes sure that runs of a shard have ended indeed, or are gone, and rings for
 // those that have not.
 func (t *Turns) lookBack(ctx context.Context, k int, runs []any) error {
@@ -26,7 +30,7 @@ func (t *Turns) lookBack(ctx context.Context, k int, runs []any) error {
 	var steps []step
 	for i, r := range runs {
 		if asInt(cmds[2*i].Val()) == 0 && asInt(cmds[2*i+1].Val()) == 1 {
-			t.conn.log.Warn("a run had not ended, and goes on", "run", asString(r))
+			t.conn.log.Info("a run that has not ended is looked at: it waits for somebody, or its end was lost", "run", asString(r))
 			steps = append(steps, t.conn.ring(asString(r)))
 		}
 	}

@@ -75,3 +75,24 @@ func TestEndsAreLookedBackAtOnce(t *testing.T) {
 		w.idle()
 	})
 }
+
+func TestARunThatWaitsForSomebodyIsLookedBackAtLate(t *testing.T) {
+	each(t, func(w *world) {
+		w.submit("1")
+		ticket := w.claim()
+		l := w.begin(ticket)
+		w.commit(l, &queue.Commit{State: &workflow.State{Phase: spec.WorkflowRunning, Held: 1}})
+		require.NoError(w.t, w.turns.Settle(w.ctx, ticket, queue.Settlement{Rests: true}))
+		w.idle()
+		require.Equal(w.t, []string{"1"}, w.ended())
+		late := float64(time.Now().Add(5 * time.Minute).UnixMilli())
+		for k := range 8 {
+			for _, z := range w.raw.ZRangeWithScores(w.ctx, fmt.Sprintf("ended:{%d}", k), 0, -1).Val() {
+				require.Greater(w.t, z.Score, late)
+			}
+		}
+		require.NoError(w.t, w.runs.Signal(w.ctx, "1", workflow.Event{Kind: workflow.EventSignal, Signal: workflow.SignalResume}))
+		l = w.begin(w.claim())
+		require.Len(w.t, l.Events, 1)
+	})
+}

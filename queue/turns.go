@@ -290,6 +290,9 @@ type Settlement struct {
 	// length of Committed.Out (or Loaded.Out).
 	Token int64
 	Sent  int
+	// Rests says that the run has not ended, and waits for somebody: it is looked back at only
+	// after a long time.
+	Rests bool
 	// Later says that this is no run that goes on.
 	Later bool
 	// Cron is the CronWorkflow that is told that its run has ended, by CronID.
@@ -318,11 +321,14 @@ func (t *Turns) Settle(ctx context.Context, ticket *Ticket, s Settlement) error 
 		steps = append(steps, call(c.scripts.clear, []string{metaKey(ticket.Run), outKey(ticket.Run)}, s.Token, s.Sent))
 	}
 	until, asked := ticket.lease()
-	later := 0
+	later, rest := 0, int64(0)
+	if s.Rests {
+		rest = restFor.Milliseconds()
+	}
 	if s.Later {
 		later = 1
 	}
-	steps = append(steps, c.onShard(c.scripts.settle, k, ticket.Run, until, int64(s.Next), sweepEvery.Milliseconds(), asked, later))
+	steps = append(steps, c.onShard(c.scripts.settle, k, ticket.Run, until, int64(s.Next), sweepEvery.Milliseconds(), asked, later, rest))
 	if s.Cron != "" {
 		steps = append(steps, c.ring(s.Cron))
 	}

@@ -5,6 +5,7 @@
 --       6 ms within which whoever listens would not look by itself
 --       7 until, as it may have been extended by a call whose answer was lost, or is under way
 --       8 1 when this is no run that goes on: it waits in later
+--       9 ms after which a run that got no next turn is looked back at later than others
 -- Returns 1 when coordinators have to be rung for, else 0.
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
@@ -20,7 +21,7 @@ if rung or (following > 0 and following < now) then
 end
 if following == 0 then
   redis.call('ZREM', KEYS[1], ARGV[3])
-  redis.call('ZADD', KEYS[3], now, ARGV[3])
+  redis.call('ZADD', KEYS[3], now + tonumber(ARGV[9]), ARGV[3])
   return 0
 end
 if ARGV[8] == '1' and following > now then

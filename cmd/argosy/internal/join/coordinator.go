@@ -208,7 +208,7 @@ func (t *turn) Settle(ctx context.Context, s coordinator.Settlement) error {
 		}
 	}
 	return t.turns.Settle(ctx, t.ticket, queue.Settlement{
-		Next: t.next, Token: t.loaded.Token, Sent: s.Sent, Later: t.ended, Cron: t.cron, Waiting: (*queue.Waiting)(s.Waiting),
+		Next: t.next, Token: t.loaded.Token, Sent: s.Sent, Later: t.ended, Rests: t.next == 0 && !t.ended, Cron: t.cron, Waiting: (*queue.Waiting)(s.Waiting),
 	})
 }
 
