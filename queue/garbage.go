@@ -69,6 +69,18 @@ func (r *Runs) mark(ctx context.Context, run string, specJSON []byte) error {
 	return nil
 }
 
+// markAgain marks a run that is taken up again: what it writes then ends with it, too.
+func (r *Runs) markAgain(ctx context.Context, run, digest string) error {
+	specJSON, err := r.Spec(ctx, digest)
+	if errors.Is(err, ErrNotFound) {
+		return nil // of a run that is not there either
+	}
+	if err != nil {
+		return fmt.Errorf("reading the spec of run %s: %w", run, err)
+	}
+	return r.mark(ctx, run, specJSON)
+}
+
 // born has a run that was marked looked at from now on.
 func (r *Runs) born(ctx context.Context, run string, specJSON []byte) error {
 	if !bytes.Contains(specJSON, []byte(`"artifactGC"`)) {

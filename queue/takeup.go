@@ -25,11 +25,15 @@ func (r *Runs) TakeUp(ctx context.Context, id string, version int64, state *work
 			return err
 		}
 	}
+	if err := r.markAgain(ctx, id, digest); err != nil {
+		return err
+	}
 	cmds, err := r.conn.inOrder(ctx,
 		r.conn.ringIn(id, submitGuardMillis), // should we die in between
 		call(r.conn.scripts.takeup, []string{runKey(id), stateKey(id), metaKey(id), inKey(id), outKey(id), flyKey(id), timersKey(id)},
 			id, version, data, record),
-		r.conn.ring(id))
+		r.conn.ring(id),
+		command("zadd", garbageKey, "xx", 0, id)) // if it was marked
 	if err != nil {
 		return fmt.Errorf("taking up run %s: %w", id, err)
 	}

@@ -95,3 +95,29 @@ func TestAForcedDeletionDoesNotWait(t *testing.T) {
 	require.Contains(t, errs, "not found")
 	require.Equal(t, []string{"left.tgz"}, r.kept())
 }
+
+func TestARunThatIsTakenUpAgainLeavesNothingEither(t *testing.T) {
+	t.Parallel()
+	r := startRoles(t)
+	r.start("coordinator")
+	r.worker()
+
+	name := r.submit(write(t, "again", `  - name: main
+    steps:
+    - - {name: one, template: one}
+    - - {name: fails, template: fails}
+  - name: one
+    container: {image: busybox, command: [touch, /a]}
+    outputs: {artifacts: [{name: one, path: /a}]}
+  - name: fails
+    container: {image: busybox, command: [sh, -c, "touch /b; false"]}
+    outputs: {artifacts: [{name: two, path: /b}]}
+  artifactGC: {strategy: OnWorkflowCompletion}
+`))
+	r.await(name, "fail", func(wf *spec.Workflow) bool { return wf.Status.Phase == spec.WorkflowFailed })
+	r.awaitKept()
+	_, errs, code := r.argosy("retry", name)
+	require.Zero(t, code, errs)
+	r.await(name, "fail again", func(wf *spec.Workflow) bool { return wf.Status.Phase == spec.WorkflowFailed })
+	r.awaitKept()
+}

@@ -182,9 +182,7 @@ func (f *workerFlags) parts(ctx context.Context, r *role) (groups [][]part, end 
 	switch f.executor {
 	case executorProcess:
 		decoration.Store = store
-		if err := f.process.findVolumes(); err != nil {
-			return nil, nil, err
-		}
+		f.process.findVolumes(r.log)
 		cfg, err := f.process.config()
 		if err != nil {
 			return nil, nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -12,17 +13,22 @@ import (
 	"argosy/workflow/spec"
 )
 
-// findVolumes chooses the directory for volumes unless one was named.
-func (f *processFlags) findVolumes() error {
+// findVolumes chooses the directory for volumes unless one was named. Where there is none to be
+// had, only steps that need it fail.
+func (f *processFlags) findVolumes(log *slog.Logger) {
 	if f.volumes != "" {
-		return nil
+		return
 	}
 	data, err := dataDir()
-	if err != nil {
-		return err
+	dir := filepath.Join(data, "volumes")
+	if err == nil {
+		err = os.MkdirAll(dir, 0o700)
 	}
-	f.volumes = filepath.Join(data, "volumes")
-	return nil
+	if err != nil {
+		log.Warn("there is no directory for volumes; --volumes names one", "err", err)
+		return
+	}
+	f.volumes = dir
 }
 
 const sweepVolumesEvery = 30 * time.Second

@@ -9,6 +9,13 @@
 // Inputs are staged and outputs collected by the worker's decorators, through the sandbox's
 // view of the step's files.
 //
-// What a template asks for and only a cluster can give (volumes other than emptyDir,
-// variables from secrets, sidecars) is refused as Error with class "invalid".
+// Volumes are directories below one that the worker keeps for them: those of claims outlive the
+// step, the others go with it. Init containers, sidecars and the containers of a set have each a
+// sandbox of their own, and share with others what they mount:
+//
+//	init, one after another --> main, or the graph of a set --> outputs
+//	                       \--> sidecars, until that has ended --^
+//
+// What a template asks for and only a cluster can give (volumes of other kinds, devices, daemon
+// steps) is refused as Error with class "invalid".
 package process
