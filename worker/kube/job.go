@@ -31,8 +31,6 @@ func supported(t *spec.Template) error {
 	switch {
 	case t.Container == nil && t.Script == nil:
 		return fmt.Errorf("the kubernetes executor does not run %s templates", t.GetType())
-	case len(t.Sidecars) > 0:
-		return fmt.Errorf("template %q: sidecars are not supported yet", t.Name)
 	case t.IsDaemon():
 		return fmt.Errorf("template %q: daemon steps are not supported yet", t.Name)
 	}
@@ -133,11 +131,17 @@ func buildPod(cfg Config, s *worker.Step, r *runner, now time.Time) (*corev1.Pod
 	if !s.Deadline.IsZero() {
 		pod.Spec.ActiveDeadlineSeconds = new(max(1, int64(math.Ceil(s.Deadline.Sub(now).Seconds()))))
 	}
-	for i := range t.InitContainers {
-		pod.Spec.InitContainers = append(pod.Spec.InitContainers, t.InitContainers[i].Container)
-	}
 	container := worker.Container(t).DeepCopy()
 	container.Name = mainContainer
+	for i := range t.InitContainers {
+		pod.Spec.InitContainers = append(pod.Spec.InitContainers, *beside(&t.InitContainers[i], container))
+	}
+	for i := range t.Sidecars {
+		// Kubernetes ends those itself when the main container has ended, however they end then.
+		c := beside(&t.Sidecars[i], container)
+		c.RestartPolicy = new(corev1.ContainerRestartPolicyAlways)
+		pod.Spec.InitContainers = append(pod.Spec.InitContainers, *c)
+	}
 	pod.Spec.Containers = []corev1.Container{*container}
 	s, err := worker.Patched(s, &pod.Spec)
 	if err != nil {
@@ -161,6 +165,15 @@ func buildPod(cfg Config, s *worker.Step, r *runner, now time.Time) (*corev1.Pod
 		}
 	}
 	return pod, nil
+}
+
+// beside is a container of the user's other than the main one, whose volumes it may mirror.
+func beside(u *spec.UserContainer, main *corev1.Container) *corev1.Container {
+	c := u.Container.DeepCopy()
+	if u.MirrorVolumeMounts != nil && *u.MirrorVolumeMounts {
+		c.VolumeMounts = slices.Concat(c.VolumeMounts, main.VolumeMounts)
+	}
+	return c
 }
 
 func podMeta(cfg Config, s *worker.Step) metav1.ObjectMeta {

@@ -84,6 +84,15 @@ func TestJobsOfSteps(t *testing.T) {
 			s.Spec.PodSpecPatch = "terminationGracePeriodSeconds: 3\ncontainers:\n- name: main\n  resources: {limits: {cpu: 2, memory: 1Gi}}\n- name: wait\n  resources: {limits: {cpu: 2}}\n"
 			return s
 		}},
+		{"sidecar", func() *worker.Step {
+			mounts := []corev1.VolumeMount{{Name: "shared", MountPath: "/shared"}}
+			return unitStep(&spec.Template{
+				Container:      &corev1.Container{Image: "alpine:3", Command: []string{"wget", "localhost"}, VolumeMounts: mounts},
+				InitContainers: []spec.UserContainer{{Container: corev1.Container{Name: "prepare", Image: "busybox"}, MirrorVolumeMounts: new(true)}},
+				Sidecars:       []spec.UserContainer{{Container: corev1.Container{Name: "web", Image: "nginx"}}},
+				Volumes:        []corev1.Volume{{Name: "shared", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}},
+			})
+		}},
 		{"staged", func() *worker.Step {
 			in, out := spec.Artifact{Name: "src", Path: "/src"}, spec.Artifact{Name: "bin", Path: "/bin/out"}
 			in.Raw = &spec.RawArtifact{Data: "data"}

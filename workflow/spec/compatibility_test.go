@@ -235,8 +235,8 @@ delete | differs | --force does not wait for artifacts that go with a run
 daemon | no | | template.daemon
 daemon readinessProbe | no | | template.daemon template.container.readinessProbe template.script.readinessProbe
 daemon retry / templateRef | no | | template.daemon
-sidecars | differs | by local processes, not in Jobs
-mirrorVolumeMounts | differs | by local processes, not in Jobs
+sidecars | differs | one that fails by itself is started again in Jobs, and fails a local process step
+mirrorVolumeMounts | differs | not of artifacts in Jobs
 initContainers | yes
 volumes emptyDir/configMap/secret/existing PVC | differs | local processes keep a directory for each claim; Jobs find what the cluster has
 volumeClaimTemplates | differs | local processes keep a directory for each run on their own machine; refused in Jobs
@@ -245,13 +245,13 @@ pvc create failure | no
 secrets as env/volume | yes
 podSpecPatch | differs | in a local process, only what the patch says of the main container's command, arguments and environment
 podSpecPatch from outputs | yes
-podMetadata / template.metadata | no | it has no effect | spec.podMetadata template.metadata
-resources / podResources / resourceClaims | no | it has no effect | template.container.resources template.script.resources spec.podResources template.podResources spec.resourceClaims template.resourceClaims
-nodeSelector, affinity, tolerations, schedulerName, priorityClass | no | it has no effect | spec.nodeSelector template.nodeSelector spec.affinity template.affinity spec.tolerations template.tolerations spec.schedulerName template.schedulerName spec.podPriorityClassName template.priorityClassName
-hostAliases, dnsConfig, hostNetwork, imagePullSecrets | no | it has no effect | spec.hostAliases template.hostAliases spec.dnsConfig spec.dnsPolicy spec.hostNetwork spec.imagePullSecrets
-securityContext | no | it has no effect | spec.securityContext template.securityContext template.container.securityContext template.script.securityContext
-serviceAccountName / executor.serviceAccountName / automount | no | it has no effect | spec.serviceAccountName template.serviceAccountName spec.executor template.executor spec.automountServiceAccountToken template.automountServiceAccountToken
-tty/stdin/workingDir/env/lifecycle | differs | not lifecycle, probes and ports, which have no effect | template.container.lifecycle template.script.lifecycle template.container.livenessProbe template.script.livenessProbe template.container.startupProbe template.script.startupProbe template.container.ports template.script.ports
+podMetadata / template.metadata | differs | in Jobs; a local process has none of it | spec.podMetadata template.metadata
+resources / podResources / resourceClaims | differs | a container's resources, in Jobs | template.container.resources template.script.resources spec.podResources template.podResources spec.resourceClaims template.resourceClaims
+nodeSelector, affinity, tolerations, schedulerName, priorityClass | differs | in Jobs; a local process has none of it | spec.nodeSelector template.nodeSelector spec.affinity template.affinity spec.tolerations template.tolerations spec.schedulerName template.schedulerName spec.podPriorityClassName template.priorityClassName
+hostAliases, dnsConfig, hostNetwork, imagePullSecrets | differs | in Jobs; a local process has none of it | spec.hostAliases template.hostAliases spec.dnsConfig spec.dnsPolicy spec.hostNetwork spec.imagePullSecrets
+securityContext | differs | in Jobs; a local process has none of it | spec.securityContext template.securityContext template.container.securityContext template.script.securityContext
+serviceAccountName / executor.serviceAccountName / automount | differs | in Jobs, without executor | spec.serviceAccountName template.serviceAccountName spec.executor template.executor spec.automountServiceAccountToken template.automountServiceAccountToken
+tty/stdin/workingDir/env/lifecycle | differs | lifecycle, probes and ports in Jobs only | template.container.lifecycle template.script.lifecycle template.container.livenessProbe template.script.livenessProbe template.container.startupProbe template.script.startupProbe template.container.ports template.script.ports
 image entrypoint lookup | differs | Jobs leave it to the image; local processes take it from the file of --images
 podGC | no | it has no effect | spec.podGC
 ttlStrategy | yes
@@ -407,7 +407,7 @@ func TestTheCompatibilityPageIsWhatTheMatrixSays(t *testing.T) {
 
 What of Argo's language and tools works here. Every field is parsed and validated; what is
 not carried out is refused when a workflow is submitted, or else its row says that it has no
-effect, which submitting warns of. The page is written by a test from a table
+effect, or one in Jobs only, which submitting warns of. The page is written by a test from a table
 (`+"`go test ./workflow/spec -run Compatibility -update`"+`), and the test fails when the
 engine's list of refused fields says otherwise.
 
@@ -423,13 +423,13 @@ engine's list of refused fields says otherwise.
 
 func TestTheCompatibilityMatrixAgreesWithWhatIsRefused(t *testing.T) {
 	t.Parallel()
-	var refused, inPod []string
+	var refused, warned []string
 	for at, table := range map[string]fieldTable{"spec": specTable, "template": templateTable, "call": callTable} {
 		for _, f := range table.refused {
 			refused = append(refused, at+"."+f.name)
 		}
-		for _, f := range table.inPod {
-			inPod = append(inPod, at+"."+f.name)
+		for _, f := range slices.Concat(table.none, table.jobs) {
+			warned = append(warned, at+"."+f.name)
 		}
 	}
 	var named []string
@@ -437,7 +437,7 @@ func TestTheCompatibilityMatrixAgreesWithWhatIsRefused(t *testing.T) {
 		for _, f := range s.features {
 			named = append(named, f.fields...)
 			for _, field := range f.fields {
-				missing := slices.Contains(refused, field) || slices.Contains(inPod, field)
+				missing := slices.Contains(refused, field) || slices.Contains(warned, field)
 				switch f.answer {
 				case "yes":
 					require.False(t, missing, "%s is there, but %s is not", f.name, field)
@@ -447,7 +447,7 @@ func TestTheCompatibilityMatrixAgreesWithWhatIsRefused(t *testing.T) {
 			}
 		}
 	}
-	unnamed := slices.DeleteFunc(slices.Concat(refused, inPod), func(field string) bool { return slices.Contains(named, field) })
+	unnamed := slices.DeleteFunc(slices.Concat(refused, warned), func(field string) bool { return slices.Contains(named, field) })
 	require.Empty(t, unnamed, "no feature of the matrix names these fields, which are not carried out")
 }
 

@@ -47,9 +47,10 @@ func UnsupportedFrozen(w *Workflow) error {
 	return u.errs.err()
 }
 
-// refused and inPod are the two answers of the tables, whose fields are named relative to a
-// workflow spec, a template, or a step or task. [] stands for every element of a list.
-type fieldTable struct{ refused, inPod []tableField }
+// fieldTable has the fields that are refused, those that have no effect and those that have one
+// in Kubernetes Jobs only. They are named relative to a workflow spec, a template, or a step or
+// task. [] stands for every element of a list.
+type fieldTable struct{ refused, none, jobs []tableField }
 
 // tableField is a field of a table; its path is without [].
 type tableField struct {
@@ -71,10 +72,11 @@ func specFields() fieldTable {
 			shutdown
 			executorPlugins`,
 			"arguments.parameters[].valueFrom", parameterSources, "arguments.artifacts[]", inputStores),
-		inPod: words(`serviceAccountName automountServiceAccountToken executor nodeSelector affinity tolerations
-			imagePullSecrets hostNetwork dnsPolicy dnsConfig schedulerName podGC
-			podPriorityClassName hostAliases securityContext podDisruptionBudget podMetadata
-			artifactGC.serviceAccountName artifactGC.podMetadata artifactGC.podSpecPatch podResources resourceClaims`),
+		none: words(`executor podGC podDisruptionBudget artifactGC.serviceAccountName artifactGC.podMetadata
+			artifactGC.podSpecPatch podResources resourceClaims`),
+		jobs: words(`serviceAccountName automountServiceAccountToken nodeSelector affinity tolerations
+			imagePullSecrets hostNetwork dnsPolicy dnsConfig schedulerName podPriorityClassName hostAliases
+			securityContext podMetadata`),
 	}
 }
 
@@ -89,13 +91,14 @@ func templateFields() fieldTable {
 			"inputs.parameters[].valueFrom", parameterSources, "outputs.parameters[].valueFrom", "event",
 			"inputs.artifacts[]", inputStores, "outputs.artifacts[]", inputStores+" git http.saveStreamViaFile",
 			"archiveLocation", inputStores+notS3, "data.source.artifactPaths", inputStores+notS3),
-		inPod: words(`pendingTimeout retryStrategy.affinity annotations metadata nodeSelector affinity tolerations
-			schedulerName priorityClassName serviceAccountName automountServiceAccountToken executor hostAliases
-			securityContext podResources resourceClaims
+		none: words(`pendingTimeout retryStrategy.affinity annotations executor podResources resourceClaims`,
+			"outputs.artifacts[]", "artifactGC.serviceAccountName artifactGC.podMetadata"),
+		jobs: words(`metadata nodeSelector affinity tolerations schedulerName priorityClassName serviceAccountName
+			automountServiceAccountToken hostAliases securityContext
 			container.resources container.livenessProbe container.readinessProbe container.startupProbe
 			container.lifecycle container.securityContext container.ports
 			script.resources script.livenessProbe script.readinessProbe script.startupProbe
-			script.lifecycle script.securityContext script.ports`, "outputs.artifacts[]", "artifactGC.serviceAccountName artifactGC.podMetadata"),
+			script.lifecycle script.securityContext script.ports`),
 	}
 }
 
@@ -176,11 +179,15 @@ func (u *unsupported) report(v reflect.Value, path string, table fieldTable) {
 			}
 		})
 	}
-	for _, f := range table.inPod {
-		u.find(v, path, f.path, func(at string) {
-			u.warnings = append(u.warnings, Warning(*u.doc.Errorf(at, "has no effect yet: %s", f.name)))
-		})
+	warn := func(fields []tableField, message string) {
+		for _, f := range fields {
+			u.find(v, path, f.path, func(at string) {
+				u.warnings = append(u.warnings, Warning(*u.doc.Errorf(at, message, f.name)))
+			})
+		}
 	}
+	warn(table.none, "has no effect yet: %s")
+	warn(table.jobs, "has an effect in Kubernetes Jobs only: %s")
 }
 
 // find calls found with the path of every set field that matches.

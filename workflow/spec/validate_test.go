@@ -158,9 +158,9 @@ func TestUnsupportedFieldsAreRefusedOrWarnedOf(t *testing.T) {
 	}
 	require.Equal(t, []string{
 		"wf.yaml:7:3: spec.podGC: has no effect yet: podGC",
-		"wf.yaml:12:7: spec.templates[0].metadata: has no effect yet: metadata",
+		"wf.yaml:12:7: spec.templates[0].metadata: has an effect in Kubernetes Jobs only: metadata",
 		"wf.yaml:20:33: spec.templates[2].retryStrategy.affinity: has no effect yet: retryStrategy.affinity",
-		"wf.yaml:21:34: spec.templates[2].container.resources: has no effect yet: container.resources",
+		"wf.yaml:21:34: spec.templates[2].container.resources: has an effect in Kubernetes Jobs only: container.resources",
 	}, got)
 
 }
