@@ -197,6 +197,31 @@ func TestAStepThatNeedsNoRunnerIsTheUsersContainerAlone(t *testing.T) {
 	require.Len(t, job.Spec.Template.Spec.Containers, 1)
 }
 
+func TestInitContainersComeFirstAndSidecarsGoWithMain(t *testing.T) {
+	t.Parallel()
+	c := testCluster(t)
+	e := c.executor(t, executortest.NewStore(), nil)
+	mounts := []corev1.VolumeMount{{Name: "shared", MountPath: "/shared"}}
+	beside := func(name, script string) spec.UserContainer {
+		return spec.UserContainer{MirrorVolumeMounts: new(true), Container: corev1.Container{
+			Name: name, Image: busybox, ImagePullPolicy: corev1.PullIfNotPresent, Command: []string{"sh", "-c", script},
+		}}
+	}
+	s := clusterStep(t, "until [ -e /shared/side ]; do sleep 0.1; done; cat /shared/first /shared/side")
+	s.Template.Container.VolumeMounts = mounts
+	s.Template.Volumes = []corev1.Volume{{Name: "shared", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}}
+	s.Template.InitContainers = []spec.UserContainer{beside("first", "echo one > /shared/first")}
+	s.Template.Sidecars = []spec.UserContainer{beside("side", "echo two > /shared/side; exec sleep 1000")}
+	r, err := e.Execute(t.Context(), s)
+	require.NoError(t, err)
+	require.Equal(t, spec.NodeSucceeded, r.Phase, r.Message)
+	require.Equal(t, "one\ntwo\n", s.Log.(*executortest.Log).String())
+	require.Eventually(t, func() bool {
+		job, err := c.client.BatchV1().Jobs("default").Get(t.Context(), JobName(s), metav1.GetOptions{})
+		return err == nil && jobEnded(job) != nil
+	}, time.Minute, 200*time.Millisecond, "the sidecar ends with the main container")
+}
+
 func TestAnImageThatCannotBeHadIsAFault(t *testing.T) {
 	t.Parallel()
 	c := testCluster(t)
