@@ -223,6 +223,12 @@ func (c *Coordinator) turn(ctx context.Context, t Turn) (string, error) {
 		}
 		c.log.Debug("dispatched", "hop", "dispatch", "run", l.Run.Name, "tasks", len(out))
 	}
+	switch err := t.Locks(ctx); {
+	case errors.Is(err, ErrFenced):
+		return "fenced", nil
+	case err != nil:
+		return "failed", fmt.Errorf("taking and giving back the locks of run %s: %w", l.Run.ID, err)
+	}
 	if err := t.Settle(ctx, Settlement{Sent: len(out), Waiting: c.waiting(l, commit), Again: again(l, commit)}); err != nil {
 		return "failed", fmt.Errorf("settling run %s: %w", l.Run.ID, err)
 	}

@@ -67,10 +67,22 @@ func (c *Coordinator) tellHeld(held bool) {
 // holdFor is the time between two looks whether a run that is held back may go on.
 const holdFor = 5 * time.Second
 
-// again is when a run that was held back is looked at again: nothing else may happen to it.
+// lookAtLocks is how often a run that has or waits for locks makes sure that they are what it
+// takes them for: a crash of Redis may have taken back one side of it alone.
+const lookAtLocks = 30 * time.Second
+
+// again is when a run is looked at again that was held back or waits for locks: nothing else
+// may happen to it.
 func again(l *Loaded, commit *Commit) time.Duration {
-	if commit == nil && !l.State.Suspended && (l.State.Phase == "" || len(l.State.Ready) > 0) {
+	state := &l.State
+	if commit != nil {
+		state = commit.State
+	}
+	switch {
+	case commit == nil && !state.Suspended && (state.Phase == "" || len(state.Ready) > 0):
 		return holdFor
+	case state.Locks > 0 && state.Finished == 0:
+		return lookAtLocks
 	}
 	return 0
 }

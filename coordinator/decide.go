@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"slices"
+	"strings"
 
 	"argosy/workflow"
 	"argosy/workflow/spec"
@@ -22,7 +23,10 @@ func (c *Coordinator) decide(ctx context.Context, t Turn, l *Loaded) (*Commit, e
 		return nil, err
 	}
 	events := append(l.Events, found.given...)
-	asked := len(events) > 0 || len(l.Lost) > 0 || l.State.Again != nil
+	if l.State.Locks > 0 && l.Now-l.State.Looked >= workflow.Millis(lookAtLocks.Milliseconds()) {
+		events = append(events, workflow.Event{Kind: workflow.EventLocks})
+	}
+	asked := len(events) > 0 || len(l.Lost) > 0 || l.State.Again != nil && l.State.Lock == nil
 	if !asked && l.State.Phase != "" && len(l.State.Ready) == 0 {
 		return nil, nil
 	}
@@ -50,7 +54,7 @@ func (c *Coordinator) decide(ctx context.Context, t Turn, l *Loaded) (*Commit, e
 		return nil, err
 	}
 	commit := &Commit{
-		State: &delta.State, Nodes: delta.Nodes, Gone: delta.Gone, Send: found.again, Drop: found.dropped, Timers: delta.Timers, More: delta.More, Late: delta.Late,
+		State: &delta.State, Nodes: delta.Nodes, Gone: delta.Gone, Send: found.again, Drop: found.dropped, Timers: delta.Timers, Locks: delta.Locks, More: delta.More, Late: delta.Late,
 		Waiting: delta.Waiting(plan), Expires: plan.Expires(&delta.State), Metrics: delta.Metrics,
 		Wipe: delta.Wipe, Forget: delta.Forget, Reopen: delta.Reopen, Copy: delta.Copy,
 	}
@@ -170,7 +174,7 @@ func load(ctx context.Context, t Turn, l *Loaded, lost []Lost) error {
 func (c *Coordinator) advance(ctx context.Context, t Turn, l *Loaded, plan *workflow.Plan, events []workflow.Event, limits workflow.Limits) (*workflow.Delta, error) {
 	view := &workflow.View{
 		Run: l.Run, Plan: plan, State: l.State, Nodes: l.Nodes, Complete: l.Complete, Limits: limits,
-		Outputs: map[workflow.Key]map[int][]byte{}, ConfigMaps: map[string]*workflow.ConfigMap{},
+		Outputs: map[workflow.Key]map[int][]byte{}, ConfigMaps: map[string]*workflow.ConfigMap{}, SyncLimits: map[string]*workflow.SyncLimit{},
 	}
 	for {
 		delta, err := advance(view, events, l.Now)
@@ -192,8 +196,19 @@ func (c *Coordinator) advance(ctx context.Context, t Turn, l *Loaded, plan *work
 			continue
 		}
 		if name := missing.ConfigMap; name != "" {
-			if view.ConfigMaps[name], err = c.store.ConfigMap(ctx, l.Run.Namespace, name); err != nil {
+			namespace, local, other := strings.Cut(name, "/")
+			if !other {
+				namespace, local = l.Run.Namespace, name
+			}
+			if view.ConfigMaps[name], err = c.store.ConfigMap(ctx, namespace, local); err != nil {
 				return nil, fmt.Errorf("reading config map %s: %w", name, err)
+			}
+			continue
+		}
+		if name := missing.SyncLimit; name != "" {
+			namespace, key, _ := strings.Cut(name, "/")
+			if view.SyncLimits[name], err = c.store.SyncLimit(ctx, namespace, key); err != nil {
+				return nil, fmt.Errorf("reading the limit of %s: %w", name, err)
 			}
 			continue
 		}

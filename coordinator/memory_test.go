@@ -93,6 +93,10 @@ func (m *memory) ConfigMap(context.Context, string, string) (*workflow.ConfigMap
 	return nil, m.fail("configmap")
 }
 
+func (m *memory) SyncLimit(context.Context, string, string) (*workflow.SyncLimit, error) {
+	return nil, m.fail("synclimit")
+}
+
 func (m *memory) Slots(context.Context, string) (int, error) { return m.slots, m.fail("slots") }
 
 func (m *memory) Tight(context.Context) (bool, error) { return m.tight, m.fail("tight") }
@@ -245,6 +249,8 @@ func (t *memoryTurn) Dispatch(_ context.Context, d []coordinator.Delivery) error
 	}
 	return t.fail("dispatched")
 }
+
+func (t *memoryTurn) Locks(context.Context) error { return t.fail("locks") }
 
 func (t *memoryTurn) Extend(context.Context) error {
 	t.extended++

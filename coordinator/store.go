@@ -29,6 +29,8 @@ type Store interface {
 	Tight(ctx context.Context) (bool, error)
 	// ConfigMap reads one of a namespace; nil if it does not exist.
 	ConfigMap(ctx context.Context, namespace, name string) (*workflow.ConfigMap, error)
+	// SyncLimit reads the limit of a namespace's semaphore; nil if it has none.
+	SyncLimit(ctx context.Context, namespace, key string) (*workflow.SyncLimit, error)
 }
 
 // Claimed is something that is this coordinator's for the time of a lease.
@@ -61,6 +63,9 @@ type Turn interface {
 	Copy(ctx context.Context, from string, c workflow.Copy) error
 	// Dispatch sends deliveries to their pools.
 	Dispatch(ctx context.Context, d []Delivery) error
+	// Locks does what was committed about locks, by this turn or by an earlier one that may not
+	// have done it. Answers come back as events. ErrFenced: a later turn has.
+	Locks(ctx context.Context) error
 	// Settle ends the turn.
 	Settle(ctx context.Context, s Settlement) error
 }
@@ -149,6 +154,7 @@ type Commit struct {
 	Metrics []workflow.Emission
 	// Expires is when the run, which has ended, is to be deleted; 0 is never.
 	Expires workflow.Millis
+	Locks   *workflow.LockOrders
 	// Waiting is how much more of the run could start if it had more credit.
 	Waiting int
 }

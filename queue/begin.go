@@ -30,7 +30,9 @@ type Loaded struct {
 	Lost []Lost
 	// Out was committed by an earlier turn that may not have dispatched it. Unless this turn
 	// commits (Committed.Out holds these too), dispatch them before Settle.
-	Out []Delivery
+	// Locks likewise.
+	Out   []Delivery
+	Locks []*workflow.LockOrders
 	// Next is what to settle with when this turn commits nothing.
 	Next workflow.Millis
 
@@ -69,6 +71,12 @@ func (t *Turns) Begin(ctx context.Context, ticket *Ticket, hint ...workflow.Key)
 		return nil, fmt.Errorf("beginning a turn of run %s: %w", id, err)
 	}
 	if n, ok := v.(int64); ok {
+		if n < 0 { // it had locks
+			n = -n
+			if err := t.locks.Drop(ctx, id); err != nil {
+				return nil, err
+			}
+		}
 		switch n {
 		case 0:
 			err = t.Settle(ctx, ticket, Settlement{})
@@ -130,7 +138,7 @@ func (t *Turns) decode(id string, answer []any, hint []workflow.Key) (*Loaded, [
 		name, key, _ := strings.Cut(member, "|")
 		l.Events = append(l.Events, workflow.Event{Kind: workflow.EventTimer, Key: workflow.Key(key), Timer: name})
 	}
-	if l.Out, err = parseOuts(id, asList(answer[8])); err != nil {
+	if l.Out, l.Locks, err = parseOuts(id, asList(answer[8])); err != nil {
 		return nil, nil, err
 	}
 	var overdue []entry
@@ -167,16 +175,24 @@ func addNode(nodes map[workflow.Key]*workflow.Node, k workflow.Key, data any) er
 	return nil
 }
 
-func parseOuts(id string, entries []any) ([]Delivery, error) {
-	var out []Delivery
+func parseOuts(id string, entries []any) (out []Delivery, locks []*workflow.LockOrders, err error) {
 	for _, e := range entries {
-		d, err := parseOut(id, asString(e))
+		text := asString(e)
+		if strings.HasPrefix(text, "{") {
+			orders := &workflow.LockOrders{}
+			if err := json.Unmarshal([]byte(text), orders); err != nil {
+				return nil, nil, fmt.Errorf("malformed entry %q in the out list of run %s: %w", text, id, err)
+			}
+			locks = append(locks, orders)
+			continue
+		}
+		d, err := parseOut(id, text)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		out = append(out, d)
 	}
-	return out, nil
+	return out, locks, nil
 }
 
 // Nodes reads more nodes of a run; nil: there is no such node.

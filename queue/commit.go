@@ -27,6 +27,8 @@ type Commit struct {
 	// Cancel ends everything in flight, but for what is in Send.
 	Cancel *Cancel
 	Late   []workflow.Key // ends these, as Failed for workflow.LateMessage
+	// Locks is what is to be done about locks; nil is nothing.
+	Locks *workflow.LockOrders
 	// More asks for another turn at once.
 	More bool
 	// Expires is when a run that ends comes due once more, to be deleted; 0 is never.
@@ -47,8 +49,9 @@ type Committed struct {
 	// Next is what to settle with.
 	Next workflow.Millis
 	// Out are the deliveries to dispatch, those of an earlier turn that may not have
-	// dispatched them included.
-	Out []Delivery
+	// dispatched them included, and Locks what is to be done about locks, in order.
+	Out   []Delivery
+	Locks []*workflow.LockOrders
 }
 
 // orders is the first argument of commit.lua.
@@ -73,6 +76,8 @@ type orders struct {
 	Send     [][3]any  `json:"send,omitempty"`
 	Cancel   *ordersOf `json:"cancel,omitempty"`
 	Late     *ordersOf `json:"late,omitempty"`
+	Locks    string    `json:"locks,omitempty"`
+	Locked   bool      `json:"locked,omitempty"`
 }
 
 type ordersOf struct {
@@ -88,7 +93,14 @@ func (t *Turns) Commit(ctx context.Context, l *Loaded, c *Commit) (*Committed, e
 	id := l.Run.ID
 	o := orders{
 		Run: id, Token: l.Token, Version: l.Version, Events: l.read, Check: t.opts.Check.Milliseconds(),
-		Finished: c.State.Finished != 0, More: c.More, Fired: l.fired, Expires: int64(c.Expires), First: c.State.FirstDelivery(),
+		Finished: c.State.Finished != 0, More: c.More, Fired: l.fired, Expires: int64(c.Expires), First: c.State.FirstDelivery(), Locked: c.State.Locked,
+	}
+	if c.Locks != nil && !o.Finished {
+		data, err := json.Marshal(c.Locks)
+		if err != nil {
+			return nil, fmt.Errorf("committing a turn of run %s: encoding its locks: %w", id, err)
+		}
+		o.Locks = string(data)
 	}
 	for _, timer := range c.Timers {
 		o.Timers = append(o.Timers, [2]any{timer.Name + "|" + string(timer.Key), int64(timer.At)})
@@ -141,11 +153,11 @@ func (t *Turns) Commit(ctx context.Context, l *Loaded, c *Commit) (*Committed, e
 	if len(answer) != 3 {
 		return nil, fmt.Errorf("committing a turn of run %s: %w", id, ErrFenced)
 	}
-	out, err := parseOuts(id, asList(answer[2]))
-	if err != nil {
+	done := &Committed{Version: asInt(answer[0]), Next: workflow.Millis(asInt(answer[1]))}
+	if done.Out, done.Locks, err = parseOuts(id, asList(answer[2])); err != nil {
 		return nil, fmt.Errorf("committing a turn of run %s: %w", id, err)
 	}
-	return &Committed{Version: asInt(answer[0]), Next: workflow.Millis(asInt(answer[1])), Out: out}, nil
+	return done, nil
 }
 
 func commitArgs(o orders, c *Commit) ([]any, error) {

@@ -22,7 +22,7 @@ func stateKey(id string) string  { return runTag(id) + "state" }  // string: ver
 func metaKey(id string) string   { return runTag(id) + "meta" }   // hash, from the first turn on: see begin.lua, commit.lua
 func nodesKey(id string) string  { return runTag(id) + "nodes" }  // hash: key -> Node JSON
 func inKey(id string) string     { return runTag(id) + "in" }     // list: Event JSON, not yet applied
-func outKey(id string) string    { return runTag(id) + "out" }    // list: number|queue|key, committed and not yet sent
+func outKey(id string) string    { return runTag(id) + "out" }    // list: number|queue|key, or LockOrders JSON: committed and not yet sent or done
 func flyKey(id string) string    { return runTag(id) + "fly" }    // hash: key -> state|number|expiry|queue|worker
 func timersKey(id string) string { return runTag(id) + "timers" } // zset: name|key by millis
 func logsKey(id string) string   { return runTag(id) + "logs" }   // set: the run's live log streams
@@ -100,6 +100,20 @@ func schedulesKey(ns string) (objects, states string) {
 }
 
 func kindKey(kind string) string { return "objects:" + kind } // set: namespaces that may have some
+
+// The locks' slot, one for all: what a run asks for at once it gets at once or not.
+
+// locksPrefix begins the keys of lock.lua:
+//
+//	h:LOCK   hash: run|key -> the holder as others call it
+//	w:LOCK   zset of what waits: order|run|key, all of one score
+//	r:RUN    hash: key -> what it has or wants, JSON
+//	limits   hash: lock -> limit|version
+//	tokens   hash: run -> token of the turn that said something last
+//	seen     zset: run by the millis when that was
+//	unsure   zset: run|key by the millis when it was granted, until the run has taken it
+//	seq      string: counts what is asked for
+const locksPrefix = "{locks}:"
 
 // A spec's slot.
 

@@ -47,10 +47,17 @@ func (o *Objects) Put(ctx context.Context, kind, namespace, name string, object 
 
 // Delete removes an object: ErrNotFound.
 func (o *Objects) Delete(ctx context.Context, kind, namespace, name string) error {
-	if _, err := o.change(ctx, kind, namespace, name, nil, VersionAny); err != nil {
-		return fmt.Errorf("deleting %s %s/%s: %w", kind, namespace, name, err)
+	_, err := o.Remove(ctx, kind, namespace, name)
+	return err
+}
+
+// Remove is Delete, and returns the version from which on there is no such object.
+func (o *Objects) Remove(ctx context.Context, kind, namespace, name string) (int64, error) {
+	v, err := o.change(ctx, kind, namespace, name, nil, VersionAny)
+	if err != nil {
+		return 0, fmt.Errorf("deleting %s %s/%s: %w", kind, namespace, name, err)
 	}
-	return nil
+	return v, nil
 }
 
 func (o *Objects) change(ctx context.Context, kind, namespace, name string, object []byte, version int64) (int64, error) {

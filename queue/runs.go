@@ -253,7 +253,11 @@ func (r *Runs) Remove(ctx context.Context, id string) error {
 	if s.State.Finished != 0 {
 		steps = append(steps, command("zrem", keptKey(s.State.Phase), id))
 	}
-	if _, err = r.conn.inOrder(ctx, steps...); err != nil {
+	_, err = r.conn.inOrder(ctx, steps...)
+	if err == nil && s.State.Locked {
+		err = NewLocks(r.conn).Drop(ctx, id)
+	}
+	if err != nil {
 		return fmt.Errorf("deleting run %s: %w", id, err)
 	}
 	return nil

@@ -27,6 +27,7 @@ type scripts struct {
 	object, once, takeup, reopen *redis.Script
 	retain, copy                 *redis.Script
 	cronload, croncommit         *redis.Script
+	lock, unsure                 *redis.Script
 
 	mu      sync.Mutex
 	sources []string
@@ -71,6 +72,7 @@ func loadScripts() (*scripts, error) {
 		"log": &s.log, "demand": &s.poolDemand, "handback": &s.handback, "sweep": &s.sweep, "tally": &s.tally, "garbage": &s.garbage,
 		"items": &s.items, "chunk": &s.chunk, "remove": &s.remove, "look": &s.look,
 		"object": &s.object, "once": &s.once, "retain": &s.retain, "takeup": &s.takeup, "copy": &s.copy, "reopen": &s.reopen, "cronload": &s.cronload, "croncommit": &s.croncommit,
+		"lock": &s.lock, "unsure": &s.unsure,
 	} {
 		src, err := luaFiles.ReadFile(path.Join("lua", name+".lua"))
 		if err != nil {

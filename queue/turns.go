@@ -38,6 +38,7 @@ type Turns struct {
 	broker Broker
 	opts   TurnOptions
 	bell   *blocker
+	locks  *Locks
 
 	// waiting counts the callers of Claim that leave it to another to talk to Redis; ready are
 	// the runs that it took for them.
@@ -77,7 +78,7 @@ func NewTurns(c *Conn, b Broker, o TurnOptions) *Turns {
 		o.Pause = pause
 	}
 	return &Turns{
-		Specs: c.specs, conn: c, broker: b, opts: o, bell: c.newBlocker(),
+		Specs: c.specs, conn: c, broker: b, opts: o, bell: c.newBlocker(), locks: NewLocks(c),
 		listening: make(chan struct{}, 1), ready: make(chan *Ticket, maxClaims),
 	}
 }
@@ -287,7 +288,7 @@ type Settlement struct {
 	// Loaded.Next when nothing was committed; 0 is never, unless something rings.
 	Next workflow.Millis
 	// Token and Sent take what was dispatched off the run's out list: Loaded.Token and the
-	// length of Committed.Out (or Loaded.Out).
+	// length of Committed.Out and Locks (or Loaded's).
 	Token int64
 	Sent  int
 	// Rests says that the run has not ended, and waits for somebody: it is looked back at only

@@ -51,6 +51,7 @@ type turn struct {
 	aggregates map[string]aggregate // of loops, once asked for
 	dags       map[Key]*dagPlan     // with targets, once asked for
 	admitted   Key                  // what was given a place last, see limit.go
+	look       bool                 // the locks are to be gone over, see lock.go
 }
 
 // ask needs all that the turn is sure to look at: each for itself would be a round trip.
@@ -68,12 +69,7 @@ func (t *turn) take(events []Event) {
 	if s.Finished != 0 {
 		return
 	}
-	switch {
-	case s.Again != nil:
-		t.takeUp()
-	case s.Phase == "" && t.v.Run.From != nil:
-		t.inherit()
-	case s.Phase == "":
+	if !s.waitsForLock() && (s.Again != nil || s.Phase == "") {
 		t.begin()
 	}
 	for i := range events {
@@ -93,6 +89,10 @@ func (t *turn) take(events []Event) {
 			if e.Set != nil {
 				t.set(e.Keys, e.Set)
 			}
+		case EventLock:
+			t.lockAnswered(e)
+		case EventLocks:
+			t.look = true
 		}
 	}
 	t.resumeReady()
@@ -131,8 +131,8 @@ func (t *turn) resumeReady() {
 	}
 }
 
-// begin starts the entrypoint.
-func (t *turn) begin() {
+// open starts the entrypoint.
+func (t *turn) open() {
 	s := &t.delta.State
 	s.Phase, s.Started = spec.WorkflowRunning, t.now
 	s.Suspended = t.v.Plan.Spec.Suspend != nil && *t.v.Plan.Spec.Suspend
@@ -271,6 +271,9 @@ func (t *turn) exitHandler(root *Node) *Node {
 func (t *turn) finishDelta() *Delta {
 	d := &t.delta
 	t.emit()
+	if t.look && !d.Finished() {
+		t.allLocks()
+	}
 	for _, k := range t.order {
 		if n := t.changed[k]; n != nil {
 			d.Nodes = append(d.Nodes, n)
@@ -340,7 +343,7 @@ func (n *Node) copied() *Node {
 	c := *n
 	n = &c
 	n.Steps, n.DAG, n.Loop, n.Retry, n.Chunk = clone(n.Steps), clone(n.DAG), clone(n.Loop), clone(n.Retry), clone(n.Chunk)
-	n.Limit, n.Hooks = clone(n.Limit), clone(n.Hooks)
+	n.Limit, n.Hooks, n.Lock = clone(n.Limit), clone(n.Hooks), clone(n.Lock)
 	if n.DAG != nil {
 		n.DAG.Waits = maps.Clone(n.DAG.Waits)
 	}

@@ -59,6 +59,7 @@ func (s *State) TakeUp(a Again) (State, error) {
 	next.Phase, next.Message, next.Finished = spec.WorkflowRunning, "", 0
 	next.Shutdown, next.Expired, next.Suspended, next.Ready = "", false, false, nil
 	next.Again, next.Lives = &a, s.Lives+1
+	next.Lock, next.Locks, next.Looked = nil, 0, 0 // they were given back
 	return next, nil
 }
 
@@ -191,6 +192,9 @@ func (u *takenUp) mark(n *Node, after bool) fate {
 		f = u.markLoop(n, after, bad)
 	case n.Retry != nil:
 		f = u.markRetry(n, after, bad)
+	}
+	if f == open && n.Loop == nil && u.t.v.Plan.templates[n.Template].Synchronization != nil {
+		f = again // it gave its locks back, and takes them when it is launched
 	}
 	u.fates[n.Key] = f
 	return f

@@ -24,7 +24,7 @@ func (e *engine) takeUp(a workflow.Again) {
 func (c *chaos) again(life uint64, a workflow.Again) {
 	c.t.Helper()
 	c.takeUp(a)
-	c.answered, c.last, c.closings, c.timers = nil, nil, nil, map[workflow.Timer]workflow.Millis{}
+	c.answered, c.last, c.closings, c.timers, c.locks = nil, nil, nil, map[workflow.Timer]workflow.Millis{}, newLockbook(c.t)
 	c.sent = map[workflow.Key]bool{}
 	if c.n.lives == nil {
 		c.n.lives = map[workflow.Key]uint64{}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -31,6 +32,7 @@ type chaos struct {
 	// chunkFrom is Limits.ChunkFrom.
 	chunkFrom int
 	last      *workflow.Delta
+	locks     *lockbook
 	timers    map[workflow.Timer]workflow.Millis // that were set; the keys have no time
 	life      uint64                             // what leaves that are run now have as nested.lives
 }
@@ -38,7 +40,11 @@ type chaos struct {
 func newChaos(t *testing.T, n *nested, seed uint64, closings ...workflow.Event) *chaos {
 	c := &chaos{
 		engine: newEngine(t, n.yaml()), r: rand.New(rand.NewPCG(seed, 5)), n: n,
-		sent: map[workflow.Key]bool{}, closings: closings, chunkFrom: -1, timers: map[workflow.Timer]workflow.Millis{},
+		sent: map[workflow.Key]bool{}, closings: closings, chunkFrom: -1, timers: map[workflow.Timer]workflow.Millis{}, locks: newLockbook(t),
+	}
+	c.view.ConfigMaps = map[string]*workflow.ConfigMap{}
+	for i := range n.templates { // of a semaphore in a namespace of its own
+		c.view.ConfigMaps[fmt.Sprintf("x%d/limits", i)] = &workflow.ConfigMap{Data: map[string]string{"s": "2"}}
 	}
 	c.act = func(node *workflow.Node, _ *spec.Template) *workflow.Result {
 		c.lives(node.Key)
@@ -64,7 +70,7 @@ func (c *chaos) finish() {
 		c.view.Limits = workflow.Limits{Launch: c.r.IntN(8) * c.r.IntN(8), InFlight: c.r.IntN(6), Slots: c.r.IntN(3), ChunkFrom: c.chunkFrom}
 		events := c.events()
 		c.advance(events)
-		require.True(c.t, c.last.Finished() || c.last.More || len(c.queue) > 0 || len(c.timers) > 0 || len(c.waiting()) > 0 || c.view.State.Suspended,
+		require.True(c.t, c.last.Finished() || c.last.More || len(c.queue) > 0 || len(c.timers) > 0 || len(c.waiting()) > 0 || len(c.locks.granted) > 0 || c.view.State.Suspended,
 			"the run is wedged: nothing in flight and nothing to do\n%s\n%s", c.n.yaml(), c.dump())
 	}
 	// What comes after the end changes nothing.
@@ -89,6 +95,13 @@ func (c *chaos) events() []workflow.Event {
 			events = append(events, workflow.Event{Kind: workflow.EventSignal, Signal: workflow.SignalResume})
 		case !c.n.waitsForTime && c.r.IntN(4) == 0 && len(c.waiting()) > 0:
 			events = append(events, c.decide())
+		case len(c.locks.granted) > 0 && c.r.IntN(2) == 0:
+			e := c.locks.tell()
+			e.Lock.Life = c.view.State.Lives
+			events = append(events, e)
+			c.answered = append(c.answered, e)
+		case c.r.IntN(20) == 0:
+			events = append(events, workflow.Event{Kind: workflow.EventLocks})
 		case len(c.timers) > 0 && (len(c.queue) == 0 || c.r.IntN(4) == 0):
 			events = append(events, c.ring())
 		case len(c.queue) > 0:
@@ -229,6 +242,7 @@ func (c *chaos) advance(events []workflow.Event) {
 		c.flying++
 	}
 	c.queue = append(c.queue, whole.Dispatch...)
+	c.locks.do(whole.Locks)
 	for _, timer := range whole.Timers {
 		at := timer.At
 		if timer.At = 0; at != 0 {
@@ -262,11 +276,24 @@ func (c *chaos) encode(v any) string {
 // State.Held is right.
 func (c *chaos) requireLimits() {
 	c.t.Helper()
-	held := 0
+	held, locks := 0, 0
+	if l := c.view.State.Lock; l != nil && !l.Held {
+		held++
+	}
+	if c.view.State.Lock != nil {
+		locks++
+	}
 	active := map[workflow.Key]int{}
 	for k, n := range c.view.Nodes {
 		if n.Held != "" {
 			held++
+		}
+		if n.Lock != nil {
+			locks++
+			require.False(c.t, n.Fulfilled(), "%s has ended with locks", k.Name("wf"))
+			if n.Held != "lock" {
+				require.Contains(c.t, c.locks.has, k, "%s goes on without its locks", k.Name("wf"))
+			}
 		}
 		if n.Hooks != nil {
 			running := 0
@@ -289,6 +316,7 @@ func (c *chaos) requireLimits() {
 		}
 	}
 	require.Equal(c.t, held, c.view.State.Held)
+	require.Equal(c.t, locks, c.view.State.Locks)
 	for k, n := range active {
 		require.Equal(c.t, n, c.view.Nodes[k].Limit.Active, "active children of %s", k.Name("wf"))
 		if p := c.view.Plan.Spec.Template(c.view.Nodes[k].Template).Parallelism; p != nil && c.life == 0 { // what is opened again goes on together

@@ -16,6 +16,8 @@ type ConfigMap struct {
 	Labels      map[string]string `json:"labels,omitempty"`
 	Annotations map[string]string `json:"annotations,omitempty"`
 	Data        map[string]string `json:"data,omitempty"`
+	// Version grows with every change.
+	Version int64 `json:"-"`
 }
 
 // A config map gives parameters only if it says that it is meant to.

@@ -26,6 +26,7 @@ func (t *turn) fail(k Key, template string, item []byte, err error) {
 
 // ended tells the scope above a node that the node has ended.
 func (t *turn) ended(n *Node) {
+	t.unlock(n)
 	if t.awaitHooks(n) {
 		return
 	}

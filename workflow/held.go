@@ -43,6 +43,10 @@ func (t *turn) endHeld() {
 	if t.delta.State.Held == 0 {
 		return
 	}
+	if t.delta.State.waitsForLock() {
+		t.neverBegins()
+		return
+	}
 	if !t.v.Complete {
 		panic(&MissingError{All: true}) // recovered in Advance
 	}
@@ -66,6 +70,8 @@ func (t *turn) endHeld() {
 			t.finishQuietly(n, last.Phase, t.givenUp(t.closingMessage()))
 		case heldSuspend:
 			t.endSuspend(k, spec.NodeFailed, t.givenUp(t.closingMessage()))
+		default: // its locks, or room
+			t.giveUpWait(t.letGo(k, n.Held))
 		}
 	}
 }

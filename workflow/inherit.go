@@ -30,7 +30,7 @@ func (t *turn) inherit() {
 		panic(&MissingError{From: true}) // recovered in Advance
 	}
 	if t.v.From[Root] == nil { // it was deleted
-		t.begin()
+		t.open()
 		return
 	}
 	s := &t.delta.State

@@ -133,6 +133,14 @@ func (t *turn) launch(k Key) {
 func (t *turn) resume(k Key) {
 	if n := t.node(k); n != nil { // a loop with items left, or a retry's next attempt
 		switch {
+		case n.Held == heldRoom:
+			n = t.letGo(k, heldRoom)
+			if t.closing(k) {
+				t.giveUpWait(n)
+				return
+			}
+			t.room--
+			t.unlocked(n)
 		case n.Type == spec.NodeTypeTaskGroup && !n.Fulfilled():
 			c := t.site(k)
 			c.template = n.Template
@@ -199,11 +207,21 @@ func (t *turn) start(k Key, c *call, item []byte) {
 		t.fail(k, c.template, item, err)
 		return
 	}
+	if tmpl.Synchronization != nil {
+		t.lock(n, tmpl)
+		return
+	}
+	t.proceed(n, tmpl)
+}
+
+// proceed starts what a node is for.
+func (t *turn) proceed(n *Node, tmpl *template) {
 	if tmpl.RetryStrategy != nil {
 		t.startRetry(n, tmpl)
 	} else {
 		t.body(n, tmpl)
 	}
+	k := n.Key
 	if set := t.hooksOf(n); set != nil && k != Root && !t.node(k).Fulfilled() {
 		t.fireHooks(t.node(k), set)
 	}

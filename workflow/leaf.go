@@ -6,7 +6,9 @@ import "argosy/workflow/spec"
 func (t *turn) startLeaf(n *Node) {
 	n.Phase, n.Started = spec.NodePending, t.now
 	t.put(n)
-	t.delta.State.Total++
+	if n.Lock == nil { // else it counts since it waits
+		t.delta.State.Total++
+	}
 	if err := t.limitTime(n, t.v.Plan.templates[n.Template]); err != nil {
 		t.delta.State.Done++
 		t.finish(n, spec.NodeError, err.Error())

@@ -16,6 +16,7 @@ type nested struct {
 	templates []nestedTemplate
 	// parallelism is the workflow's; 0 is none.
 	parallelism int
+	lock        string // the workflow's
 	onExit      bool   // with the last template
 	hook        string // status of the run that fires one of the last template; "" is none
 	// waits lets calls be of a template that waits for somebody, or for a time; it comes after
@@ -37,6 +38,8 @@ type nestedTemplate struct {
 	backoff     bool
 	parallelism int
 	target      int // of a dag, with those that it needs; 0 is all
+	// lock is the synchronization, as YAML; templates below take others. "" is none.
+	lock string
 }
 
 type nestedCall struct {
@@ -118,7 +121,27 @@ func randomNested(seed uint64, failFast bool) *nested {
 			}
 		}
 	}
+	n.lockUp(rand.New(rand.NewPCG(seed, 12)))
 	return n
+}
+
+// lockUp has some of it take locks.
+func (n *nested) lockUp(r *rand.Rand) {
+	if r.IntN(3) > 0 {
+		return
+	}
+	for i := range n.templates {
+		if name := fmt.Sprintf("x%d", i); r.IntN(3) == 0 && (i < len(n.templates)-1 || r.IntN(4) == 0) { // a leaf with locks goes in no chunks
+			n.templates[i].lock = []string{
+				"mutexes: [{name: " + name + "}]",
+				"semaphores: [{configMapKeyRef: {name: limits, key: s}, namespace: " + name + "}]",
+				"mutexes: [{name: " + name + "}, {name: " + name + ", database: true}]",
+			}[r.IntN(3)]
+		}
+	}
+	if r.IntN(4) == 0 {
+		n.lock = "mutexes: [{name: run}]"
+	}
 }
 
 func randomResult(r *rand.Rand, loop bool) string {
@@ -163,6 +186,9 @@ func (n *nested) yaml() string {
 	if n.parallelism > 0 {
 		fmt.Fprintf(&b, "  parallelism: %d\n", n.parallelism)
 	}
+	if n.lock != "" {
+		fmt.Fprintf(&b, "  synchronization: {%s}\n", n.lock)
+	}
 	if n.onExit {
 		fmt.Fprintf(&b, "  onExit: x%d\n", len(n.templates)-1)
 	}
@@ -185,6 +211,9 @@ func (n *nested) yaml() string {
 		}
 		if t.parallelism > 0 && (t.tasks != nil || t.groups != nil) {
 			fmt.Fprintf(&b, "    parallelism: %d\n", t.parallelism)
+		}
+		if t.lock != "" {
+			fmt.Fprintf(&b, "    synchronization: {%s}\n", t.lock)
 		}
 		switch {
 		case t.tasks != nil:

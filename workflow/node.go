@@ -53,6 +53,7 @@ type Node struct {
 	Retry *RetryState `json:"r,omitempty"`
 	Limit *LimitState `json:"lm,omitempty"`
 	Hooks *HookState  `json:"hk,omitempty"`
+	Lock  *LockState  `json:"lk,omitempty"`
 }
 
 // Container is how one container of a set ended.

@@ -26,6 +26,7 @@ func Status(v *View, held map[Key]bool) spec.WorkflowStatus {
 		Outputs:    renderOutputs(s.Outputs),
 
 		ArtifactRepositoryRef: v.Plan.Source.Status.ArtifactRepositoryRef,
+		Synchronization:       synchronization(v),
 	}
 	if status.Phase == "" {
 		status.Phase = spec.WorkflowPending
@@ -153,6 +154,9 @@ func NodeStatus(run *Run, s *State, n, scope *Node, held bool) spec.NodeStatus {
 		ns.Phase, ns.Message, ns.FinishedAt = spec.NodeError, s.Message, metaTime(s.Finished)
 	case held && ns.Phase == spec.NodePending:
 		ns.Phase = spec.NodeRunning
+	}
+	if n.Lock != nil && n.Lock.Waiting != "" && n.Held == heldLock {
+		ns.SynchronizationStatus = &spec.NodeSynchronizationStatus{Waiting: n.Lock.Waiting}
 	}
 	if _, attempt := attemptIndex(n.Key); attempt {
 		ns.NodeFlag = &spec.NodeFlag{Retried: true}

@@ -59,7 +59,9 @@ func unsetError(name string) error {
 // startSuspend has a node wait.
 func (t *turn) startSuspend(n *Node, tmpl *template) {
 	n.Phase, n.Started = spec.NodeRunning, t.now
-	t.delta.State.Total++
+	if n.Lock == nil { // else it counts since it waits
+		t.delta.State.Total++
+	}
 	scope := t.inputScope(n)
 	n.offer(tmpl)
 	wait, err := suspendTime(tmpl.Suspend.Duration, scope)

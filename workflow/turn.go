@@ -54,6 +54,13 @@ type State struct {
 	// that was.
 	Again *Again `json:"ag,omitempty"`
 	Lives int    `json:"lv,omitempty"`
+	// Lock is what the run has or wants of its own locks; Locks counts the nodes, and the run,
+	// that have or want some, and Locked says that there ever were any.
+	Lock   *LockState `json:"lk,omitempty"`
+	Locks  int        `json:"ls,omitempty"`
+	Locked bool       `json:"ld,omitempty"`
+	// Looked is when it was last made sure that the locks agree with the run.
+	Looked Millis `json:"lt,omitempty"`
 	// Outputs are the run's global outputs, exported by globalName.
 	Outputs *Values `json:"o,omitempty"`
 	// MetricsError is why a custom metric could not be made, the last time.
@@ -104,8 +111,11 @@ type View struct {
 	Outputs map[Key]map[int][]byte
 	// From holds all nodes of the run's Origin, once asked for; empty: it is gone.
 	From map[Key]*Node
-	// ConfigMaps holds those of the run's namespace that were asked for; nil does not exist.
+	// ConfigMaps holds those that were asked for, by name, or NAMESPACE/NAME of another
+	// namespace than the run's; nil does not exist.
 	ConfigMaps map[string]*ConfigMap
+	// SyncLimits holds the limits of semaphores in the database that were asked for.
+	SyncLimits map[string]*SyncLimit
 	Limits     Limits
 	// Cut holds the loops of which Nodes has only some items. It matters to Status alone.
 	Cut map[Key]bool
@@ -137,6 +147,8 @@ const (
 	EventSignal EventKind = "signal" // somebody asked: Signal
 	EventTimer  EventKind = "timer"  // a timer that a Delta set came due: Key, Timer
 	EventSet    EventKind = "set"    // somebody set nodes that wait: Keys, Set
+	EventLock   EventKind = "lock"   // what became of LockAsk: Key, Lock
+	EventLocks  EventKind = "locks"  // the run's locks are to be gone over
 )
 
 // Signals that a run understands.
@@ -159,6 +171,8 @@ type Event struct {
 	Timer   string    `json:"tm,omitempty"`
 	Keys    []Key     `json:"ks,omitempty"`
 	Set     *Set      `json:"st,omitempty"`
+
+	Lock *LockAnswer `json:"lk,omitempty"`
 }
 
 // Closes says that the event ends a run before its time.
@@ -224,6 +238,7 @@ type Delta struct {
 	Timers []Timer
 	// Metrics are what the run emits if the Delta is committed.
 	Metrics []Emission
+	Locks   *LockOrders // to be done next; nil is nothing
 	// More says that the turn stopped at Limits.Launch: take another one at once.
 	More bool
 }
@@ -252,8 +267,9 @@ type MissingError struct {
 	Loop Key
 	// All asks for the whole run: a Complete View; From for View.From.
 	All, From bool
-	// ConfigMap is the name of one that View.ConfigMaps lacks.
-	ConfigMap string
+	// ConfigMap is the name of one that View.ConfigMaps lacks, SyncLimit of what
+	// View.SyncLimits lacks.
+	ConfigMap, SyncLimit string
 }
 
 func (e *MissingError) Error() string {
@@ -262,6 +278,8 @@ func (e *MissingError) Error() string {
 		return fmt.Sprintf("config map %q is not loaded", e.ConfigMap)
 	case e.From:
 		return "the nodes of the run that this one takes over are not loaded"
+	case e.SyncLimit != "":
+		return fmt.Sprintf("the limit of %q is not loaded", e.SyncLimit)
 	case e.All:
 		return "the run's nodes are not all loaded"
 	case e.Loop != "":

@@ -10,6 +10,7 @@ import (
 	"argosy/queue"
 	"argosy/server"
 	"argosy/workflow"
+	"argosy/workflow/spec"
 )
 
 // runStore lets the server keep its runs in the queue.
@@ -123,11 +124,46 @@ func serverError(err error) error {
 }
 
 // objectStore lets the server keep objects in the queue.
-type objectStore struct{ objects *queue.Objects }
+type objectStore struct {
+	objects *queue.Objects
+	locks   *queue.Locks
+}
 
 func (s objectStore) Put(ctx context.Context, kind, namespace, name string, object []byte, version int64) (int64, error) {
 	v, err := s.objects.Put(ctx, kind, namespace, name, object, version)
-	return v, serverError(err)
+	if err != nil {
+		return v, serverError(err)
+	}
+	return v, s.limit(ctx, kind, namespace, name, object, v)
+}
+
+// limit has who waits for a semaphore go by its new limit at once. Without it they see it
+// within half a minute.
+func (s objectStore) limit(ctx context.Context, kind, namespace, name string, object []byte, version int64) error {
+	switch kind {
+	case spec.KindConfigMap:
+		limits := map[string]int{}
+		if object != nil {
+			m, err := workflow.DecodeConfigMap(object)
+			if err != nil {
+				return err
+			}
+			for key := range m.Data {
+				limits[key] = m.Limit(key)
+			}
+		}
+		return s.locks.SetLimits(ctx, namespace+"/ConfigMap/"+name+"/", limits, version)
+	case workflow.KindSyncLimit:
+		limit := &workflow.SyncLimit{}
+		if object != nil {
+			var err error
+			if limit, err = workflow.DecodeSyncLimit(object, version); err != nil {
+				return err
+			}
+		}
+		return s.locks.SetLimit(ctx, namespace+"/Database/"+name, limit.Limit, version)
+	}
+	return nil
 }
 
 func (s objectStore) Get(ctx context.Context, kind, namespace, name string) (*server.Stored, error) {
@@ -151,7 +187,11 @@ func (s objectStore) List(ctx context.Context, kind, namespace string) ([]*serve
 }
 
 func (s objectStore) Delete(ctx context.Context, kind, namespace, name string) error {
-	return serverError(s.objects.Delete(ctx, kind, namespace, name))
+	v, err := s.objects.Remove(ctx, kind, namespace, name)
+	if err != nil {
+		return serverError(err)
+	}
+	return s.limit(ctx, kind, namespace, name, nil, v)
 }
 
 // runLogs lets the server read the queue's live logs.

@@ -102,7 +102,7 @@ func (f *serverFlags) service(r *role) (service, error) {
 	m := server.NewMetrics(r.registry)
 	return service{metrics: m, Service: server.NewService(server.Config{
 		MaxQueued: f.maxQueued, Defaults: f.defaults,
-		Store: &runStore{Runs: queue.NewRuns(r.conn), conn: r.conn, room: r.room}, Objects: objectStore{queue.NewObjects(r.conn)}, Crons: queue.NewCrons(r.conn), Logs: runLogs{queue.NewLogs(r.conn)}, Log: r.log, Metrics: m,
+		Store: &runStore{Runs: queue.NewRuns(r.conn), conn: r.conn, room: r.room}, Objects: objectStore{queue.NewObjects(r.conn), queue.NewLocks(r.conn)}, Crons: queue.NewCrons(r.conn), Logs: runLogs{queue.NewLogs(r.conn)}, Log: r.log, Metrics: m,
 	})}, nil
 }
 

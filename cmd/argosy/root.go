@@ -36,7 +36,7 @@ func newRoot(a *app) *cobra.Command {
 	root.AddCommand(
 		a.submit(), a.list(), a.get(), a.watch(), a.wait(), a.logs(),
 		a.stop(), a.terminate(), a.suspend(), a.resume(), a.node(), a.retry(), a.resubmit(), a.remove(), a.lint(), a.version(),
-		a.template(), a.clusterTemplate(), a.cron(),
+		a.template(), a.clusterTemplate(), a.cron(), a.sync(),
 		a.run(), a.up(), a.coordinator(), a.worker(), a.server(), a.autoscaler(),
 	)
 	return root

@@ -3,7 +3,8 @@
 -- ARGV: 1 nodes to read whole at most  2 events to read at most
 --       3 ms between two looks at what is in flight  4.. keys of nodes to read anyway
 -- Returns 0 when there is no such run, 1 when it has finished (what was left is removed), 2 when
--- that is so long ago that it is to be deleted, the millis of when it will be, else
+-- that is so long ago that it is to be deleted, the millis of when it will be, each negative if
+-- it also had locks, else
 -- {now, token, version, next, run record, state record (or nil), events, timers due, out, fly entries
 --  overdue (key, entry, ..), complete, nodes (key, JSON, ..), the nodes asked for (JSON or nil)}
 local t = redis.call('TIME')
@@ -12,14 +13,15 @@ local record = redis.call('GET', KEYS[7])
 if not record then
   return 0
 end
-local meta = redis.call('HMGET', KEYS[1], 'ver', 'chk', 'tok', 'fin')
+local meta = redis.call('HMGET', KEYS[1], 'ver', 'chk', 'tok', 'fin', 'lck')
 if meta[4] then
   redis.call('DEL', KEYS[3], KEYS[4], KEYS[5], KEYS[6])
   local expires = tonumber(redis.call('HGET', KEYS[1], 'next') or 0)
+  local sign = meta[5] and -1 or 1
   if expires == 0 then
-    return 1
+    return sign
   end
-  return now < expires and expires or 2
+  return sign * (now < expires and expires or 2)
 end
 -- By the clock, and not the next number: a crash of Redis may take the last tokens back, and
 -- must not give one of them to a second turn.

@@ -4,7 +4,8 @@
 --          wipe: [key of ours], logs: key, forget: [key of a log], gone: [key of a node], loops: [key of ours],
 --          fired: [member], timers: [[member, millis; 0 removes]],
 --          drop: [[number, key]], send: [[number, queue, key]], cancel: {p, m, spare} or none,
---          late: {p, m, keys} or none}
+--          late: {p, m, keys} or none,
+--          locks: JSON or none, locked: whether it ever had some}
 --       2 state JSON  3.. nodes: key, JSON, ..
 -- Returns 0 when the run has gone on without us, else {version, next, out}: next is the
 -- millis of the next turn, 0 for none, and out all that is to be sent.
@@ -57,6 +58,9 @@ redis.call('SET', KEYS[8], string.format('%.0f ', o.ver + 1) .. ARGV[2])
 redis.call('PUBLISH', 'run:' .. o.run, o.ver + 1)
 
 if o.finished then
+  if o.locked then
+    redis.call('HSET', KEYS[1], 'lck', 1)
+  end
   local expires = string.format('%.0f', o.exp or 0)
   redis.call('HSET', KEYS[1], 'ver', o.ver + 1, 'fin', now, 'next', expires)
   redis.call('DEL', KEYS[3], KEYS[4], KEYS[5], KEYS[6])
@@ -125,6 +129,10 @@ for _, s in ipairs(o.send or {}) do
       string.format('%.0f', now + o.check) .. '|' .. s[2] .. '|')
     redis.call('RPUSH', KEYS[4], number .. '|' .. s[2] .. '|' .. s[3])
   end
+end
+
+if o.locks then
+  redis.call('RPUSH', KEYS[4], o.locks)
 end
 
 local following = 0

@@ -225,6 +225,12 @@ func (s *Server) Fields(key string) []string {
 // Field returns a field of a hash, "" if there is none.
 func (s *Server) Field(key, field string) string { return s.mini.HGet(key, field) }
 
+// SetField sets a field of a hash, as if it had always been so.
+func (s *Server) SetField(key, field, value string) {
+	s.writes++
+	s.mini.HSet(key, field, value)
+}
+
 // List returns a list, none if there is none.
 func (s *Server) List(key string) []string {
 	l, err := s.mini.List(key)

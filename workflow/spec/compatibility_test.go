@@ -192,22 +192,22 @@ lifecycle hooks | differs | what is Running is evaluated when a step is sent, no
 hook completion | yes
 hook node flags | yes
 hooks with retry | yes
-hooks with synchronization | no | | spec.synchronization
+hooks with synchronization | yes
 hooks in loops | yes
 hooks from WorkflowTemplate | yes
 exit after deadline | yes
 exit on stop / terminate | yes
 # 8. Synchronization, memoization, parallelism
-mutexes (workflow/template) | no | | spec.synchronization template.synchronization
-semaphores (ConfigMap) | no | | spec.synchronization template.synchronization
-several locks | no | | spec.synchronization template.synchronization
-lock namespace field | no | | spec.synchronization template.synchronization
-waiting state | no | | spec.synchronization template.synchronization
-lock release | no | | spec.synchronization template.synchronization
-steps/dag-level locks | no | | template.synchronization
-database locks | no | | spec.synchronization template.synchronization
-database lock liveness | no | | spec.synchronization template.synchronization
-sync limit API | no
+mutexes (workflow/template) | yes
+semaphores (ConfigMap) | yes
+several locks | yes
+lock namespace field | yes
+waiting state | yes
+lock release | yes
+steps/dag-level locks | yes
+database locks | yes
+database lock liveness | yes
+sync limit API | yes
 memoize | no | | template.memoize
 memoize steps/dag | no | | template.memoize
 parallelism (workflow) | yes
@@ -342,7 +342,7 @@ argo template / cluster-template | yes
 argo cron | yes
 argo archive | no
 argo cp | no
-argo sync | no
+argo sync | yes
 argo convert | no
 argo server / auth token / version / completion / executor-plugin build | differs | server, version and completion
 @latest alias | yes

@@ -68,7 +68,6 @@ var (
 func specFields() fieldTable {
 	return fieldTable{
 		refused: words(`
-			synchronization
 			shutdown
 			executorPlugins`,
 			"arguments.parameters[].valueFrom", parameterSources, "arguments.artifacts[]", inputStores),
@@ -86,7 +85,6 @@ func templateFields() fieldTable {
 			resource
 			plugin
 			daemon
-			synchronization
 			memoize`,
 			"inputs.parameters[].valueFrom", parameterSources, "outputs.parameters[].valueFrom", "event",
 			"inputs.artifacts[]", inputStores, "outputs.artifacts[]", inputStores+" git http.saveStreamViaFile",

@@ -147,7 +147,6 @@ func TestUnsupportedFieldsAreRefusedOrWarnedOf(t *testing.T) {
 `)
 	warnings, err := spec.Unsupported(doc)
 	require.EqualError(t, err, strings.Join([]string{
-		"wf.yaml:6:3: spec.synchronization: not supported yet: synchronization",
 		"wf.yaml:14:34: spec.templates[0].steps[0][0].inline.plugin: not supported yet: plugin",
 		"wf.yaml:15:100: spec.templates[0].steps[1][0].arguments.artifacts[1].hdfs: not supported yet: arguments.artifacts.hdfs",
 		"wf.yaml:19:62: spec.templates[2].inputs.parameters[1].valueFrom.event: not supported yet: inputs.parameters.valueFrom.event",

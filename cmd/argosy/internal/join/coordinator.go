@@ -25,7 +25,8 @@ type Turns struct {
 	Submit  Submit
 	// Keep is how many runs are kept of those that ended in a phase; a phase that is not in it
 	// has no bound.
-	Keep map[spec.WorkflowPhase]int
+	Keep    map[spec.WorkflowPhase]int
+	Locking *queue.Locks
 }
 
 // Submit starts what a CronWorkflow wants, once for an id:
@@ -55,7 +56,24 @@ func (s Turns) ConfigMap(ctx context.Context, namespace, name string) (*workflow
 	if err != nil {
 		return nil, err
 	}
-	return workflow.DecodeConfigMap(o.JSON)
+	m, err := workflow.DecodeConfigMap(o.JSON)
+	if err != nil {
+		return nil, err
+	}
+	m.Version = o.Version
+	return m, nil
+}
+
+// SyncLimit is part of coordinator.Store.
+func (s Turns) SyncLimit(ctx context.Context, namespace, key string) (*workflow.SyncLimit, error) {
+	o, err := s.Objects.Get(ctx, workflow.KindSyncLimit, namespace, key)
+	if errors.Is(err, queue.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return workflow.DecodeSyncLimit(o.JSON, o.Version)
 }
 
 // Claim is part of coordinator.Store.
@@ -67,20 +85,23 @@ func (s Turns) Claim(ctx context.Context, wait time.Duration) (coordinator.Claim
 	if namespace, name, ok := ticket.Cron(); ok {
 		return &cronTurn{store: s, ticket: ticket, namespace: namespace, name: name}, nil
 	}
-	return &turn{turns: s.Turns, runs: s.Runs, keep: s.Keep, ticket: ticket}, nil
+	return &turn{turns: s.Turns, locking: s.Locking, runs: s.Runs, keep: s.Keep, ticket: ticket}, nil
 }
 
 // turn is one claimed run, from Begin to Settle.
 type turn struct {
-	turns  *queue.Turns
-	runs   *queue.Runs
-	keep   map[spec.WorkflowPhase]int
-	ticket *queue.Ticket
-	loaded *queue.Loaded
-	next   workflow.Millis // what to settle with
-	ended  bool
-	state  *workflow.State // as it was committed
-	cron   string          // the CronWorkflow to tell that the run has ended
+	turns   *queue.Turns
+	runs    *queue.Runs
+	keep    map[spec.WorkflowPhase]int
+	ticket  *queue.Ticket
+	loaded  *queue.Loaded
+	next    workflow.Millis // what to settle with
+	ended   bool
+	state   *workflow.State // as it was committed
+	cron    string          // the CronWorkflow to tell that the run has ended
+	locking *queue.Locks
+	locks   []*workflow.LockOrders // not done yet, as far as is known
+	drop    bool                   // the run has ended, and had locks
 }
 
 func (t *turn) Begin(ctx context.Context) (*coordinator.Loaded, error) {
@@ -107,7 +128,7 @@ func (t *turn) Begin(ctx context.Context) (*coordinator.Loaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.loaded, t.next = l, l.Next
+	t.loaded, t.next, t.locks = l, l.Next, l.Locks
 	lost := make([]coordinator.Lost, len(l.Lost))
 	for i, d := range l.Lost {
 		lost[i] = coordinator.Lost{Delivery: fromQueue(d.Delivery), Worker: d.Worker}
@@ -136,7 +157,7 @@ func (t *turn) Outputs(ctx context.Context, loop workflow.Key) (map[int][]byte, 
 func (t *turn) Commit(ctx context.Context, c *coordinator.Commit) ([]coordinator.Delivery, error) {
 	done, err := t.turns.Commit(ctx, t.loaded, &queue.Commit{
 		State: c.State, Nodes: c.Nodes, Gone: c.Gone, Send: toQueue(c.Send), Drop: c.Drop,
-		Timers: c.Timers, Cancel: (*queue.Cancel)(c.Cancel), Late: c.Late, More: c.More, Expires: c.Expires, Wipe: c.Wipe, Forget: c.Forget,
+		Timers: c.Timers, Cancel: (*queue.Cancel)(c.Cancel), Late: c.Late, Locks: c.Locks, More: c.More, Expires: c.Expires, Wipe: c.Wipe, Forget: c.Forget,
 	})
 	if errors.Is(err, queue.ErrFenced) {
 		return nil, fmt.Errorf("%w: %w", coordinator.ErrFenced, err)
@@ -144,7 +165,7 @@ func (t *turn) Commit(ctx context.Context, c *coordinator.Commit) ([]coordinator
 	if err != nil {
 		return nil, err
 	}
-	t.next = done.Next
+	t.next, t.locks, t.drop = done.Next, done.Locks, c.State.Finished != 0 && c.State.Locked
 	t.state = c.State
 	t.ended = c.State.Finished != 0
 	if name := t.loaded.Run.Labels[cron.LabelCronWorkflow]; name != "" && t.ended {
@@ -175,6 +196,22 @@ func (t *turn) Reopen(ctx context.Context, r workflow.Reopen) error {
 
 func (t *turn) Dispatch(ctx context.Context, d []coordinator.Delivery) error {
 	return t.turns.Dispatch(ctx, toQueue(d))
+}
+
+func (t *turn) Locks(ctx context.Context) error {
+	if t.drop {
+		return t.locking.Drop(ctx, t.ticket.Run)
+	}
+	for _, o := range t.locks {
+		err := t.locking.Do(ctx, t.loaded.Run, t.loaded.Token, o)
+		if errors.Is(err, queue.ErrFenced) {
+			return fmt.Errorf("%w: %w", coordinator.ErrFenced, err)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (t *turn) Extend(ctx context.Context) error { return extend(ctx, t.turns, t.ticket) }
@@ -208,7 +245,7 @@ func (t *turn) Settle(ctx context.Context, s coordinator.Settlement) error {
 		}
 	}
 	return t.turns.Settle(ctx, t.ticket, queue.Settlement{
-		Next: t.next, Token: t.loaded.Token, Sent: s.Sent, Later: t.ended, Rests: t.next == 0 && !t.ended, Cron: t.cron, Waiting: (*queue.Waiting)(s.Waiting),
+		Next: t.next, Token: t.loaded.Token, Sent: s.Sent + len(t.locks), Later: t.ended, Rests: t.next == 0 && !t.ended, Cron: t.cron, Waiting: (*queue.Waiting)(s.Waiting),
 	})
 }
 

@@ -44,7 +44,7 @@ func (w *world) leftover(key string) bool {
 		what, _, _ := strings.Cut(strings.TrimPrefix(key, "{r:"+id+"}:"), ":")
 		return r == nil || r.deleted || !slices.Contains(kept, what)
 	}
-	return strings.HasPrefix(key, "due:") || strings.HasPrefix(key, "taken:")
+	return strings.HasPrefix(key, "due:") || strings.HasPrefix(key, "taken:") || lockLeft(key)
 }
 
 // compare holds a run's end against what it would have been without faults.

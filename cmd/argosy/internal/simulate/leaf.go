@@ -109,7 +109,11 @@ func undisturbed(j *job) (*outcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	view := &workflow.View{Run: run, Plan: plan, Nodes: map[workflow.Key]*workflow.Node{}, Complete: true}
+	view := &workflow.View{
+		Run: run, Plan: plan, Nodes: map[workflow.Key]*workflow.Node{}, Complete: true,
+		ConfigMaps: map[string]*workflow.ConfigMap{limits: configMap()},
+		SyncLimits: map[string]*workflow.SyncLimit{"argo/" + database: {Limit: limit}},
+	}
 	var waiting []workflow.Key
 	var events []workflow.Event
 	var timers []workflow.Timer
@@ -130,7 +134,11 @@ func undisturbed(j *job) (*outcome, error) {
 				timers = append(timers, t)
 			}
 		}
-		if waiting, events = append(waiting, d.Dispatch...), nil; len(waiting) == 0 {
+		waiting = append(waiting, d.Dispatch...)
+		if events = grants(d.Locks); len(events) > 0 {
+			continue
+		}
+		if len(waiting) == 0 {
 			switch {
 			case d.More:
 			case len(timers) == 0:

@@ -22,13 +22,22 @@ func (w *world) coordinate(t *thread, p *process) {
 	options := w.turns
 	options.Now, options.Pause = p.now, p.pause
 	turns := queue.NewTurns(p.conn, broker{p}, options)
-	c := coordinator.New(join.Turns{Turns: turns, Pools: queue.NewPools(p.conn, p.now), Objects: queue.NewObjects(p.conn), Room: room{p}}, w.config, w.metrics, w.log)
+	c := coordinator.New(join.Turns{Turns: turns, Pools: queue.NewPools(p.conn, p.now), Objects: queue.NewObjects(p.conn), Locking: queue.NewLocks(p.conn), Room: room{p}}, w.config, w.metrics, w.log)
 	p.spawn("renewer", func(t *thread) {
 		for {
 			p.sleep(t, time.Second)
 			c.Renew(context.Background())
 		}
 	})
+	if w.locks {
+		locks := queue.NewLocks(p.conn)
+		p.spawn("sweeper of locks", func(t *thread) {
+			for {
+				p.sleep(t, queue.SweepLocksEvery)
+				_ = locks.Sweep(context.Background()) // the next time comes
+			}
+		})
+	}
 	backoff := time.Duration(0)
 	for {
 		if err := c.Step(context.Background(), context.Background()); err == nil {

@@ -120,6 +120,10 @@ func TestMistakesAreFound(t *testing.T) {
 			name: "the next worker of a chunk does not see what was recorded", script: "chunk",
 			right: "redis.call('GETRANGE', KEYS[2], ARGV[3], ARGV[4])", wrong: "''", from: 200, within: 300,
 		},
+		{
+			name: "a lock is granted to one too many", script: "lock",
+			right: "if n + rank >= most then", wrong: "if n + rank > most then", within: 300,
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

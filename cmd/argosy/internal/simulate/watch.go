@@ -39,18 +39,20 @@ type runWatch struct {
 	// waiting is what it could start and has no credit for, as of its last commit.
 	waiting   int
 	committed time.Time
+	locks     []string // of its own, that it takes itself to have
 }
 
 type nodeWatch struct {
 	leaf  bool
-	waits bool // for somebody, or for a time
+	waits bool // for somebody, for a time, or for locks and then for room
 	phase spec.NodePhase
 	class string
 	chunk *workflow.ChunkState
+	locks []string // that it takes itself to have
 }
 
 // open says that the node is a leaf or a chunk that has not ended.
-func (n nodeWatch) open() bool { return n.leaf && !workflow.Fulfilled(n.phase) }
+func (n nodeWatch) open() bool { return n.leaf && !n.waits && !workflow.Fulfilled(n.phase) }
 
 type holder struct {
 	number, worker string
@@ -110,6 +112,9 @@ func (v *watch) applied(p *process, c *queuesim.Command) {
 		return
 	}
 	switch {
+	case c.Script == "lock":
+		v.locked()
+		return
 	case c.Script == "remove":
 		v.deletes(c.Keys)
 		return
@@ -282,6 +287,8 @@ func (v *watch) commits(p *process, r *runWatch, c *queuesim.Command) {
 	}
 	r.again = false
 	r.phase, r.waiting, r.committed = state.Phase, state.Waiting(), v.w.now
+	r.locks = holds(state.Lock, state.Lock != nil && !state.Lock.Held)
+	v.started()
 	if v.counts(r, &state); state.Finished != 0 {
 		v.finishes(r)
 		return
@@ -301,6 +308,7 @@ func (v *watch) node(r *runWatch, state *workflow.State, k workflow.Key, data st
 	}
 	old, existed := r.nodes[k]
 	r.nodes[k] = nodeWatch{waits: n.Suspended(), leaf: n.Type == spec.NodeTypePod || n.Chunk != nil, phase: n.Phase, class: n.Class, chunk: n.Chunk}
+	v.keep(r, k, n)
 	switch {
 	case workflow.Fulfilled(old.phase) && n.Phase != old.phase:
 		v.violated("what ended stays so", "%s was %s and is %s", nodeName(r.id, k), old.phase, n.Phase)
@@ -411,6 +419,7 @@ func (v *watch) patience() {
 	if w.faults > 0 {
 		well = well.Add(recovered)
 	}
+	v.taken(well)
 	for _, j := range w.jobs {
 		r := v.runs[j.id]
 		if r == nil || r.finished || r.deleted {

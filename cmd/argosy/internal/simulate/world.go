@@ -30,6 +30,7 @@ type world struct {
 	turns   queue.TurnOptions
 	config  coordinator.Config
 	slots   int
+	locks   bool // workflows have some
 	jobs    []*job
 	until   time.Time // when faults cease
 
@@ -82,6 +83,9 @@ func newWorld(seed uint64, server *queuesim.Server, metrics *coordinator.Metrics
 		Pool: pool, MinCredit: choose(1, 2, 5, 16), Limits: workflow.Limits{Launch: choose(2, 500, 500), InFlight: choose(0, 0, 0, 3), ChunkFrom: choose(1, 2, 0), Chunks: choose(1, 2, 0)},
 	}
 	w.slots = 1 + rng.IntN(4)
+	if w.locks = rand.New(rand.NewPCG(seed, 2)).IntN(3) == 0; w.locks {
+		w.keepLimits()
+	}
 	for i := range 1 + rng.IntN(3) {
 		j, err := w.newJob(seed, i)
 		if err != nil {
@@ -111,6 +115,9 @@ func (w *world) newJob(seed uint64, i int) (*job, error) {
 	failFast := rng.IntN(6) == 0
 	j.leaf = leaf{salt: fmt.Sprint(seed, i), fails: []int{0, 5, 20, 40}[rng.IntN(4)], errors: !failFast}
 	wf := generate(rng, failFast)
+	if w.locks {
+		lockUp(rand.New(rand.NewPCG(seed, uint64(200+i))), wf)
+	}
 	if p := wf.Spec.Priority; p != nil {
 		j.priority = *p
 	}
@@ -219,7 +226,7 @@ func (w *world) idle() bool {
 		return false
 	}
 	for _, k := range w.server.Keys() {
-		if strings.HasPrefix(k, "due:") || strings.HasPrefix(k, "taken:") {
+		if strings.HasPrefix(k, "due:") || strings.HasPrefix(k, "taken:") || lockLeft(k) {
 			return false
 		}
 	}
