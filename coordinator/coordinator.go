@@ -191,6 +191,9 @@ func (c *Coordinator) turn(ctx context.Context, t Turn) (string, error) {
 	}
 	out, outcome := l.Out, "idle"
 	if commit != nil {
+		if len(commit.Saves) > 0 {
+			err = t.Save(ctx, commit.Saves)
+		}
 		for _, k := range commit.Copy {
 			if err == nil {
 				err = t.Copy(ctx, l.Run.From.ID, k)
@@ -223,11 +226,11 @@ func (c *Coordinator) turn(ctx context.Context, t Turn) (string, error) {
 		}
 		c.log.Debug("dispatched", "hop", "dispatch", "run", l.Run.Name, "tasks", len(out))
 	}
-	switch err := t.Locks(ctx); {
+	switch err := t.Order(ctx); {
 	case errors.Is(err, ErrFenced):
 		return "fenced", nil
 	case err != nil:
-		return "failed", fmt.Errorf("taking and giving back the locks of run %s: %w", l.Run.ID, err)
+		return "failed", fmt.Errorf("doing what run %s ordered: %w", l.Run.ID, err)
 	}
 	if err := t.Settle(ctx, Settlement{Sent: len(out), Waiting: c.waiting(l, commit), Again: again(l, commit)}); err != nil {
 		return "failed", fmt.Errorf("settling run %s: %w", l.Run.ID, err)

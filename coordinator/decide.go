@@ -54,7 +54,7 @@ func (c *Coordinator) decide(ctx context.Context, t Turn, l *Loaded) (*Commit, e
 		return nil, err
 	}
 	commit := &Commit{
-		State: &delta.State, Nodes: delta.Nodes, Gone: delta.Gone, Send: found.again, Drop: found.dropped, Timers: delta.Timers, Locks: delta.Locks, More: delta.More, Late: delta.Late,
+		State: &delta.State, Nodes: delta.Nodes, Gone: delta.Gone, Send: found.again, Drop: found.dropped, Timers: delta.Timers, Orders: delta.Orders, Saves: delta.Saves, More: delta.More, Late: delta.Late,
 		Waiting: delta.Waiting(plan), Expires: plan.Expires(&delta.State), Metrics: delta.Metrics,
 		Wipe: delta.Wipe, Forget: delta.Forget, Reopen: delta.Reopen, Copy: delta.Copy,
 	}

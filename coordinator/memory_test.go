@@ -250,7 +250,9 @@ func (t *memoryTurn) Dispatch(_ context.Context, d []coordinator.Delivery) error
 	return t.fail("dispatched")
 }
 
-func (t *memoryTurn) Locks(context.Context) error { return t.fail("locks") }
+func (t *memoryTurn) Save(context.Context, []workflow.MemoSave) error { return t.fail("save") }
+
+func (t *memoryTurn) Order(context.Context) error { return t.fail("order") }
 
 func (t *memoryTurn) Extend(context.Context) error {
 	t.extended++

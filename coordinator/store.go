@@ -53,6 +53,9 @@ type Turn interface {
 	From(ctx context.Context, run string) (map[workflow.Key]*workflow.Node, error)
 	// Outputs loads what View.Outputs holds of a chunked loop.
 	Outputs(ctx context.Context, loop workflow.Key) (map[int][]byte, error)
+	// Save keeps memoized outputs. It comes before the commit: they are what they are, whatever
+	// becomes of the turn.
+	Save(ctx context.Context, saves []workflow.MemoSave) error
 	// Commit writes what the turn decided, all or nothing; ErrFenced drops it. It returns
 	// what is to be dispatched.
 	Commit(ctx context.Context, c *Commit) ([]Delivery, error)
@@ -63,9 +66,9 @@ type Turn interface {
 	Copy(ctx context.Context, from string, c workflow.Copy) error
 	// Dispatch sends deliveries to their pools.
 	Dispatch(ctx context.Context, d []Delivery) error
-	// Locks does what was committed about locks, by this turn or by an earlier one that may not
+	// Order does what was committed as Orders, by this turn or by an earlier one that may not
 	// have done it. Answers come back as events. ErrFenced: a later turn has.
-	Locks(ctx context.Context) error
+	Order(ctx context.Context) error
 	// Settle ends the turn.
 	Settle(ctx context.Context, s Settlement) error
 }
@@ -154,7 +157,8 @@ type Commit struct {
 	Metrics []workflow.Emission
 	// Expires is when the run, which has ended, is to be deleted; 0 is never.
 	Expires workflow.Millis
-	Locks   *workflow.LockOrders
+	Orders  *workflow.Orders
+	Saves   []workflow.MemoSave // what Save is to keep
 	// Waiting is how much more of the run could start if it had more credit.
 	Waiting int
 }

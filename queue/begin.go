@@ -30,9 +30,9 @@ type Loaded struct {
 	Lost []Lost
 	// Out was committed by an earlier turn that may not have dispatched it. Unless this turn
 	// commits (Committed.Out holds these too), dispatch them before Settle.
-	// Locks likewise.
-	Out   []Delivery
-	Locks []*workflow.LockOrders
+	// Orders likewise.
+	Out    []Delivery
+	Orders []*workflow.Orders
 	// Next is what to settle with when this turn commits nothing.
 	Next workflow.Millis
 
@@ -138,7 +138,7 @@ func (t *Turns) decode(id string, answer []any, hint []workflow.Key) (*Loaded, [
 		name, key, _ := strings.Cut(member, "|")
 		l.Events = append(l.Events, workflow.Event{Kind: workflow.EventTimer, Key: workflow.Key(key), Timer: name})
 	}
-	if l.Out, l.Locks, err = parseOuts(id, asList(answer[8])); err != nil {
+	if l.Out, l.Orders, err = parseOuts(id, asList(answer[8])); err != nil {
 		return nil, nil, err
 	}
 	var overdue []entry
@@ -175,11 +175,11 @@ func addNode(nodes map[workflow.Key]*workflow.Node, k workflow.Key, data any) er
 	return nil
 }
 
-func parseOuts(id string, entries []any) (out []Delivery, locks []*workflow.LockOrders, err error) {
+func parseOuts(id string, entries []any) (out []Delivery, locks []*workflow.Orders, err error) {
 	for _, e := range entries {
 		text := asString(e)
 		if strings.HasPrefix(text, "{") {
-			orders := &workflow.LockOrders{}
+			orders := &workflow.Orders{}
 			if err := json.Unmarshal([]byte(text), orders); err != nil {
 				return nil, nil, fmt.Errorf("malformed entry %q in the out list of run %s: %w", text, id, err)
 			}

@@ -27,8 +27,8 @@ type Commit struct {
 	// Cancel ends everything in flight, but for what is in Send.
 	Cancel *Cancel
 	Late   []workflow.Key // ends these, as Failed for workflow.LateMessage
-	// Locks is what is to be done about locks; nil is nothing.
-	Locks *workflow.LockOrders
+	// Orders are to be done next; nil is nothing.
+	Orders *workflow.Orders
 	// More asks for another turn at once.
 	More bool
 	// Expires is when a run that ends comes due once more, to be deleted; 0 is never.
@@ -49,9 +49,9 @@ type Committed struct {
 	// Next is what to settle with.
 	Next workflow.Millis
 	// Out are the deliveries to dispatch, those of an earlier turn that may not have
-	// dispatched them included, and Locks what is to be done about locks, in order.
-	Out   []Delivery
-	Locks []*workflow.LockOrders
+	// dispatched them included, and Orders what is to be done beside, in order.
+	Out    []Delivery
+	Orders []*workflow.Orders
 }
 
 // orders is the first argument of commit.lua.
@@ -95,10 +95,10 @@ func (t *Turns) Commit(ctx context.Context, l *Loaded, c *Commit) (*Committed, e
 		Run: id, Token: l.Token, Version: l.Version, Events: l.read, Check: t.opts.Check.Milliseconds(),
 		Finished: c.State.Finished != 0, More: c.More, Fired: l.fired, Expires: int64(c.Expires), First: c.State.FirstDelivery(), Locked: c.State.Locked,
 	}
-	if c.Locks != nil && !o.Finished {
-		data, err := json.Marshal(c.Locks)
+	if c.Orders != nil && !o.Finished {
+		data, err := json.Marshal(c.Orders)
 		if err != nil {
-			return nil, fmt.Errorf("committing a turn of run %s: encoding its locks: %w", id, err)
+			return nil, fmt.Errorf("committing a turn of run %s: encoding its orders: %w", id, err)
 		}
 		o.Locks = string(data)
 	}
@@ -154,7 +154,7 @@ func (t *Turns) Commit(ctx context.Context, l *Loaded, c *Commit) (*Committed, e
 		return nil, fmt.Errorf("committing a turn of run %s: %w", id, ErrFenced)
 	}
 	done := &Committed{Version: asInt(answer[0]), Next: workflow.Millis(asInt(answer[1]))}
-	if done.Out, done.Locks, err = parseOuts(id, asList(answer[2])); err != nil {
+	if done.Out, done.Orders, err = parseOuts(id, asList(answer[2])); err != nil {
 		return nil, fmt.Errorf("committing a turn of run %s: %w", id, err)
 	}
 	return done, nil

@@ -22,7 +22,7 @@ func stateKey(id string) string  { return runTag(id) + "state" }  // string: ver
 func metaKey(id string) string   { return runTag(id) + "meta" }   // hash, from the first turn on: see begin.lua, commit.lua
 func nodesKey(id string) string  { return runTag(id) + "nodes" }  // hash: key -> Node JSON
 func inKey(id string) string     { return runTag(id) + "in" }     // list: Event JSON, not yet applied
-func outKey(id string) string    { return runTag(id) + "out" }    // list: number|queue|key, or LockOrders JSON: committed and not yet sent or done
+func outKey(id string) string    { return runTag(id) + "out" }    // list: number|queue|key, or Orders JSON: committed and not yet sent or done
 func flyKey(id string) string    { return runTag(id) + "fly" }    // hash: key -> state|number|expiry|queue|worker
 func timersKey(id string) string { return runTag(id) + "timers" } // zset: name|key by millis
 func logsKey(id string) string   { return runTag(id) + "logs" }   // set: the run's live log streams
@@ -114,6 +114,9 @@ func kindKey(kind string) string { return "objects:" + kind } // set: namespaces
 //	unsure   zset: run|key by the millis when it was granted, until the run has taken it
 //	seq      string: counts what is asked for
 const locksPrefix = "{locks}:"
+
+// memosKey is a hash, in the slot of a namespace's cache: key -> Memo JSON.
+func memosKey(namespace, cache string) string { return "memos:{" + namespace + "/" + cache + "}" }
 
 // A spec's slot.
 

@@ -58,7 +58,10 @@ const noLimit = -1
 
 // Do does what a turn of a run has committed about locks, and tells those who are granted some.
 // ErrFenced: a later turn has gone on.
-func (l *Locks) Do(ctx context.Context, run *workflow.Run, token int64, o *workflow.LockOrders) error {
+func (l *Locks) Do(ctx context.Context, run *workflow.Run, token int64, o *workflow.Orders) error {
+	if len(o.Ops) == 0 && !o.All {
+		return nil
+	}
 	c := lockCall{All: o.All}
 	for _, op := range o.Ops {
 		to := lockOp{Do: op.Do, Key: keyOfLife(op.Key, o.Life), Name: run.Namespace + "/" + run.Name}

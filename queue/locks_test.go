@@ -44,7 +44,7 @@ func (l *locking) do(run *workflow.Run, token int64, what string, k workflow.Key
 
 func (l *locking) doAt(run *workflow.Run, token int64, priority int32, what string, k workflow.Key, locks ...workflow.LockRef) {
 	l.t.Helper()
-	require.NoError(l.t, l.locks.Do(l.ctx, run, token, &workflow.LockOrders{Priority: priority, Ops: []workflow.LockOp{{Do: what, Key: k, Locks: locks}}}))
+	require.NoError(l.t, l.locks.Do(l.ctx, run, token, &workflow.Orders{Priority: priority, Ops: []workflow.LockOp{{Do: what, Key: k, Locks: locks}}}))
 }
 
 // told takes what a run was told.
@@ -151,10 +151,10 @@ func TestLocksAreDoneByTheLastTurnOnly(t *testing.T) {
 		l.do(a, 5, workflow.LockAsk, "/x", mutex("m"))
 		l.do(a, 5, workflow.LockAsk, "/x", mutex("m")) // its answer was lost
 		require.Equal(w.t, []string{"/x granted", "/x granted"}, l.told(a))
-		err := l.locks.Do(w.ctx, a, 4, &workflow.LockOrders{Ops: []workflow.LockOp{{Do: workflow.LockFree, Key: "/x"}}})
+		err := l.locks.Do(w.ctx, a, 4, &workflow.Orders{Ops: []workflow.LockOp{{Do: workflow.LockFree, Key: "/x"}}})
 		require.ErrorIs(w.t, err, queue.ErrFenced)
 		// A run that goes over its locks gives back what it does not name, and has what it holds.
-		require.NoError(w.t, l.locks.Do(w.ctx, a, 6, &workflow.LockOrders{All: true, Ops: []workflow.LockOp{
+		require.NoError(w.t, l.locks.Do(w.ctx, a, 6, &workflow.Orders{All: true, Ops: []workflow.LockOp{
 			{Do: workflow.LockHold, Key: "/y", Locks: []workflow.LockRef{mutex("n")}},
 		}}))
 		b := l.submit("b", 2)

@@ -91,6 +91,8 @@ func (t *turn) take(events []Event) {
 			}
 		case EventLock:
 			t.lockAnswered(e)
+		case EventMemo:
+			t.memoAnswered(e)
 		case EventLocks:
 			t.look = true
 		}
@@ -343,7 +345,7 @@ func (n *Node) copied() *Node {
 	c := *n
 	n = &c
 	n.Steps, n.DAG, n.Loop, n.Retry, n.Chunk = clone(n.Steps), clone(n.DAG), clone(n.Loop), clone(n.Retry), clone(n.Chunk)
-	n.Limit, n.Hooks, n.Lock = clone(n.Limit), clone(n.Hooks), clone(n.Lock)
+	n.Limit, n.Hooks, n.Lock, n.Memo = clone(n.Limit), clone(n.Hooks), clone(n.Lock), clone(n.Memo)
 	if n.DAG != nil {
 		n.DAG.Waits = maps.Clone(n.DAG.Waits)
 	}

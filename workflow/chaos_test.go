@@ -242,7 +242,7 @@ func (c *chaos) advance(events []workflow.Event) {
 		c.flying++
 	}
 	c.queue = append(c.queue, whole.Dispatch...)
-	c.locks.do(whole.Locks)
+	c.locks.do(whole.Orders)
 	for _, timer := range whole.Timers {
 		at := timer.At
 		if timer.At = 0; at != 0 {

@@ -27,6 +27,7 @@ func (t *turn) fail(k Key, template string, item []byte, err error) {
 // ended tells the scope above a node that the node has ended.
 func (t *turn) ended(n *Node) {
 	t.unlock(n)
+	t.memoize(n)
 	if t.awaitHooks(n) {
 		return
 	}

@@ -70,7 +70,7 @@ func (t *turn) endHeld() {
 			t.finishQuietly(n, last.Phase, t.givenUp(t.closingMessage()))
 		case heldSuspend:
 			t.endSuspend(k, spec.NodeFailed, t.givenUp(t.closingMessage()))
-		default: // its locks, or room
+		default: // its locks, what is kept for it, or room
 			t.giveUpWait(t.letGo(k, n.Held))
 		}
 	}

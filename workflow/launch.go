@@ -139,8 +139,7 @@ func (t *turn) resume(k Key) {
 				t.giveUpWait(n)
 				return
 			}
-			t.room--
-			t.unlocked(n)
+			t.startNow(n)
 		case n.Type == spec.NodeTypeTaskGroup && !n.Fulfilled():
 			c := t.site(k)
 			c.template = n.Template
@@ -211,7 +210,7 @@ func (t *turn) start(k Key, c *call, item []byte) {
 		t.lock(n, tmpl)
 		return
 	}
-	t.proceed(n, tmpl)
+	t.haveLocks(n, tmpl)
 }
 
 // proceed starts what a node is for.

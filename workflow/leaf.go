@@ -6,7 +6,7 @@ import "argosy/workflow/spec"
 func (t *turn) startLeaf(n *Node) {
 	n.Phase, n.Started = spec.NodePending, t.now
 	t.put(n)
-	if n.Lock == nil { // else it counts since it waits
+	if !n.Counted { // else it counts since it waits
 		t.delta.State.Total++
 	}
 	if err := t.limitTime(n, t.v.Plan.templates[n.Template]); err != nil {

@@ -50,13 +50,15 @@ type LockState struct {
 	Held    bool      `json:"h,omitempty"` // of the run's own: it has them
 }
 
-// LockOrders are what a Delta has done about locks.
-type LockOrders struct {
+// Orders are what a Delta has done outside of the run: about locks, and to know what others of
+// a key have left.
+type Orders struct {
 	Priority int32 `json:"p,omitempty"`
 	Life     int   `json:"v,omitempty"` // State.Lives, which answers bear, too
 	// All says that the run has and wants nothing but what is in Ops.
-	All bool     `json:"a,omitempty"`
-	Ops []LockOp `json:"o"`
+	All   bool       `json:"a,omitempty"`
+	Ops   []LockOp   `json:"o"`
+	Memos []MemoLoad `json:"m,omitempty"`
 }
 
 // LockOp concerns the locks of a node, or of the run.
@@ -96,7 +98,7 @@ const RunLock Key = "/!lock"
 
 const (
 	heldLock = "lock" // a node, for its locks
-	heldRoom = "room" // a node that has its locks, for room
+	heldRoom = "room" // a node that has waited for something else, for room
 )
 
 // lockMessage is Argo's.
@@ -156,18 +158,24 @@ func (t *turn) lockRefs(s *spec.Synchronization, scope expr.Scope) ([]LockRef, e
 	return refs, nil
 }
 
-// orders adds to what is to be done about locks.
-func (t *turn) orders(do string, k Key, locks []LockRef) {
-	if t.delta.Locks == nil {
-		t.delta.Locks = &LockOrders{Life: t.delta.State.Lives}
+// ordered are the turn's orders, to be added to.
+func (t *turn) ordered() *Orders {
+	if t.delta.Orders == nil {
+		t.delta.Orders = &Orders{Life: t.delta.State.Lives}
 		if p := t.v.Plan.Spec.Priority; p != nil {
-			t.delta.Locks.Priority = *p
+			t.delta.Orders.Priority = *p
 		}
 	}
+	return t.delta.Orders
+}
+
+// orders adds to what is to be done about locks.
+func (t *turn) orders(do string, k Key, locks []LockRef) {
 	if do == LockFree {
 		locks = nil
 	}
-	t.delta.Locks.Ops = append(t.delta.Locks.Ops, LockOp{Do: do, Key: k, Locks: locks})
+	o := t.ordered()
+	o.Ops = append(o.Ops, LockOp{Do: do, Key: k, Locks: locks})
 }
 
 // ask has the locks of a key asked for.
@@ -192,17 +200,33 @@ func (t *turn) lock(n *Node, tmpl *template) {
 		return
 	}
 	if len(locks) == 0 {
-		t.proceed(n, tmpl)
+		t.haveLocks(n, tmpl)
 		return
 	}
-	n.Phase, n.Lock = spec.NodePending, t.askFor(n.Key, locks)
+	n.Lock = t.askFor(n.Key, locks)
+	t.awaits(n, tmpl)
+	t.hold(n, heldLock)
+}
+
+// awaits makes a node one that waits before it starts.
+func (t *turn) awaits(n *Node, tmpl *template) {
+	n.Phase = spec.NodePending
 	if tmpl.RetryStrategy != nil {
 		n.Type = spec.NodeTypeRetry
 	}
-	if counts(n.Type) {
+	if counts(n.Type) && !n.Counted {
+		n.Counted = true
 		t.delta.State.Total++
 	}
-	t.hold(n, heldLock)
+}
+
+// haveLocks goes on with a node that needs no locks, or has them.
+func (t *turn) haveLocks(n *Node, tmpl *template) {
+	if tmpl.Memoize != nil {
+		t.recall(n, tmpl)
+		return
+	}
+	t.proceed(n, tmpl)
 }
 
 // lockAnswered goes on with what has its locks now, or says what it waits for.
@@ -231,13 +255,11 @@ func (t *turn) lockAnswered(e *Event) {
 		n = t.letGo(e.Key, heldLock)
 		n.Lock, n.Message = n.Lock.waits(&LockAnswer{}), ""
 		t.orders(LockHold, n.Key, n.Lock.Locks)
-		if !t.hasRoom() {
-			t.hold(n, heldRoom)
-			t.delta.State.Ready = append(t.delta.State.Ready, n.Key)
+		if tmpl := t.v.Plan.templates[n.Template]; tmpl.Memoize != nil {
+			t.recall(n, tmpl)
 			return
 		}
-		t.room--
-		t.unlocked(n)
+		t.startNow(n)
 	}
 }
 
@@ -252,16 +274,22 @@ func (l *LockState) waits(a *LockAnswer) *LockState {
 	return &next
 }
 
-// unlocked starts a node that has its locks.
-func (t *turn) unlocked(n *Node) {
+// startNow starts a node that has waited, as soon as there is room.
+func (t *turn) startNow(n *Node) {
+	if !t.hasRoom() {
+		t.hold(n, heldRoom)
+		t.delta.State.Ready = append(t.delta.State.Ready, n.Key)
+		return
+	}
+	t.room--
 	n.Started = t.now
 	t.put(n)
 	t.proceed(n, t.v.Plan.templates[n.Template])
 }
 
-// giveUpWait ends a node that waited for locks, or with them for room.
+// giveUpWait ends a node that waited to start.
 func (t *turn) giveUpWait(n *Node) {
-	if counts(n.Type) {
+	if n.Counted {
 		t.delta.State.Done++
 	}
 	t.finish(n, spec.NodeFailed, t.closingMessage())
@@ -364,8 +392,7 @@ func (t *turn) allLocks() {
 		panic(&MissingError{All: true}) // recovered in Advance
 	}
 	s.Looked = t.now
-	t.orders(LockFree, RunLock, nil) // makes them, if there are none yet
-	t.delta.Locks.All, t.delta.Locks.Ops = true, []LockOp{}
+	t.ordered().All, t.delta.Orders.Ops = true, []LockOp{}
 	state := func(k Key, l *LockState, waits bool) {
 		if !waits {
 			t.orders(LockHold, k, l.Locks)

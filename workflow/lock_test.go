@@ -26,7 +26,7 @@ func newLockbook(t *testing.T) *lockbook {
 }
 
 // do does what a delta orders.
-func (b *lockbook) do(o *workflow.LockOrders) {
+func (b *lockbook) do(o *workflow.Orders) {
 	b.t.Helper()
 	if o == nil {
 		return
@@ -132,7 +132,7 @@ func TestALeafWaitsForAllItsLocksAndGivesThemBack(t *testing.T) {
 		{Name: "default/Database/d", Database: true, Limit: 3, Version: 8},
 		{Name: "default/Mutex/m-wf", Mutex: true, Limit: 1},
 		{Name: "other/Database/m2", Mutex: true, Database: true, Limit: 1},
-	}}}, d.Locks.Ops)
+	}}}, d.Orders.Ops)
 
 	d = e.turn(waitsFor(k, "default/Mutex/m-wf", 0, 1, "default/else/else-1"))
 	require.Empty(t, d.Dispatch)
@@ -146,7 +146,7 @@ func TestALeafWaitsForAllItsLocksAndGivesThemBack(t *testing.T) {
 
 	d = e.turn(grantedTo(k))
 	require.Equal(t, []workflow.Key{k}, d.Dispatch)
-	require.Equal(t, workflow.LockHold, d.Locks.Ops[0].Do)
+	require.Equal(t, workflow.LockHold, d.Orders.Ops[0].Do)
 	require.Empty(t, e.node("wf[0].a").Message)
 	status = workflow.Status(e.view, nil)
 	require.Equal(t, []spec.SemaphoreHolding{
@@ -155,11 +155,11 @@ func TestALeafWaitsForAllItsLocksAndGivesThemBack(t *testing.T) {
 	}, status.Synchronization.Semaphore.Holding)
 
 	d = e.turn(grantedTo(k)) // told again
-	require.Equal(t, workflow.LockHold, d.Locks.Ops[0].Do)
+	require.Equal(t, workflow.LockHold, d.Orders.Ops[0].Do)
 	require.Empty(t, d.Dispatch)
 
 	d = e.turn(e.answer(k))
-	require.Equal(t, []workflow.LockOp{{Do: workflow.LockFree, Key: k}}, d.Locks.Ops)
+	require.Equal(t, []workflow.LockOp{{Do: workflow.LockFree, Key: k}}, d.Orders.Ops)
 	require.True(t, d.Finished())
 	require.Nil(t, workflow.Status(e.view, nil).Synchronization)
 }
@@ -180,9 +180,9 @@ spec:
 	begin := func(t *testing.T) *engine {
 		e := newEngine(t, text)
 		d := e.turn()
-		require.Equal(t, &workflow.LockOrders{Priority: 5, Ops: []workflow.LockOp{
+		require.Equal(t, &workflow.Orders{Priority: 5, Ops: []workflow.LockOp{
 			{Do: workflow.LockAsk, Key: workflow.RunLock, Locks: []workflow.LockRef{{Name: "default/Mutex/m", Mutex: true, Limit: 1}}},
-		}}, d.Locks)
+		}}, d.Orders)
 		e.turn(waitsFor(workflow.RunLock, "default/Mutex/m", 0, 1, "default/other"))
 		status := workflow.Status(e.view, nil)
 		require.Equal(t, spec.WorkflowPending, status.Phase)
@@ -207,7 +207,7 @@ spec:
 		require.True(t, d.Finished())
 		require.Equal(t, spec.WorkflowFailed, e.view.State.Phase)
 		require.Equal(t, "Stopped with strategy 'Stop'", e.view.State.Message)
-		require.Equal(t, workflow.LockFree, d.Locks.Ops[0].Do)
+		require.Equal(t, workflow.LockFree, d.Orders.Ops[0].Do)
 	})
 }
 
@@ -259,8 +259,8 @@ func TestAStepsTemplateHoldsItsLockForAllBelow(t *testing.T) {
 			k := e.queue[0]
 			e.queue = e.queue[1:]
 			d = e.turn(e.answer(k))
-			if d.Locks != nil {
-				require.Equal(t, []workflow.LockOp{{Do: workflow.LockFree, Key: "/[0].a"}}, d.Locks.Ops)
+			if d.Orders != nil {
+				require.Equal(t, []workflow.LockOp{{Do: workflow.LockFree, Key: "/[0].a"}}, d.Orders.Ops)
 				freed++
 			}
 		}
@@ -274,13 +274,13 @@ func TestGrantsThatNobodyWantsAreGivenBack(t *testing.T) {
 	e := newEngine(t, locked).withLimits()
 	e.turn()
 	for _, k := range []workflow.Key{"/[9].none", workflow.RunLock} {
-		require.Equal(t, []workflow.LockOp{{Do: workflow.LockFree, Key: k}}, e.turn(grantedTo(k)).Locks.Ops)
+		require.Equal(t, []workflow.LockOp{{Do: workflow.LockFree, Key: k}}, e.turn(grantedTo(k)).Orders.Ops)
 	}
 	d := e.turn(workflow.Event{Kind: workflow.EventLocks})
-	require.True(t, d.Locks.All)
-	require.Equal(t, workflow.LockAsk, d.Locks.Ops[0].Do)
+	require.True(t, d.Orders.All)
+	require.Equal(t, workflow.LockAsk, d.Orders.Ops[0].Do)
 	d = e.turn(grantedTo("/[0].a"), workflow.Event{Kind: workflow.EventLocks})
-	require.True(t, d.Locks.All)
-	require.Len(t, d.Locks.Ops, 1)
-	require.Equal(t, workflow.LockHold, d.Locks.Ops[0].Do)
+	require.True(t, d.Orders.All)
+	require.Len(t, d.Orders.Ops, 1)
+	require.Equal(t, workflow.LockHold, d.Orders.Ops[0].Do)
 }

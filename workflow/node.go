@@ -54,6 +54,9 @@ type Node struct {
 	Limit *LimitState `json:"lm,omitempty"`
 	Hooks *HookState  `json:"hk,omitempty"`
 	Lock  *LockState  `json:"lk,omitempty"`
+	Memo  *MemoState  `json:"me,omitempty"`
+	// Counted says that State.Total has the node since it waits to start.
+	Counted bool `json:"ct,omitempty"`
 }
 
 // Container is how one container of a set ended.

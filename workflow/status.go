@@ -158,6 +158,9 @@ func NodeStatus(run *Run, s *State, n, scope *Node, held bool) spec.NodeStatus {
 	if n.Lock != nil && n.Lock.Waiting != "" && n.Held == heldLock {
 		ns.SynchronizationStatus = &spec.NodeSynchronizationStatus{Waiting: n.Lock.Waiting}
 	}
+	if m := n.Memo; m != nil {
+		ns.MemoizationStatus = &spec.MemoizationStatus{Hit: m.Hit, Key: m.Name, CacheName: m.Cache}
+	}
 	if _, attempt := attemptIndex(n.Key); attempt {
 		ns.NodeFlag = &spec.NodeFlag{Retried: true}
 	}

@@ -59,7 +59,7 @@ func unsetError(name string) error {
 // startSuspend has a node wait.
 func (t *turn) startSuspend(n *Node, tmpl *template) {
 	n.Phase, n.Started = spec.NodeRunning, t.now
-	if n.Lock == nil { // else it counts since it waits
+	if !n.Counted { // else it counts since it waits
 		t.delta.State.Total++
 	}
 	scope := t.inputScope(n)

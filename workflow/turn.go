@@ -148,6 +148,7 @@ const (
 	EventTimer  EventKind = "timer"  // a timer that a Delta set came due: Key, Timer
 	EventSet    EventKind = "set"    // somebody set nodes that wait: Keys, Set
 	EventLock   EventKind = "lock"   // what became of LockAsk: Key, Lock
+	EventMemo   EventKind = "memo"   // what is kept for a node: Key, Memo
 	EventLocks  EventKind = "locks"  // the run's locks are to be gone over
 )
 
@@ -173,6 +174,7 @@ type Event struct {
 	Set     *Set      `json:"st,omitempty"`
 
 	Lock *LockAnswer `json:"lk,omitempty"`
+	Memo *Memo       `json:"me,omitempty"`
 }
 
 // Closes says that the event ends a run before its time.
@@ -238,7 +240,8 @@ type Delta struct {
 	Timers []Timer
 	// Metrics are what the run emits if the Delta is committed.
 	Metrics []Emission
-	Locks   *LockOrders // to be done next; nil is nothing
+	Orders  *Orders    // to be done next; nil is nothing
+	Saves   []MemoSave // to be kept first
 	// More says that the turn stopped at Limits.Launch: take another one at once.
 	More bool
 }

@@ -100,7 +100,7 @@ func (f *coordinatorFlags) parts(r *role, s service) []part {
 		turns := queue.NewTurns(r.conn, broker, queue.TurnOptions{})
 		defer turns.Close()
 		c := coordinator.New(join.Turns{
-			Turns: turns, Pools: queue.NewPools(r.conn, nil), Objects: queue.NewObjects(r.conn), Locking: queue.NewLocks(r.conn), Room: join.Memory{Room: r.room},
+			Turns: turns, Pools: queue.NewPools(r.conn, nil), Objects: queue.NewObjects(r.conn), Locking: queue.NewLocks(r.conn), Memos: queue.NewMemos(r.conn), Room: join.Memory{Room: r.room},
 			Runs: queue.NewRuns(r.conn), Crons: queue.NewCrons(r.conn), Submit: s.scheduled, Keep: f.retention(),
 		}, coordinator.Config{
 			Parallel: f.parallel, Pool: f.pool, Limits: workflow.Limits{InFlight: f.inFlight},

@@ -25,6 +25,7 @@ func TestExamplesRun(t *testing.T) {
 		"exit-handlers.yaml":         {"fails.hooks.alarm Succeeded", "work.onExit Succeeded", "Succeeded in", "6/7 steps"},
 		"cron.yaml":                  nil, // see cron_test.go
 		"locks.yaml":                 {"Succeeded", "8/8 steps"},
+		"memoize.yaml":               {"Succeeded", "4/4 steps"},
 		"map-reduce.yaml":            {"total = 85", "Succeeded", "6/6 steps"},
 		"metrics.yaml":               {"fail Failed", "Succeeded in", "3/4 steps"},
 		"parallelism.yaml":           {"template has failed or errored children and failFast enabled", "report Succeeded", "Succeeded in", "5/6 steps"},

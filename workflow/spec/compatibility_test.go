@@ -208,8 +208,8 @@ steps/dag-level locks | yes
 database locks | yes
 database lock liveness | yes
 sync limit API | yes
-memoize | no | | template.memoize
-memoize steps/dag | no | | template.memoize
+memoize | differs | what is kept is in a store of its own, by cache and key, and not in a ConfigMap; it is replaced, never collected
+memoize steps/dag | yes
 parallelism (workflow) | yes
 parallelism (template) | yes
 failFast (template) | yes

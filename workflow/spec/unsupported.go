@@ -85,7 +85,7 @@ func templateFields() fieldTable {
 			resource
 			plugin
 			daemon
-			memoize`,
+			`,
 			"inputs.parameters[].valueFrom", parameterSources, "outputs.parameters[].valueFrom", "event",
 			"inputs.artifacts[]", inputStores, "outputs.artifacts[]", inputStores+" git http.saveStreamViaFile",
 			"archiveLocation", inputStores+notS3, "data.source.artifactPaths", inputStores+notS3),

@@ -27,6 +27,7 @@ type Turns struct {
 	// has no bound.
 	Keep    map[spec.WorkflowPhase]int
 	Locking *queue.Locks
+	Memos   *queue.Memos
 }
 
 // Submit starts what a CronWorkflow wants, once for an id:
@@ -85,7 +86,7 @@ func (s Turns) Claim(ctx context.Context, wait time.Duration) (coordinator.Claim
 	if namespace, name, ok := ticket.Cron(); ok {
 		return &cronTurn{store: s, ticket: ticket, namespace: namespace, name: name}, nil
 	}
-	return &turn{turns: s.Turns, locking: s.Locking, runs: s.Runs, keep: s.Keep, ticket: ticket}, nil
+	return &turn{turns: s.Turns, locking: s.Locking, memos: s.Memos, runs: s.Runs, keep: s.Keep, ticket: ticket}, nil
 }
 
 // turn is one claimed run, from Begin to Settle.
@@ -100,8 +101,9 @@ type turn struct {
 	state   *workflow.State // as it was committed
 	cron    string          // the CronWorkflow to tell that the run has ended
 	locking *queue.Locks
-	locks   []*workflow.LockOrders // not done yet, as far as is known
-	drop    bool                   // the run has ended, and had locks
+	memos   *queue.Memos
+	locks   []*workflow.Orders // not done yet, as far as is known
+	drop    bool               // the run has ended, and had locks
 }
 
 func (t *turn) Begin(ctx context.Context) (*coordinator.Loaded, error) {
@@ -128,7 +130,7 @@ func (t *turn) Begin(ctx context.Context) (*coordinator.Loaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.loaded, t.next, t.locks = l, l.Next, l.Locks
+	t.loaded, t.next, t.locks = l, l.Next, l.Orders
 	lost := make([]coordinator.Lost, len(l.Lost))
 	for i, d := range l.Lost {
 		lost[i] = coordinator.Lost{Delivery: fromQueue(d.Delivery), Worker: d.Worker}
@@ -157,7 +159,7 @@ func (t *turn) Outputs(ctx context.Context, loop workflow.Key) (map[int][]byte, 
 func (t *turn) Commit(ctx context.Context, c *coordinator.Commit) ([]coordinator.Delivery, error) {
 	done, err := t.turns.Commit(ctx, t.loaded, &queue.Commit{
 		State: c.State, Nodes: c.Nodes, Gone: c.Gone, Send: toQueue(c.Send), Drop: c.Drop,
-		Timers: c.Timers, Cancel: (*queue.Cancel)(c.Cancel), Late: c.Late, Locks: c.Locks, More: c.More, Expires: c.Expires, Wipe: c.Wipe, Forget: c.Forget,
+		Timers: c.Timers, Cancel: (*queue.Cancel)(c.Cancel), Late: c.Late, Orders: c.Orders, More: c.More, Expires: c.Expires, Wipe: c.Wipe, Forget: c.Forget,
 	})
 	if errors.Is(err, queue.ErrFenced) {
 		return nil, fmt.Errorf("%w: %w", coordinator.ErrFenced, err)
@@ -165,7 +167,7 @@ func (t *turn) Commit(ctx context.Context, c *coordinator.Commit) ([]coordinator
 	if err != nil {
 		return nil, err
 	}
-	t.next, t.locks, t.drop = done.Next, done.Locks, c.State.Finished != 0 && c.State.Locked
+	t.next, t.locks, t.drop = done.Next, done.Orders, c.State.Finished != 0 && c.State.Locked
 	t.state = c.State
 	t.ended = c.State.Finished != 0
 	if name := t.loaded.Run.Labels[cron.LabelCronWorkflow]; name != "" && t.ended {
@@ -198,7 +200,7 @@ func (t *turn) Dispatch(ctx context.Context, d []coordinator.Delivery) error {
 	return t.turns.Dispatch(ctx, toQueue(d))
 }
 
-func (t *turn) Locks(ctx context.Context) error {
+func (t *turn) Order(ctx context.Context) error {
 	if t.drop {
 		return t.locking.Drop(ctx, t.ticket.Run)
 	}
@@ -207,11 +209,18 @@ func (t *turn) Locks(ctx context.Context) error {
 		if errors.Is(err, queue.ErrFenced) {
 			return fmt.Errorf("%w: %w", coordinator.ErrFenced, err)
 		}
+		if err == nil {
+			err = t.memos.Load(ctx, t.loaded.Run, o.Memos)
+		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (t *turn) Save(ctx context.Context, saves []workflow.MemoSave) error {
+	return t.memos.Save(ctx, t.loaded.Run.Namespace, saves)
 }
 
 func (t *turn) Extend(ctx context.Context) error { return extend(ctx, t.turns, t.ticket) }

@@ -61,7 +61,7 @@ func TestATurnThatTakesLongerThanItsLeaseEnds(t *testing.T) {
 	for range 2 {
 		turns := queue.NewTurns(conn, broker, queue.TurnOptions{Lease: lease})
 		defer turns.Close()
-		store := slowly{Store: join.Turns{Turns: turns, Pools: queue.NewPools(conn, nil), Objects: queue.NewObjects(conn), Locking: queue.NewLocks(conn), Room: join.Memory{Room: queue.NewRoom(conn, 0)}}, takes: 2 * lease, commits: commits}
+		store := slowly{Store: join.Turns{Turns: turns, Pools: queue.NewPools(conn, nil), Objects: queue.NewObjects(conn), Locking: queue.NewLocks(conn), Memos: queue.NewMemos(conn), Room: join.Memory{Room: queue.NewRoom(conn, 0)}}, takes: 2 * lease, commits: commits}
 		c := coordinator.New(store, coordinator.Config{Renew: lease / 40},
 			coordinator.NewMetrics(prometheus.NewRegistry()), slog.New(slog.DiscardHandler))
 		fleet.Go(func() error { return c.Run(take, t.Context()) })

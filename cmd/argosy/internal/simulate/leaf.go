@@ -135,7 +135,7 @@ func undisturbed(j *job) (*outcome, error) {
 			}
 		}
 		waiting = append(waiting, d.Dispatch...)
-		if events = grants(d.Locks); len(events) > 0 {
+		if events = grants(d.Orders); len(events) > 0 {
 			continue
 		}
 		if len(waiting) == 0 {

@@ -78,7 +78,7 @@ func (w *world) keepLimits() {
 }
 
 // grants answers what is asked for, when nobody else wants it.
-func grants(o *workflow.LockOrders) (events []workflow.Event) {
+func grants(o *workflow.Orders) (events []workflow.Event) {
 	if o == nil {
 		return nil
 	}
