@@ -118,7 +118,7 @@ func TestMistakesAreFound(t *testing.T) {
 		},
 		{
 			name: "the next worker of a chunk does not see what was recorded", script: "chunk",
-			right: "redis.call('GETRANGE', KEYS[2], ARGV[3], ARGV[4])", wrong: "''", from: 200, within: 300,
+			right: "redis.call('GETRANGE', KEYS[2], ARGV[3], ARGV[4])", wrong: "''", from: 600, within: 1000,
 		},
 		{
 			name: "a lock is granted to one too many", script: "lock",

@@ -25,7 +25,7 @@ type runWatch struct {
 	id       string
 	phase    spec.WorkflowPhase
 	finished bool
-	again    bool // it was taken up again, and has had no turn since
+	again    bool // it was taken up again, and no turn has begun with that
 	deleted  bool
 	nodes    map[workflow.Key]nodeWatch
 	accepted map[workflow.Key]spec.NodePhase // results that Redis took
@@ -285,7 +285,7 @@ func (v *watch) commits(p *process, r *runWatch, c *queuesim.Command) {
 	for i := 2; i+1 < len(c.Args); i += 2 {
 		v.node(r, &state, workflow.Key(c.Args[i]), c.Args[i+1])
 	}
-	r.again = false
+	r.again = state.Again != nil // it waits for the lock of its workflow
 	r.phase, r.waiting, r.committed = state.Phase, state.Waiting(), v.w.now
 	r.locks = holds(state.Lock, state.Lock != nil && !state.Lock.Held)
 	v.started()
