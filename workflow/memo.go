@@ -114,6 +114,7 @@ func (t *turn) memoAnswered(e *Event) {
 			t.delta.State.Total++
 		}
 		t.delta.State.Done++
+		t.delta.State.Succeeded++
 	}
 	n.Started, n.Outputs = t.now, e.Memo.Outputs
 	t.finish(n, spec.NodeSucceeded, "")

@@ -76,6 +76,7 @@ func TestWhatIsKeptUnderAKeyIsNotDoneAgain(t *testing.T) {
 			require.True(t, d.Finished())
 			require.Equal(t, e.view.State.Total, e.view.State.Done)
 			require.Equal(t, 2, e.view.State.Done)
+			require.Equal(t, 2, e.view.State.Succeeded)
 		})
 	}
 }
