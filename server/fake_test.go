@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -262,10 +263,10 @@ func newQuietBench(tokens ...string) *bench {
 	metrics := NewMetrics(registry)
 	log := slog.New(slog.DiscardHandler)
 	b := &bench{store: newFakeStore(), logs: fakeLogs{}, objects: &fakeObjects{}, crons: fakeCrons{}}
-	clock := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
+	start := time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
+	var looks atomic.Int64 // at the clock, which moves on by a second at each
 	b.service = NewService(Config{Store: b.store, Objects: b.objects, Crons: b.crons, Logs: b.logs, Log: log, Metrics: metrics, Now: func() time.Time {
-		clock = clock.Add(time.Second)
-		return clock
+		return start.Add(time.Duration(looks.Add(1)) * time.Second)
 	}})
 	h := &HTTP{Service: b.service, Auth: NewAuth(tokens), Log: log, Metrics: metrics, Gatherer: registry, Version: Version{Version: "v1"}}
 	b.handler = h.Handler()
