@@ -10,7 +10,7 @@ func (t *turn) startLeaf(n *Node) {
 		t.delta.State.Total++
 	}
 	if err := t.limitTime(n, t.v.Plan.templates[n.Template]); err != nil {
-		t.delta.State.Done++
+		t.delta.State.leafEnded(spec.NodeError)
 		t.finish(n, spec.NodeError, err.Error())
 		return
 	}
@@ -31,7 +31,6 @@ func (t *turn) result(e *Event) {
 	n = t.edit(e.Key)
 	s := &t.delta.State
 	s.InFlight--
-	s.Done++
 	n.ends(e.Result, t.now)
 	if t.v.Plan.templates[n.Template].Timeout != "" {
 		t.timerOff(n.Key, timerTimeout)
@@ -42,13 +41,19 @@ func (t *turn) result(e *Event) {
 	case n.Late && n.Failed():
 		n.Phase, n.Message, n.Class = spec.NodeFailed, LateMessage, "deadline"
 	}
-	if n.Phase == spec.NodeSucceeded {
-		s.Succeeded++
-		if n.Outputs != nil {
-			t.export(n.Outputs)
-		}
+	s.leafEnded(n.Phase)
+	if n.Phase == spec.NodeSucceeded && n.Outputs != nil {
+		t.export(n.Outputs)
 	}
 	t.ended(n)
+}
+
+// leafEnded counts a leaf that has ended in a phase.
+func (s *State) leafEnded(phase spec.NodePhase) {
+	s.Done++
+	if phase == spec.NodeSucceeded {
+		s.Succeeded++
+	}
 }
 
 // ends applies a result to a leaf. What the worker did not time ended now.

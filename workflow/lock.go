@@ -290,7 +290,7 @@ func (t *turn) startNow(n *Node) {
 // giveUpWait ends a node that waited to start.
 func (t *turn) giveUpWait(n *Node) {
 	if n.Counted {
-		t.delta.State.Done++
+		t.delta.State.leafEnded(spec.NodeFailed)
 	}
 	t.finish(n, spec.NodeFailed, t.closingMessage())
 }

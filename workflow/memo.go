@@ -52,7 +52,7 @@ func (t *turn) recall(n *Node, tmpl *template) {
 	m, err := memoState(tmpl.Memoize, scope)
 	if err != nil {
 		if n.Counted {
-			t.delta.State.Done++
+			t.delta.State.leafEnded(spec.NodeError)
 		}
 		t.finish(n, spec.NodeError, err.Error())
 		return
@@ -113,8 +113,7 @@ func (t *turn) memoAnswered(e *Event) {
 		if !n.Counted {
 			t.delta.State.Total++
 		}
-		t.delta.State.Done++
-		t.delta.State.Succeeded++
+		t.delta.State.leafEnded(spec.NodeSucceeded)
 	}
 	n.Started, n.Outputs = t.now, e.Memo.Outputs
 	t.finish(n, spec.NodeSucceeded, "")

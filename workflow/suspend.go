@@ -210,10 +210,7 @@ func (t *turn) endSuspend(k Key, phase spec.NodePhase, message string) {
 	if t.v.Plan.templates[n.Template].Suspend.Duration != "" {
 		t.timerOff(k, timerSuspend)
 	}
-	t.delta.State.Done++
-	if phase == spec.NodeSucceeded {
-		t.delta.State.Succeeded++
-	}
+	t.delta.State.leafEnded(phase)
 	t.finish(n, phase, message)
 }
 
