@@ -79,6 +79,7 @@ const (
 	namespacesKey = "{all}:namespaces" // set
 	specsKey      = "{all}:specs"      // set: digests
 	sweepingKey   = "{all}:sweeping"   // string, for a while: somebody swept the specs
+	identityKey   = "{all}:identity"   // string: what tells this Redis from others
 )
 
 // keptKey is a zset: run by the millis of its end, of those that ended in a phase and are to

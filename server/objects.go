@@ -67,6 +67,9 @@ func Stores(kind string) bool {
 	return slices.ContainsFunc(objectKinds(), func(k ObjectKind) bool { return k.Kind == kind })
 }
 
+// Kind finds a kind of objects that the server keeps by its name.
+func Kind(name string) (ObjectKind, bool) { return kindOf(name), Stores(name) }
+
 // KeepObject stores an object in the place of one of its name, if there is one.
 func (s *Service) KeepObject(ctx context.Context, kind, namespace string, doc []byte) error {
 	k := kindOf(kind)

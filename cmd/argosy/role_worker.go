@@ -25,6 +25,7 @@ import (
 	"argosy/worker/kube"
 	"argosy/worker/noop"
 	"argosy/worker/process"
+	"argosy/worker/kube/resource"
 )
 
 // workerFlags say what a worker serves, and how it runs steps.
@@ -129,6 +130,7 @@ func (f *workerFlags) register(flags *pflag.FlagSet) {
 func (a *app) worker() *cobra.Command {
 	var common roleFlags
 	var f workerFlags
+	var defaults defaultsFlag
 	cmd := &cobra.Command{
 		Use:   "worker",
 		Short: "Take steps from the queue and run them",
@@ -143,7 +145,12 @@ func (a *app) worker() *cobra.Command {
 				return err
 			}
 			defer r.close()
-			groups, end, err := f.parts(cmd.Context(), r)
+			// What resource templates submit comes in as if a server had got it.
+			s, err := r.ownService(defaults)
+			if err != nil {
+				return err
+			}
+			groups, end, err := f.parts(cmd.Context(), r, s)
 			if err != nil {
 				return err
 			}
@@ -152,6 +159,8 @@ func (a *app) worker() *cobra.Command {
 		},
 	}
 	common.register(cmd.Flags(), ":9090")
+	common.registerRoom(cmd.Flags())
+	defaults.register(cmd.Flags())
 	f.register(cmd.Flags())
 	cmd.Flags().DurationVar(&f.drain, "drain", 0, "how long running steps may go on after the worker was told to stop, before they are handed to another")
 	return cmd
@@ -159,7 +168,7 @@ func (a *app) worker() *cobra.Command {
 
 // parts prepares a worker, in groups as runParts wants them. end releases what it holds,
 // after the parts have ended.
-func (f *workerFlags) parts(ctx context.Context, r *role) (groups [][]part, end func() error, err error) {
+func (f *workerFlags) parts(ctx context.Context, r *role, s service) (groups [][]part, end func() error, err error) {
 	if err := checkChoice("executor", f.executor, executorProcess, executorKube, executorNoop); err != nil {
 		return nil, nil, err
 	}
@@ -215,6 +224,14 @@ func (f *workerFlags) parts(ctx context.Context, r *role) (groups [][]part, end 
 	}
 	if f.executor != executorNoop { // which is to measure the engine alone
 		base = agent.New(base, guard, objects, store, host)
+		cluster, err := f.acting(ctx, r)
+		if err != nil {
+			return nil, nil, errors.Join(err, end())
+		}
+		base = resource.New(base, cluster, keeper{s.Service}, store, host)
+		if cluster != nil {
+			groups = append(groups, []part{sweepAnchors(cluster, f.kube.cluster.namespace, queue.NewRuns(r.conn), r.log)})
+		}
 		c := &collector{garbage: queue.NewGarbage(r.conn), runs: queue.NewRuns(r.conn), store: kept, log: r.log}
 		groups = append(groups, []part{c.part(f.kube.alone)})
 	}
@@ -238,6 +255,23 @@ func (f *workerFlags) parts(ctx context.Context, r *role) (groups [][]part, end 
 	}}})
 	closeAll := end
 	return groups, func() error { return errors.Join(broker.Close(), closeAll()) }, nil
+}
+
+// acting is the cluster that resource templates act in; nil if there is none.
+func (f *workerFlags) acting(ctx context.Context, r *role) (*resource.Cluster, error) {
+	if f.executor != executorKube && f.kube.cluster.kubeconfig == "" {
+		return nil, nil
+	}
+	client, config, err := f.kube.cluster.client()
+	if err != nil {
+		return nil, err
+	}
+	identity, err := r.conn.Identity(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// A fleet with a Redis of its own is its user's own, who could act in the cluster anyway.
+	return resource.NewCluster(resource.ClusterConfig{Owner: f.kube.install + "." + identity, Own: f.kube.alone}, client, config), nil
 }
 
 // workerName names a worker process. No other may ever have the name: leases are held by it.

@@ -39,6 +39,7 @@ func TestExamplesRun(t *testing.T) {
 		"expressions.yaml":           {"measured = 30", "large Skipped", "2/2 steps"},
 		"loops.yaml":                 {"sum Succeeded", "22/22 steps"},
 		"recursion.yaml":             {"when '1 > 1' evaluated false", "8/8 steps"},
+		"workflow-of-workflows.yaml": {"report Succeeded", "3/3 steps"},
 		"sweep.yaml":                 {`"rate": "0.01"`, "15/15 steps"},
 	}
 	files, err := filepath.Glob("../../examples/*.yaml")

@@ -85,15 +85,16 @@ func (fl *fleet) assemble(ctx context.Context, f *fleetFlags, r *role) error {
 	if err := f.coordinator.check(); err != nil {
 		return err
 	}
-	workers, endWorkers, err := f.worker.parts(ctx, r)
+	var err error
+	if fl.service, err = f.server.service(r); err != nil {
+		return err
+	}
+	workers, endWorkers, err := f.worker.parts(ctx, r, fl.service)
 	if err != nil {
 		return err
 	}
 	endRest := fl.end
 	fl.end = func() error { return errors.Join(endWorkers(), endRest()) }
-	if fl.service, err = f.server.service(r); err != nil {
-		return err
-	}
 	server, addr, err := f.server.parts(r, fl.service)
 	if err != nil {
 		return err

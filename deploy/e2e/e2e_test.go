@@ -211,6 +211,7 @@ func (d *deployment) checkRights(t *testing.T) {
 		{"argosy-worker", "create", "batch", "jobs", product, false},
 		{"argosy-worker", "create", "batch", "jobs", "default", false},
 		{"argosy-worker", "create", "", "pods", runs, false},
+		{"argosy-worker", "create", "", "configmaps", runs, false},
 		{"argosy-worker", "get", "", "secrets", runs, false},
 		{"argosy-worker", "get", "", "secrets", product, false},
 		{"argosy-worker", "update", "apps", "deployments", product, false},

@@ -27,7 +27,7 @@ containerSet | differs | by local processes, not in Jobs; a set shows its contai
 containerSet outputs | differs | by local processes, not in Jobs
 containerSet retryStrategy | differs | by local processes, not in Jobs
 suspend | yes
-resource | no | | template.resource
+resource | differs | the worker itself acts, as the run's service account, without a pod: no pod has the name pod.name; a manifest has one object; apply is the API server's
 http | differs | the worker itself makes the request, not a pod of each workflow; no proxies, and at most 16 MiB of an answer
 plugin | no | | template.plugin
 data | differs | the worker itself lists and transforms, without a pod; only of S3 | template.data.source.artifactPaths.git template.data.source.artifactPaths.http template.data.source.artifactPaths.artifactory template.data.source.artifactPaths.hdfs template.data.source.artifactPaths.oss template.data.source.artifactPaths.gcs template.data.source.artifactPaths.azure template.data.source.artifactPaths.plugin template.data.source.artifactPaths.s3.useSDKCreds template.data.source.artifactPaths.s3.roleARN template.data.source.artifactPaths.s3.encryptionOptions
@@ -82,7 +82,7 @@ outputs valueFrom.path | yes
 outputs valueFrom.default | yes
 outputs valueFrom.parameter | yes
 outputs valueFrom.expression | yes
-outputs valueFrom.jsonPath / jqFilter | no | | template.resource spec.arguments.parameters.valueFrom.jsonPath spec.arguments.parameters.valueFrom.jqFilter template.inputs.parameters.valueFrom.jsonPath template.inputs.parameters.valueFrom.jqFilter call.arguments.parameters.valueFrom.jsonPath call.arguments.parameters.valueFrom.jqFilter
+outputs valueFrom.jsonPath / jqFilter | differs | a filter has 2 s; not of arguments and inputs, where Argo has no use for them | spec.arguments.parameters.valueFrom.jsonPath spec.arguments.parameters.valueFrom.jqFilter template.inputs.parameters.valueFrom.jsonPath template.inputs.parameters.valueFrom.jqFilter call.arguments.parameters.valueFrom.jsonPath call.arguments.parameters.valueFrom.jqFilter
 outputs valueFrom.supplied | differs | of outputs alone | spec.arguments.parameters.valueFrom.supplied template.inputs.parameters.valueFrom.supplied call.arguments.parameters.valueFrom.supplied
 outputs valueFrom.event | no | | spec.arguments.parameters.valueFrom.event template.inputs.parameters.valueFrom.event template.outputs.parameters.valueFrom.event call.arguments.parameters.valueFrom.event
 outputs literal value | yes
@@ -288,13 +288,13 @@ event metadata | differs | without claimSet
 event queue | differs | always async; a malformed binding is logged
 webhooks | no
 # 12. Resource / HTTP / plugin / data details
-resource setOwnerReference | no | | template.resource
-resource conditions | no | | template.resource
-resource flags | no | | template.resource
-resource mergeStrategy | no | | template.resource
-resource manifestFrom | no | | template.resource
-resource manifest templating | no | | template.resource
-workflow of workflows | no | | template.resource
+resource setOwnerReference | differs | a Lease in the run's namespace stands for the run and goes within 30 s of its deletion; not for workflows that a workflow makes
+resource conditions | yes
+resource flags | differs | kubectl's that choose objects and how to change them; one type at a time
+resource mergeStrategy | yes
+resource manifestFrom | yes
+resource manifest templating | yes
+workflow of workflows | differs | workflows, their templates and cron workflows of the run's own namespace; they cannot be patched
 http fields | yes
 http success | yes
 executor plugin | no | | template.plugin

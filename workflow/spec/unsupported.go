@@ -82,7 +82,6 @@ func specFields() fieldTable {
 func templateFields() fieldTable {
 	return fieldTable{
 		refused: words(`
-			resource
 			plugin
 			daemon
 			`,

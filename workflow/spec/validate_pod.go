@@ -99,7 +99,7 @@ func (v *validator) manifest(t *Template, path, where string) {
 	if r.Manifest == "" || strings.Contains(r.Manifest, "{{") {
 		return
 	}
-	var object map[string]any
+	var object any // of a JSON patch it is a list
 	if err := yaml.Unmarshal([]byte(r.Manifest), &object); err != nil {
 		v.fail(path+".manifest", "%s.resource.manifest must be a valid yaml: %s", where, strings.TrimPrefix(err.Error(), "yaml: "))
 	}
