@@ -57,8 +57,8 @@ type lockLimit struct {
 const noLimit = -1
 
 // Do does what a turn of a run has committed about locks, and tells those who are granted some.
-// ErrFenced: a later turn has gone on.
-func (l *Locks) Do(ctx context.Context, run *workflow.Run, token int64, o *workflow.Orders) error {
+// ErrFenced: a later turn has gone on, or Redis lost the commit, which had this version.
+func (l *Locks) Do(ctx context.Context, run *workflow.Run, token, version int64, o *workflow.Orders) error {
 	if len(o.Ops) == 0 && !o.All {
 		return nil
 	}
@@ -80,7 +80,7 @@ func (l *Locks) Do(ctx context.Context, run *workflow.Run, token int64, o *workf
 	}
 	// The higher priority first, then the older run.
 	sort := fmt.Sprintf("%08x%012x", uint32(1<<31-1-int64(o.Priority)), uint64(run.Created))
-	if err := l.call(ctx, run.ID, token, sort, c); err != nil {
+	if err := l.call(ctx, run.ID, token, version, sort, c); err != nil {
 		return fmt.Errorf("doing what run %s has to about locks: %w", run.ID, err)
 	}
 	return nil
@@ -106,7 +106,7 @@ func (l *Locks) Drop(ctx context.Context, run string, keys ...workflow.Key) erro
 	for _, k := range keys {
 		c.Ops = append(c.Ops, lockOp{Do: workflow.LockFree, Key: k})
 	}
-	if err := l.call(ctx, run, token, "", c); err != nil && !errors.Is(err, ErrFenced) {
+	if err := l.call(ctx, run, token, 0, "", c); err != nil && !errors.Is(err, ErrFenced) {
 		return fmt.Errorf("giving back the locks of run %s: %w", run, err)
 	}
 	return nil
@@ -115,7 +115,7 @@ func (l *Locks) Drop(ctx context.Context, run string, keys ...workflow.Key) erro
 // SetLimit says how many may have a lock, by the version of an object. Those who can have it
 // now are granted it; nobody loses it.
 func (l *Locks) SetLimit(ctx context.Context, lock string, limit int, version int64) error {
-	if err := l.call(ctx, "", 0, "", lockCall{Limits: []lockLimit{{ID: lock, Limit: limit, Version: version}}}); err != nil {
+	if err := l.call(ctx, "", 0, 0, "", lockCall{Limits: []lockLimit{{ID: lock, Limit: limit, Version: version}}}); err != nil {
 		return fmt.Errorf("setting the limit of %s: %w", lock, err)
 	}
 	return nil
@@ -127,18 +127,22 @@ func (l *Locks) SetLimits(ctx context.Context, below string, limits map[string]i
 	if limits == nil {
 		limits = map[string]int{}
 	}
-	if err := l.call(ctx, "", 0, "", lockCall{Below: below, Values: limits, Version: version}); err != nil {
+	if err := l.call(ctx, "", 0, 0, "", lockCall{Below: below, Values: limits, Version: version}); err != nil {
 		return fmt.Errorf("setting the limits of %s: %w", below, err)
 	}
 	return nil
 }
 
-func (l *Locks) call(ctx context.Context, run string, token int64, sort string, c lockCall) error {
+func (l *Locks) call(ctx context.Context, run string, token, version int64, sort string, c lockCall) error {
 	data, err := json.Marshal(c)
 	if err != nil {
 		return fmt.Errorf("encoding: %w", err)
 	}
-	v, err := l.conn.run(ctx, l.conn.scripts.lock, []string{locksPrefix}, run, token, sort, data)
+	keys := []string{locksPrefix}
+	if run != "" && !l.conn.cluster {
+		keys = append(keys, metaKey(run), runKey(run))
+	}
+	v, err := l.conn.run(ctx, l.conn.scripts.lock, keys, run, token, sort, data, version)
 	if err != nil {
 		return err
 	}
@@ -201,7 +205,11 @@ func (l *Locks) tell(ctx context.Context, all []told) error {
 		if err != nil {
 			return fmt.Errorf("encoding an event: %w", err)
 		}
-		steps = append(steps, call(l.conn.scripts.signal, []string{runKey(t.run), inKey(t.run), metaKey(t.run)}, data))
+		keys, args := []string{runKey(t.run), inKey(t.run), metaKey(t.run)}, []any{data}
+		if lock := t.event.Lock; lock != nil && lock.Granted && !l.conn.cluster {
+			keys, args = append(keys, locksPrefix+"r:"+t.run), append(args, string(keyOfLife(t.event.Key, lock.Life)))
+		}
+		steps = append(steps, call(l.conn.scripts.signal, keys, args...))
 	}
 	signals := len(steps)
 	for _, t := range all {

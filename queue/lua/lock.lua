@@ -1,17 +1,29 @@
 -- Does what a run has to have done about locks, and grants what can be had then.
 -- KEYS: 1 what the keys of locks begin with; they are of one slot
+--       2 the run's meta  3 its run: on one server, which loses what it loses of both sides at once
 -- ARGV: 1 run  2 token of its turn  3 what sorts what it asks for among what others do
 --       4 orders, JSON {all, drop, ops = [{o, k, h, l = [{i, n, v}]}], limits = [{i, n, v}],
 --         below, values, v: the limits of all locks that begin so are these values now, or 0}:
 --         o is ask, hold or free, k a key of the run, h how others call it as a holder;
 --         i is a lock, n its limit, v the version of who says so, -1 for a mutex
--- Returns nil when a later turn was here, else {answer, ..}: {run, key} is granted,
+--       5 version of the run's state that the turn committed
+-- Returns nil when a later turn was here, or Redis lost what this is about, else {answer, ..}: {run, key} is granted,
 -- {run, key, lock, free, limit, lock, holders, ..} is not.
 local P = KEYS[1]
 local run, token, sort = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local o = cjson.decode(ARGV[4])
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
+if KEYS[2] then
+  local meta = redis.call('HMGET', KEYS[2], 'tok', 'ver', 'fin')
+  if o.drop then
+    if not meta[3] and redis.call('EXISTS', KEYS[3]) == 1 then
+      return nil
+    end
+  elseif tonumber(meta[1]) ~= token or tonumber(meta[2] or 0) ~= tonumber(ARGV[5]) then
+    return nil
+  end
+end
 if token > 0 then
   local last = redis.call('HGET', P .. 'tokens', run)
   if last and tonumber(last) > token then

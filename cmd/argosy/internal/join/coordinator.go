@@ -100,6 +100,7 @@ type turn struct {
 	ended   bool
 	state   *workflow.State // as it was committed
 	cron    string          // the CronWorkflow to tell that the run has ended
+	version int64           // of the run, as this turn left it
 	locking *queue.Locks
 	memos   *queue.Memos
 	locks   []*workflow.Orders // not done yet, as far as is known
@@ -130,7 +131,7 @@ func (t *turn) Begin(ctx context.Context) (*coordinator.Loaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.loaded, t.next, t.locks = l, l.Next, l.Orders
+	t.loaded, t.next, t.locks, t.version = l, l.Next, l.Orders, l.Version
 	lost := make([]coordinator.Lost, len(l.Lost))
 	for i, d := range l.Lost {
 		lost[i] = coordinator.Lost{Delivery: fromQueue(d.Delivery), Worker: d.Worker}
@@ -167,6 +168,7 @@ func (t *turn) Commit(ctx context.Context, c *coordinator.Commit) ([]coordinator
 	if err != nil {
 		return nil, err
 	}
+	t.version = done.Version
 	t.next, t.locks, t.drop = done.Next, done.Orders, c.State.Finished != 0 && c.State.Locked
 	t.state = c.State
 	t.ended = c.State.Finished != 0
@@ -204,8 +206,8 @@ func (t *turn) Order(ctx context.Context) error {
 	if t.drop {
 		return t.locking.Drop(ctx, t.ticket.Run)
 	}
-	for _, o := range t.locks {
-		err := t.locking.Do(ctx, t.loaded.Run, t.loaded.Token, o)
+	for _, o := range workflow.Standing(t.locks) {
+		err := t.locking.Do(ctx, t.loaded.Run, t.loaded.Token, t.version, o)
 		if errors.Is(err, queue.ErrFenced) {
 			return fmt.Errorf("%w: %w", coordinator.ErrFenced, err)
 		}

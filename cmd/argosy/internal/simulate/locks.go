@@ -156,6 +156,15 @@ func (v *watch) keep(r *runWatch, k workflow.Key, n *workflow.Node) {
 	r.nodes[k] = w
 }
 
+// loseLocks notes that a run that had ended goes on: what it had it has given back.
+func (r *runWatch) loseLocks() {
+	r.locks = nil
+	for k, n := range r.nodes {
+		n.locks = nil
+		r.nodes[k] = n
+	}
+}
+
 // taken looks for what was granted and is not taken.
 func (v *watch) taken(well time.Time) {
 	for member, at := range v.w.server.Scores(lockKeys + "unsure") {

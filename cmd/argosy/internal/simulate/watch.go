@@ -177,6 +177,7 @@ func (v *watch) applied(p *process, c *queuesim.Command) {
 	case "takeup":
 		if version, _ := c.Answer.(int64); version > 0 {
 			r.finished, r.again, r.moved = false, true, v.w.now
+			r.loseLocks()
 			r.gets(v.w.now)
 		}
 	case "reopen":
