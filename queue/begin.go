@@ -61,12 +61,7 @@ func (l Lost) Again() Delivery {
 // deleted.
 func (t *Turns) Begin(ctx context.Context, ticket *Ticket, hint ...workflow.Key) (*Loaded, error) {
 	id := ticket.Run
-	args := make([]any, 0, 3+len(hint))
-	args = append(args, t.opts.WholeNodes, t.opts.Events, t.opts.Check.Milliseconds())
-	for _, k := range hint {
-		args = append(args, string(k))
-	}
-	v, err := t.conn.run(ctx, t.conn.scripts.begin, runKeys(id), args...)
+	v, err := t.read(ctx, ticket, hint)
 	if err != nil {
 		return nil, fmt.Errorf("beginning a turn of run %s: %w", id, err)
 	}
@@ -97,6 +92,24 @@ func (t *Turns) Begin(ctx context.Context, ticket *Ticket, hint ...workflow.Key)
 		return nil, fmt.Errorf("looking after what run %s has in flight: %w", id, err)
 	}
 	return l, nil
+}
+
+// reads are begin.lua's arguments, but for a hint.
+func (t *Turns) reads() []any {
+	return []any{t.opts.WholeNodes, t.opts.Events, t.opts.Check.Milliseconds()}
+}
+
+// read is what begin.lua answers, unless it was asked with the claim.
+func (t *Turns) read(ctx context.Context, ticket *Ticket, hint []workflow.Key) (any, error) {
+	if begun := ticket.begun; begun != nil && len(hint) == 0 {
+		ticket.begun = nil
+		return begun, nil
+	}
+	args := t.reads()
+	for _, k := range hint {
+		args = append(args, string(k))
+	}
+	return t.conn.run(ctx, t.conn.scripts.begin, runKeys(ticket.Run), args...)
 }
 
 // runKeys are the keys that commit.lua takes, and all but the last begin.lua.

@@ -34,7 +34,7 @@ func TestOneStepRunStaysWithinItsRoundTrips(t *testing.T) {
 		}()
 		// The first run pays for what is paid once, and others meet asynq's heartbeat or a look
 		// at what no bell was heard for, the more so on a busy machine: the least is the cost.
-		trips, budget := math.MaxInt, w.onCluster(34, 18)
+		trips, budget := math.MaxInt, w.onCluster(34, 15)
 		for i := 0; i < 5 || i < 50 && trips > budget; i++ {
 			id := strconv.Itoa(i)
 			awaitSent(w.t, count, "brpop", i+1)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"argosy/workflow"
 	"argosy/workflow/spec"
@@ -52,6 +53,13 @@ type Committed struct {
 	// dispatched them included, and Orders what is to be done beside, in order.
 	Out    []Delivery
 	Orders []*workflow.Orders
+	// Sent are those of Out that went out with the commit already.
+	Sent map[Delivery]bool
+}
+
+// Unsent are those of Out that did not.
+func (c *Committed) Unsent() []Delivery {
+	return slices.DeleteFunc(slices.Clone(c.Out), func(d Delivery) bool { return c.Sent[d] })
 }
 
 // orders is the first argument of commit.lua.
@@ -145,15 +153,19 @@ func (t *Turns) Commit(ctx context.Context, l *Loaded, c *Commit) (*Committed, e
 	if err != nil {
 		return nil, fmt.Errorf("committing a turn of run %s: %w", id, err)
 	}
-	v, err := t.conn.run(ctx, t.conn.scripts.commit, runKeys(id), args...)
+	along, err := t.sendAlong(ctx, l, c)
 	if err != nil {
 		return nil, fmt.Errorf("committing a turn of run %s: %w", id, err)
 	}
-	answer := asList(v)
+	cmds, _ := t.conn.inOrder(ctx, append([]step{call(t.conn.scripts.commit, runKeys(id), args...)}, along.steps...)...)
+	if err := cmds[0].Err(); err != nil {
+		return nil, fmt.Errorf("committing a turn of run %s: %w", id, err)
+	}
+	answer := asList(cmds[0].Val())
 	if len(answer) != 3 {
 		return nil, fmt.Errorf("committing a turn of run %s: %w", id, ErrFenced)
 	}
-	done := &Committed{Version: asInt(answer[0]), Next: workflow.Millis(asInt(answer[1]))}
+	done := &Committed{Version: asInt(answer[0]), Next: workflow.Millis(asInt(answer[1])), Sent: along.sent(cmds[1:])}
 	if done.Out, done.Orders, err = parseOuts(id, asList(answer[2])); err != nil {
 		return nil, fmt.Errorf("committing a turn of run %s: %w", id, err)
 	}

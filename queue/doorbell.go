@@ -113,10 +113,7 @@ func (b *doorbell) dequeue(cmd redis.Cmder) (*redis.Cmd, int) {
 // KEYS: asynq's four of each queue  ARGV: 1 asynq's first  2.. asynq's second of each queue
 // Returns {the queue's place, from 1, and what asynq's returns}, or nil.
 func several(dequeue string) string {
-	return `local function dequeue(KEYS, ARGV)
-` + dequeue + `
-end
-for i = 1, #KEYS / 4 do
+	return asFunction("dequeue", dequeue) + `for i = 1, #KEYS / 4 do
   local k = 4 * i - 3
   local msg = dequeue({KEYS[k], KEYS[k + 1], KEYS[k + 2], KEYS[k + 3]}, {ARGV[1], ARGV[i + 1]})
   if msg then

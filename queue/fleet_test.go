@@ -92,7 +92,7 @@ func (f *fleet) turn(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := f.turns.Dispatch(ctx, done.Out); err != nil {
+	if err := f.turns.Dispatch(ctx, done.Unsent()); err != nil {
 		return err
 	}
 	return f.turns.Settle(ctx, ticket, queue.Settlement{Next: done.Next, Token: l.Token, Sent: len(done.Out)})

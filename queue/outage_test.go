@@ -39,7 +39,7 @@ func TestRunGoesOnFromWhatACrashLeaves(t *testing.T) {
 			})
 			require.NoError(t, err)
 			did("committed")
-			require.NoError(t, f.turns.Dispatch(f.ctx, done.Out))
+			require.NoError(t, f.turns.Dispatch(f.ctx, done.Unsent()))
 			did("sent")
 			require.NoError(t, f.turns.Settle(f.ctx, ticket, queue.Settlement{Next: done.Next, Token: l.Token, Sent: 1}))
 			did("settled")
@@ -121,13 +121,13 @@ func TestClaimAsksBeforeItTakesAfterAnError(t *testing.T) {
 	server := queuetest.StartServer(t, queuetest.AOF()...)
 	f := newFleet(t, server.URL())
 	server.Kill(t)
-	// Shards are put off one by one, until only the bell is left to wait at.
+	// The shards are put off, until only the bell is left to wait at.
 	for f.count.Sent("brpop") == 0 || f.count.Sent("exists") == 0 {
 		_, err := f.turns.Claim(f.ctx, time.Minute)
 		require.Error(t, err)
 		require.NoError(t, f.ctx.Err())
 	}
-	require.Equal(t, 8, f.count.Sent("evalsha"), "one for each shard")
+	require.Equal(t, 1, f.count.Sent("evalsha"), "one for all shards")
 	server.Restart(t)
 	require.NoError(t, f.submit("1"))
 	ticket, err := f.turns.Claim(f.ctx, time.Minute)

@@ -27,7 +27,9 @@ type scripts struct {
 	object, once, takeup, reopen *redis.Script
 	retain, copy                 *redis.Script
 	cronload, croncommit         *redis.Script
-	lock, unsure                 *redis.Script
+	lock, unsure, take           *redis.Script
+
+	along string // to follow asynq's script that enqueues, as the function enqueue
 
 	mu      sync.Mutex
 	sources []string
@@ -53,13 +55,37 @@ func Scripts() (map[string]string, error) {
 	}
 	sources := make(map[string]string, len(files))
 	for _, f := range files {
-		src, err := luaFiles.ReadFile(path.Join("lua", f.Name()))
-		if err != nil {
-			return nil, fmt.Errorf("reading a Lua script: %w", err)
+		name := strings.TrimSuffix(f.Name(), ".lua")
+		if sources[name], err = readScript(name); err != nil {
+			return nil, err
 		}
-		sources[strings.TrimSuffix(f.Name(), ".lua")] = string(src)
 	}
 	return sources, nil
+}
+
+// calls are the scripts that others call, as functions of their names.
+var calls = map[string][]string{"take": {"claim", "begin"}}
+
+// readScript returns the text of a script, after what it calls.
+func readScript(name string) (string, error) {
+	var b strings.Builder
+	for _, part := range append(slices.Clone(calls[name]), name) {
+		src, err := luaFiles.ReadFile(path.Join("lua", part+".lua"))
+		if err != nil {
+			return "", fmt.Errorf("reading a Lua script: %w", err)
+		}
+		if part == name {
+			b.Write(src)
+		} else {
+			b.WriteString(asFunction(part, string(src)))
+		}
+	}
+	return b.String(), nil
+}
+
+// asFunction makes of a script a function for another one, that follows it.
+func asFunction(name, src string) string {
+	return "local function " + name + "(KEYS, ARGV)\n" + src + "\nend\n"
 }
 
 func loadScripts() (*scripts, error) {
@@ -72,16 +98,18 @@ func loadScripts() (*scripts, error) {
 		"log": &s.log, "demand": &s.poolDemand, "handback": &s.handback, "sweep": &s.sweep, "tally": &s.tally, "garbage": &s.garbage,
 		"items": &s.items, "chunk": &s.chunk, "remove": &s.remove, "look": &s.look,
 		"object": &s.object, "once": &s.once, "retain": &s.retain, "takeup": &s.takeup, "copy": &s.copy, "reopen": &s.reopen, "cronload": &s.cronload, "croncommit": &s.croncommit,
-		"lock": &s.lock, "unsure": &s.unsure,
+		"lock": &s.lock, "unsure": &s.unsure, "take": &s.take,
 	} {
-		src, err := luaFiles.ReadFile(path.Join("lua", name+".lua"))
+		src, err := readScript(name)
 		if err != nil {
-			return nil, fmt.Errorf("reading a Lua script: %w", err)
+			return nil, err
 		}
-		*script = redis.NewScript(string(src))
-		s.sources = append(s.sources, string(src))
+		*script = redis.NewScript(src)
+		s.sources = append(s.sources, src)
 	}
-	return s, nil
+	var err error
+	s.along, err = readScript("along")
+	return s, err
 }
 
 // load makes every server know every script, in one round trip each.

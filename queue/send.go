@@ -47,34 +47,49 @@ func (a *Asynq) Close() error { return a.recorder.Close() }
 // gets a Redis client that records the commands and sends nothing, and what it recorded goes
 // out in one pipeline.
 func (a *Asynq) Send(ctx context.Context, deliveries []Delivery) error {
-	var queues []any
-	enqueue, rings := map[any][]step{}, map[string]int{}
-	for _, d := range deliveries {
-		q := d.queue()
-		if enqueue[q] == nil {
-			queues = append(queues, q)
-		}
-		s, err := a.enqueue(ctx, d)
-		if err != nil {
-			return fmt.Errorf("encoding delivery %s: %w", d.ID(), err)
-		}
-		enqueue[q] = append(enqueue[q], s)
-		rings[d.Pool]++
-	}
-	if len(queues) == 0 {
-		return nil
-	}
-	steps := []step{command("sadd", queuesKey, queues...)}
-	for _, q := range queues {
-		steps = append(steps, enqueue[q]...)
-	}
-	for _, pool := range slices.Sorted(maps.Keys(rings)) {
-		steps = append(steps, ring(pool, rings[pool])...)
+	steps, _, err := a.sending(ctx, deliveries, func(e enqueue) step {
+		return call(a.conn.scripts.learn(e.source), e.keys, e.args...)
+	})
+	if err != nil || len(steps) == 0 {
+		return err
 	}
 	if _, err := a.conn.inOrder(ctx, steps...); err != nil {
 		return fmt.Errorf("sending %d deliveries: %w", len(deliveries), err)
 	}
 	return nil
+}
+
+// sending are the steps of a Send: one, then one for each delivery, in the order that it
+// returns, then the rings.
+func (a *Asynq) sending(ctx context.Context, deliveries []Delivery, as func(enqueue) step) (steps []step, order []Delivery, err error) {
+	var queues []any
+	of, rings := map[any][]Delivery{}, map[string]int{}
+	for _, d := range deliveries {
+		q := d.queue()
+		if of[q] == nil {
+			queues = append(queues, q)
+		}
+		of[q] = append(of[q], d)
+		rings[d.Pool]++
+	}
+	if len(queues) == 0 {
+		return nil, nil, nil
+	}
+	steps = []step{command("sadd", queuesKey, queues...)}
+	for _, q := range queues { // neighbours of one slot go together
+		order = append(order, of[q]...)
+	}
+	for _, d := range order {
+		e, err := a.encode(ctx, d)
+		if err != nil {
+			return nil, nil, fmt.Errorf("encoding delivery %s: %w", d.ID(), err)
+		}
+		steps = append(steps, as(e))
+	}
+	for _, pool := range slices.Sorted(maps.Keys(rings)) {
+		steps = append(steps, ring(pool, rings[pool])...)
+	}
+	return steps, order, nil
 }
 
 // maxRings bounds the rings that nobody has heard yet. More workers than that wake one
@@ -91,33 +106,40 @@ func ring(pool string, times int) []step {
 	}
 }
 
-// enqueue is the step that enqueues a delivery. asynq's script answers 0 to a task id that
-// is there already, which is as good.
-func (a *Asynq) enqueue(ctx context.Context, d Delivery) (step, error) {
+// enqueue is asynq's script that enqueues a task, and what it takes. It answers 0 to a task id
+// that is there already, which is as good as 1.
+type enqueue struct {
+	source string
+	keys   []string
+	args   []any
+}
+
+func (a *Asynq) encode(ctx context.Context, d Delivery) (enqueue, error) {
 	payload, err := json.Marshal(d)
 	if err != nil {
-		return step{}, err
+		return enqueue{}, err
 	}
 	var recorded []any
 	_, err = a.encoder.EnqueueContext(context.WithValue(ctx, recordKey{}, &recorded), asynq.NewTask(taskType, payload),
 		asynq.TaskID(d.ID()), asynq.Queue(d.queue()), asynq.MaxRetry(math.MaxInt32), asynq.Deadline(farFuture))
 	if err != nil {
-		return step{}, err
+		return enqueue{}, err
 	}
 	// eval SOURCE number-of-keys KEYS ARGV
 	if len(recorded) < 3 {
-		return step{}, errors.New("asynq sent nothing")
+		return enqueue{}, errors.New("asynq sent nothing")
 	}
-	source, _ := recorded[1].(string)
+	e := enqueue{}
+	e.source, _ = recorded[1].(string)
 	n, _ := recorded[2].(int)
 	if len(recorded) < 3+n {
-		return step{}, fmt.Errorf("asynq sent %d arguments and %d keys", len(recorded), n)
+		return enqueue{}, fmt.Errorf("asynq sent %d arguments and %d keys", len(recorded), n)
 	}
-	keys := make([]string, n)
-	for i := range keys {
-		keys[i], _ = recorded[3+i].(string)
+	e.keys, e.args = make([]string, n), recorded[3+n:]
+	for i := range e.keys {
+		e.keys[i], _ = recorded[3+i].(string)
 	}
-	return call(a.conn.scripts.learn(source), keys, recorded[3+n:]...), nil
+	return e, nil
 }
 
 type recordKey struct{}

@@ -13,6 +13,7 @@ type Ticket struct {
 	shard int
 	since time.Time // by this process's clock
 	first int64     // until, when it was claimed
+	begun []any     // what begin.lua answered already; nil is nothing
 
 	mu    sync.Mutex
 	until int64 // the score that marks the claim

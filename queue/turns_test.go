@@ -237,6 +237,46 @@ func TestUndispatchedDeliveriesAreFoundByTheNextTurn(t *testing.T) {
 	})
 }
 
+func TestWhatIsCommittedIsSentAlong(t *testing.T) {
+	each(t, func(w *world) {
+		w.submit("1")
+		ticket := w.claim()
+		l := w.begin(ticket)
+		d := queue.Delivery{Run: "1", Key: leaf, Number: 1, Pool: pool}
+		c := &queue.Commit{Nodes: []*workflow.Node{{Key: leaf}}, Send: []queue.Delivery{d}}
+		done := w.commit(l, c)
+		require.Equal(w.t, []queue.Delivery{d}, done.Out)
+		states, err := w.broker.States(w.ctx, done.Out)
+		require.NoError(w.t, err)
+		if w.onCluster(1, 0) == 1 {
+			require.Empty(w.t, done.Sent)
+			require.Equal(w.t, []queue.TaskState{queue.TaskAbsent}, states)
+			return
+		}
+		require.Equal(w.t, map[queue.Delivery]bool{d: true}, done.Sent)
+		require.Equal(w.t, []queue.TaskState{queue.TaskQueued}, states)
+		require.Equal(w.t, done.Sent, w.commit(l, c).Sent, "nor is it lost if the answer is")
+		require.EqualValues(w.t, 1, w.raw.LLen(w.ctx, "asynq:{default}:pending").Val())
+	})
+}
+
+func TestWhatIsNotCommittedIsNotSent(t *testing.T) {
+	each(t, func(w *world) {
+		w.submit("1")
+		ticket := w.claim()
+		l := w.begin(ticket)
+		w.overdueTurn(ticket)
+		w.begin(w.claim())
+		d := queue.Delivery{Run: "1", Key: leaf, Number: 1, Pool: pool}
+		state := workflow.State{Phase: spec.WorkflowRunning}
+		_, err := w.turns.Commit(w.ctx, l, &queue.Commit{State: &state, Send: []queue.Delivery{d}})
+		require.ErrorIs(w.t, err, queue.ErrFenced)
+		states, err := w.broker.States(w.ctx, []queue.Delivery{d})
+		require.NoError(w.t, err)
+		require.Equal(w.t, []queue.TaskState{queue.TaskAbsent}, states)
+	})
+}
+
 // overdueTurn gives a turn back at once.
 func (w *world) overdueTurn(ticket *queue.Ticket) {
 	w.t.Helper()
@@ -265,7 +305,9 @@ func TestLostDeliveriesAreFound(t *testing.T) {
 				d := queue.Delivery{Run: "1", Key: leaf, Number: 1, Pool: pool}
 				done := w.commit(l, &queue.Commit{Nodes: []*workflow.Node{{Key: leaf}}, Send: []queue.Delivery{d}})
 				if tt.send {
-					require.NoError(w.t, w.turns.Dispatch(w.ctx, done.Out))
+					require.NoError(w.t, w.turns.Dispatch(w.ctx, done.Unsent()))
+				} else {
+					w.raw.Del(w.ctx, "asynq:{default}:t:"+d.ID(), "asynq:{default}:pending") // it went along with the commit
 				}
 				if tt.state != "" {
 					require.NoError(w.t, w.raw.HSet(w.ctx, "asynq:{default}:t:"+d.ID(), "state", tt.state).Err())
@@ -286,7 +328,7 @@ func TestLostDeliveriesAreFound(t *testing.T) {
 					}
 					require.Equal(w.t, []queue.Lost{{Delivery: d, Worker: tt.heldBy}}, l.Lost)
 					done := w.commit(l, &queue.Commit{Send: []queue.Delivery{l.Lost[0].Again()}})
-					require.NoError(w.t, w.turns.Dispatch(w.ctx, done.Out))
+					require.NoError(w.t, w.turns.Dispatch(w.ctx, done.Unsent()))
 					_, err := w.tasks.Claim(w.ctx, d)
 					requireRefused(w.t, err, queue.RefusedSuperseded)
 					require.ErrorIs(w.t, w.tasks.Report(w.ctx, d, succeeded()), queue.ErrFenced)
@@ -370,13 +412,23 @@ func TestFinishedAndDeletedRunsTakeNoTurns(t *testing.T) {
 		_, err := w.turns.Begin(w.ctx, w.claim())
 		require.ErrorIs(w.t, err, queue.ErrFinished)
 		w.submit("2")
-		ticket := w.claim()
 		require.NoError(w.t, w.raw.Del(w.ctx, "{r:2}:run").Err())
-		_, err = w.turns.Begin(w.ctx, ticket)
+		_, err = w.turns.Begin(w.ctx, w.claim())
 		require.ErrorIs(w.t, err, queue.ErrNotFound)
 		w.idle()
 		require.ErrorIs(w.t, w.runs.Signal(w.ctx, "1", workflow.Event{}), queue.ErrFinished)
 		require.ErrorIs(w.t, w.runs.Signal(w.ctx, "2", workflow.Event{}), queue.ErrNotFound)
+	})
+}
+
+func TestRunThatIsDeletedInItsTurnCommitsNothing(t *testing.T) {
+	each(t, func(w *world) {
+		w.submit("1")
+		l := w.begin(w.claim())
+		require.NoError(w.t, w.runs.Delete(w.ctx, "1"))
+		_, err := w.turns.Commit(w.ctx, l, &queue.Commit{State: &workflow.State{Phase: spec.WorkflowRunning}, Nodes: []*workflow.Node{{Key: leaf}}})
+		require.ErrorIs(w.t, err, queue.ErrFenced)
+		require.Empty(w.t, w.keys("{r:1}:nodes"))
 	})
 }
 

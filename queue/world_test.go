@@ -202,7 +202,7 @@ func (w *world) launch(id string) queue.Delivery {
 		Send:  []queue.Delivery{d},
 	})
 	require.Equal(w.t, []queue.Delivery{d}, done.Out)
-	require.NoError(w.t, w.turns.Dispatch(w.ctx, done.Out))
+	require.NoError(w.t, w.turns.Dispatch(w.ctx, done.Unsent()))
 	require.NoError(w.t, w.turns.Settle(w.ctx, ticket, queue.Settlement{Next: done.Next, Token: l.Token, Sent: len(done.Out)}))
 	return d
 }

@@ -103,8 +103,9 @@ type turn struct {
 	version int64           // of the run, as this turn left it
 	locking *queue.Locks
 	memos   *queue.Memos
-	locks   []*workflow.Orders // not done yet, as far as is known
-	drop    bool               // the run has ended, and had locks
+	locks   []*workflow.Orders      // not done yet, as far as is known
+	drop    bool                    // the run has ended, and had locks
+	sent    map[queue.Delivery]bool // with the commit
 }
 
 func (t *turn) Begin(ctx context.Context) (*coordinator.Loaded, error) {
@@ -168,7 +169,7 @@ func (t *turn) Commit(ctx context.Context, c *coordinator.Commit) ([]coordinator
 	if err != nil {
 		return nil, err
 	}
-	t.version = done.Version
+	t.sent, t.version = done.Sent, done.Version
 	t.next, t.locks, t.drop = done.Next, done.Orders, c.State.Finished != 0 && c.State.Locked
 	t.state = c.State
 	t.ended = c.State.Finished != 0
@@ -199,7 +200,7 @@ func (t *turn) Reopen(ctx context.Context, r workflow.Reopen) error {
 }
 
 func (t *turn) Dispatch(ctx context.Context, d []coordinator.Delivery) error {
-	return t.turns.Dispatch(ctx, toQueue(d))
+	return t.turns.Dispatch(ctx, slices.DeleteFunc(toQueue(d), func(d queue.Delivery) bool { return t.sent[d] }))
 }
 
 func (t *turn) Order(ctx context.Context) error {

@@ -129,8 +129,8 @@ func TestMistakesAreFound(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			r, err := newRunner(func(name, source string) string {
-				if name != test.script {
-					return source
+				if name == "take" && !strings.Contains(source, test.right) || name != "take" && name != test.script {
+					return source // take holds what it calls
 				}
 				require.Equal(t, 1, strings.Count(source, test.right), "the script has changed")
 				return strings.Replace(source, test.right, test.wrong, 1)

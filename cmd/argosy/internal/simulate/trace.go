@@ -68,13 +68,21 @@ func answer(c *queuesim.Command) string {
 	if !ok {
 		return short(fmt.Sprint(c.Answer))
 	}
+	run, begun := took(c)
 	switch {
+	case c.Script == "take" && len(begun) > 9:
+		return fmt.Sprintf("%s begun: %s", run, turnOf(begun))
 	case c.Script == "begin" && len(list) > 9:
-		return fmt.Sprintf("token %v version %v next %v events %v timers %v out %v overdue %v", list[1], list[2], list[3], list[6], list[7], list[8], list[9])
+		return turnOf(list)
 	case c.Script == "hold":
 		return "held"
 	}
 	return short(fmt.Sprint(list))
+}
+
+// turnOf is what begin.lua answered.
+func turnOf(list []any) string {
+	return fmt.Sprintf("token %v version %v next %v events %v timers %v out %v overdue %v", list[1], list[2], list[3], list[6], list[7], list[8], list[9])
 }
 
 func short(s string) string {

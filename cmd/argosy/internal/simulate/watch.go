@@ -59,13 +59,6 @@ type holder struct {
 	until          time.Time // of the lease
 }
 
-// turn is a begun turn.
-type turn struct {
-	token     int64
-	by        *process
-	signalled bool // it was given a signal
-}
-
 func newWatch(w *world) *watch { return &watch{w: w, runs: map[string]*runWatch{}} }
 
 // clone is what is known, to come back to.
@@ -115,6 +108,11 @@ func (v *watch) applied(p *process, c *queuesim.Command) {
 	case c.Script == "lock":
 		v.locked()
 		return
+	case c.Script == "take":
+		if run, begun := took(c); begun != nil && v.runs[run] != nil {
+			v.runs[run].begins(p, begun)
+		}
+		return
 	case c.Script == "remove":
 		v.deletes(c.Keys)
 		return
@@ -137,11 +135,7 @@ func (v *watch) applied(p *process, c *queuesim.Command) {
 	list, _ := c.Answer.([]any)
 	switch c.Script {
 	case "begin":
-		if len(list) > 6 {
-			events, _ := list[6].([]any)
-			token, _ := list[1].(int64)
-			r.turn = turn{token: token, by: p, signalled: signals(events)}
-		}
+		r.begins(p, list)
 	case "commit":
 		if len(list) == 3 {
 			v.commits(p, r, c)
