@@ -298,8 +298,8 @@ func (v *watch) node(r *runWatch, state *workflow.State, k workflow.Key, data st
 		v.violated("commits can be read", "%v", err)
 		return
 	}
-	if old := r.nodes[k]; r.again && workflow.Fulfilled(old.phase) && !n.Fulfilled() {
-		r.forget(k)
+	if old := r.nodes[k]; r.again && workflow.Fulfilled(old.phase) && (!n.Fulfilled() || old.phase.FailedOrError()) {
+		r.forget(k) // it runs again, and may end at once
 	}
 	old, existed := r.nodes[k]
 	r.nodes[k] = nodeWatch{waits: n.Suspended(), leaf: n.Type == spec.NodeTypePod || n.Chunk != nil, phase: n.Phase, class: n.Class, chunk: n.Chunk}
