@@ -79,6 +79,8 @@ func (t *turn) take(events []Event) {
 		switch e := &events[i]; e.Kind {
 		case EventResult:
 			t.result(e)
+		case EventReady:
+			t.ready(e)
 		case EventItems:
 			t.itemsEnded(e)
 		case EventSignal:
@@ -345,7 +347,7 @@ func (n *Node) copied() *Node {
 	c := *n
 	n = &c
 	n.Steps, n.DAG, n.Loop, n.Retry, n.Chunk = clone(n.Steps), clone(n.DAG), clone(n.Loop), clone(n.Retry), clone(n.Chunk)
-	n.Limit, n.Hooks, n.Lock, n.Memo = clone(n.Limit), clone(n.Hooks), clone(n.Lock), clone(n.Memo)
+	n.Limit, n.Hooks, n.Lock, n.Memo, n.Daemon = clone(n.Limit), clone(n.Hooks), clone(n.Lock), clone(n.Memo), clone(n.Daemon)
 	if n.DAG != nil {
 		n.DAG.Waits = maps.Clone(n.DAG.Waits)
 	}

@@ -193,8 +193,8 @@ func (u *takenUp) mark(n *Node, after bool) fate {
 	case n.Retry != nil:
 		f = u.markRetry(n, after, bad)
 	}
-	if f == open && n.Loop == nil && u.t.v.Plan.templates[n.Template].Synchronization != nil {
-		f = again // it gave its locks back, and takes them when it is launched
+	if f == open && n.Loop == nil && (u.t.v.Plan.templates[n.Template].Synchronization != nil || len(n.Daemons) > 0) {
+		f = again // it gave its locks back, and takes them when it is launched; its daemons are gone
 	}
 	u.fates[n.Key] = f
 	return f

@@ -35,6 +35,7 @@ type chaos struct {
 	locks     *lockbook
 	timers    map[workflow.Timer]workflow.Millis // that were set; the keys have no time
 	life      uint64                             // what leaves that are run now have as nested.lives
+	mortal    bool                               // daemons may end by themselves
 }
 
 func newChaos(t *testing.T, n *nested, seed uint64, closings ...workflow.Event) *chaos {
@@ -104,6 +105,10 @@ func (c *chaos) events() []workflow.Event {
 			events = append(events, workflow.Event{Kind: workflow.EventLocks})
 		case len(c.timers) > 0 && (len(c.queue) == 0 || c.r.IntN(4) == 0):
 			events = append(events, c.ring())
+		case c.mortal && len(c.serving) > 0 && c.r.IntN(6) == 0:
+			k := slices.Sorted(maps.Keys(c.serving))[0]
+			delete(c.serving, k)
+			events = append(events, workflow.Event{Kind: workflow.EventResult, Key: k, Result: &workflow.Result{Phase: spec.NodeSucceeded}})
 		case len(c.queue) > 0:
 			i := c.r.IntN(len(c.queue))
 			k := c.queue[i]
@@ -113,7 +118,9 @@ func (c *chaos) events() []workflow.Event {
 				continue
 			}
 			e := c.answer(k)
-			if c.view.State.Ends(k) && c.r.IntN(2) == 0 {
+			if daemon := e.Kind == workflow.EventReady; c.view.State.Ends(k) && (daemon || c.r.IntN(2) == 0) {
+				delete(c.serving, k)
+				e.Kind, e.Ready = workflow.EventResult, nil
 				e.Result = &workflow.Result{Phase: spec.NodeFailed, Message: "killed"}
 			}
 			events = append(events, e)
@@ -242,6 +249,7 @@ func (c *chaos) advance(events []workflow.Event) {
 		c.flying++
 	}
 	c.queue = append(c.queue, whole.Dispatch...)
+	c.serve(whole)
 	c.locks.do(whole.Orders)
 	for _, timer := range whole.Timers {
 		at := timer.At
@@ -253,6 +261,27 @@ func (c *chaos) advance(events []workflow.Event) {
 	}
 	c.requireLimits()
 	require.Equal(c.t, c.flying, c.view.State.InFlight, "leaves in flight")
+}
+
+// serve does what a delta says of daemons.
+func (c *chaos) serve(d *workflow.Delta) {
+	c.t.Helper()
+	for _, k := range d.End {
+		if slices.Contains(c.queue, k) {
+			c.flying--
+		}
+	}
+	c.end(d)
+	for _, k := range slices.Sorted(maps.Keys(c.serving)) {
+		switch n := c.view.Nodes[k]; {
+		case !n.Fulfilled() && !n.Daemon.Ready: // it was ready while the run was ending
+			delete(c.serving, k)
+			c.queue = append(c.queue, k)
+			c.flying++
+		case n.Fulfilled():
+			require.Fail(c.t, "nobody ends a daemon", "%s", k.Name("wf"))
+		}
+	}
 }
 
 // encode is all that there is of a view or delta.
@@ -305,7 +334,7 @@ func (c *chaos) requireLimits() {
 			require.Equal(c.t, running, n.Hooks.Running, "hooks of %s", k.Name("wf"))
 		}
 		pk, ok := k.Parent()
-		if !ok || n.Type == "" || n.Loop != nil || n.Fulfilled() && (n.Hooks == nil || n.Hooks.Running == 0) || strings.HasPrefix(k.Segment(), "!") {
+		if !ok || n.Type == "" || n.Loop != nil || n.Fulfilled() && (n.Hooks == nil || n.Hooks.Running == 0) || n.Daemon != nil && n.Daemon.Told || strings.HasPrefix(k.Segment(), "!") {
 			continue
 		}
 		if c.view.Nodes[pk].Loop != nil {
@@ -417,6 +446,7 @@ func TestNestedRunsEndWheneverTheyAreStopped(t *testing.T) {
 		}
 		closings := [][]workflow.Event{nil, {stop}, {stop, terminate}, {deadline}, {terminate, stop, deadline}}[seed%5]
 		c := newChaos(t, n, seed, closings...)
+		c.mortal = true
 		c.finish()
 		c.requireSettled()
 		if c.view.State.Shutdown != "" && c.view.Nodes[workflow.Root].Failed() {

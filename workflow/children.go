@@ -28,7 +28,7 @@ func (s *childScope) Lookup(name string) (any, expr.State) {
 		return nil, expr.Unknown
 	}
 	n := s.t.child(s.scope, kind, child)
-	if !n.Fulfilled() {
+	if !n.done() {
 		return nil, expr.Pending
 	}
 	return s.t.childProperty(n, property)
@@ -51,6 +51,10 @@ func (t *turn) childProperty(n *Node, property string) (any, expr.State) {
 		return n.Finished.Time().Format(time.RFC3339), expr.Known
 	case "hostNodeName":
 		return n.Host, expr.Known
+	case "ip":
+		if n.Daemon != nil {
+			return n.Daemon.Address, expr.Known
+		}
 	case "exitCode":
 		if n.Outputs != nil && n.Outputs.ExitCode != nil {
 			return strconv.Itoa(*n.Outputs.ExitCode), expr.Known

@@ -110,7 +110,7 @@ func (t *turn) chunks(n *Node, c *call) *ChunksState {
 
 // chunks says that a worker alone can take a node of the template from its call to its end.
 func (t *template) chunks() bool {
-	if t.Synchronization != nil || t.Memoize != nil || t.Container == nil && t.Script == nil || len(t.dynamic) > 0 || t.lastRetry || t.inline || t.Metrics != nil {
+	if t.IsDaemon() || t.Synchronization != nil || t.Memoize != nil || t.Container == nil && t.Script == nil || len(t.dynamic) > 0 || t.lastRetry || t.inline || t.Metrics != nil {
 		return false
 	}
 	if r := t.RetryStrategy; r != nil && *r != (spec.RetryStrategy{Limit: r.Limit, RetryPolicy: r.RetryPolicy}) {

@@ -341,14 +341,19 @@ func (t *turn) taskHas(n *Node, result string) bool {
 		return n.Loop != nil && n.Loop.Succeeded > 0
 	case "AllFailed":
 		return n.Loop != nil && n.Loop.Count > 0 && n.Loop.Bad == n.Loop.Count
+	case "Daemoned":
+		return n.serves()
 	}
-	return false // Daemoned: no daemon runs yet
+	return false
 }
 
 // branch is the phase that a task hands down its branch.
 func branch(n *Node) spec.NodePhase {
 	if n.Phase == spec.NodeSkipped || n.Phase == spec.NodeOmitted {
 		return n.Branch
+	}
+	if n.serves() {
+		return spec.NodeSucceeded
 	}
 	return n.Phase
 }

@@ -8,6 +8,7 @@ import (
 
 // finish ends a node and tells its scope.
 func (t *turn) finish(n *Node, phase spec.NodePhase, message string) {
+	t.endDaemons(n)
 	n.Phase, n.Message, n.Finished = phase, message, t.now
 	if n.Started == 0 {
 		n.Started = t.now
@@ -28,6 +29,10 @@ func (t *turn) fail(k Key, template string, item []byte, err error) {
 func (t *turn) ended(n *Node) {
 	t.unlock(n)
 	t.memoize(n)
+	if n.Daemon != nil && n.Daemon.Told {
+		t.died(n)
+		return
+	}
 	if t.awaitHooks(n) {
 		return
 	}

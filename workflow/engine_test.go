@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,6 +35,8 @@ type engine struct {
 	configs map[string]*workflow.ConfigMap
 	loaded  int // nodes that turns asked for
 	rounds  int // how often they asked
+	// serving are daemons that are ready and were not told to end.
+	serving map[workflow.Key]bool
 }
 
 func parse(t *testing.T, text string) *spec.Workflow {
@@ -58,7 +61,7 @@ func newEngineOf(t *testing.T, text string, prepare func(*spec.Workflow)) *engin
 	plan, err := workflow.Compile(wf)
 	require.NoError(t, err)
 	run := &workflow.Run{ID: "uid", Name: "wf", Namespace: "default", Created: workflow.At(start), Arguments: wf.Execution().Arguments, Labels: wf.Labels}
-	return &engine{t: t, view: &workflow.View{Run: run, Plan: plan, Nodes: map[workflow.Key]*workflow.Node{}, Complete: true, Limits: workflow.Limits{ChunkFrom: -1}}, now: start, act: succeed, shelf: shelf{}}
+	return &engine{t: t, view: &workflow.View{Run: run, Plan: plan, Nodes: map[workflow.Key]*workflow.Node{}, Complete: true, Limits: workflow.Limits{ChunkFrom: -1}}, now: start, act: succeed, shelf: shelf{}, serving: map[workflow.Key]bool{}}
 }
 
 func succeed(*workflow.Node, *spec.Template) *workflow.Result {
@@ -116,6 +119,7 @@ func (e *engine) turn(events ...workflow.Event) *workflow.Delta {
 		require.NoError(e.t, err)
 		e.store(d)
 		e.queue = append(e.queue, d.Dispatch...)
+		e.end(d)
 		return d
 	}
 }
@@ -146,7 +150,24 @@ func (e *engine) answer(k workflow.Key) workflow.Event {
 	if n.Chunk != nil {
 		return e.chunk(k, n.Chunk.To, true)
 	}
-	return workflow.Event{Kind: workflow.EventResult, Key: k, Result: e.leaf(n)}
+	r := e.leaf(n)
+	if n.IsDaemon() && r.Phase == spec.NodeSucceeded {
+		e.serving[k] = true
+		return workflow.Event{Kind: workflow.EventReady, Key: k, Ready: &workflow.Ready{Address: "10.0.0.1", Host: "host"}}
+	}
+	return workflow.Event{Kind: workflow.EventResult, Key: k, Result: r}
+}
+
+// end ends the daemons that the delta says, and at the run's end there must be none.
+func (e *engine) end(d *workflow.Delta) {
+	e.t.Helper()
+	for _, k := range d.End {
+		delete(e.serving, k)
+		e.queue = slices.DeleteFunc(e.queue, func(q workflow.Key) bool { return q == k })
+	}
+	if d.Finished() {
+		require.Empty(e.t, e.serving, "daemons are left at the run's end")
+	}
 }
 
 // leaf resolves and acts out a leaf.

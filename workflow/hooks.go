@@ -135,8 +135,12 @@ func (t *turn) startHook(n *Node, name string, start func(Key)) {
 // hookEnded takes note of the end of a hook of a node.
 func (t *turn) hookEnded(n *Node) {
 	n.Hooks.Running--
-	if n.Hooks.Running == 0 && n.Fulfilled() {
+	switch {
+	case n.Hooks.Running > 0:
+	case n.Fulfilled():
 		t.ended(n)
+	case n.Daemon != nil && n.Daemon.Ready && !n.Daemon.Told:
+		t.serve(n)
 	}
 }
 

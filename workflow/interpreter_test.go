@@ -39,12 +39,13 @@ type reference struct {
 	phases map[workflow.Key]spec.NodePhase
 	class  map[workflow.Key]string
 	loops  map[workflow.Key]loopEnd
+	serves map[workflow.Key]bool // daemons that were ready
 }
 
 type loopEnd struct{ any, allFailed, bad bool }
 
 func (n *nested) reference() *reference {
-	f := &reference{n, map[workflow.Key]spec.NodePhase{}, map[workflow.Key]string{}, map[workflow.Key]loopEnd{}}
+	f := &reference{n, map[workflow.Key]spec.NodePhase{}, map[workflow.Key]string{}, map[workflow.Key]loopEnd{}, map[workflow.Key]bool{}}
 	phase := f.node(workflow.Root, 0)
 	last := len(n.templates) - 1
 	if n.hook != "" && string(phase) == n.hook {
@@ -67,7 +68,16 @@ func (f *reference) node(k workflow.Key, template int) spec.NodePhase {
 		f.phases[k] = f.decision(k)
 		return f.phases[k]
 	}
-	t := &f.templates[template]
+	if f.isDaemon(template) {
+		phase := f.tried(k, &f.daemon)
+		f.serves[k] = phase == spec.NodeSucceeded
+		return phase
+	}
+	return f.tried(k, &f.templates[template])
+}
+
+// tried runs a template, as often as it says.
+func (f *reference) tried(k workflow.Key, t *nestedTemplate) spec.NodePhase {
 	if t.retry == nil {
 		f.phases[k] = f.body(k, t)
 		return f.phases[k]
@@ -188,6 +198,10 @@ func (f *reference) depends(k workflow.Key, t *nestedTemplate, j int) bool {
 			yes = p == spec.NodeSucceeded || p == spec.NodeSkipped
 		case c.results[i] == "Errored":
 			yes = p == spec.NodeError
+		case c.results[i] == "Succeeded":
+			yes = p == spec.NodeSucceeded && !f.serves[need]
+		case c.results[i] == "Daemoned":
+			yes = f.serves[need]
 		case c.results[i] == "AnySucceeded":
 			yes = l.any
 		case c.results[i] == "AllFailed":
@@ -239,6 +253,9 @@ func (f *reference) call(k workflow.Key, c *nestedCall) spec.NodePhase {
 
 // hooks runs the hooks of what a call made.
 func (f *reference) hooks(k workflow.Key, c *nestedCall, phase spec.NodePhase) {
+	if f.serves[k] {
+		return // it has not ended
+	}
 	if c.hook == string(phase) {
 		f.node(k.Hook("h"), c.last)
 	}

@@ -5,6 +5,7 @@ import "argosy/workflow/spec"
 // startLeaf sends a node to the queue.
 func (t *turn) startLeaf(n *Node) {
 	n.Phase, n.Started = spec.NodePending, t.now
+	n.Daemon = t.v.Plan.templates[n.Template].daemonState()
 	t.put(n)
 	if !n.Counted { // else it counts since it waits
 		t.delta.State.Total++
@@ -30,12 +31,20 @@ func (t *turn) result(e *Event) {
 	}
 	n = t.edit(e.Key)
 	s := &t.delta.State
-	s.InFlight--
+	serves := n.Daemon != nil && n.Daemon.Ready
+	if !serves {
+		s.InFlight--
+	}
 	n.ends(e.Result, t.now)
-	if t.v.Plan.templates[n.Template].Timeout != "" {
+	if n.Daemon != nil && n.Phase == spec.NodeSucceeded {
+		n.Phase = spec.NodeFailed // it should not have ended
+	}
+	if !serves && t.v.Plan.templates[n.Template].Timeout != "" {
 		t.timerOff(n.Key, timerTimeout)
 	}
 	switch {
+	case t.closing(n.Key) && serves:
+		n.Phase, n.Message, n.Class = spec.NodeSucceeded, "", ""
 	case t.closing(n.Key) && n.Failed():
 		n.Phase, n.Message = spec.NodeFailed, t.closingMessage()
 	case n.Late && n.Failed():

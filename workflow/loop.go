@@ -115,7 +115,7 @@ func (t *turn) itemEnded(n *Node, child *Node) {
 func (t *turn) countItem(n *Node, child *Node) {
 	l := n.Loop
 	switch {
-	case child.Phase == spec.NodeSucceeded || child.Reused:
+	case child.Phase == spec.NodeSucceeded || child.Reused || child.serves():
 		l.Succeeded++
 	case child.Failed():
 		if child.Phase == spec.NodeFailed {

@@ -23,6 +23,9 @@ type nested struct {
 	// the others.
 	waits, waitsForTime bool
 	timeout             bool // the leaf's time is limited
+	// daemons lets calls be of a template that serves; it comes after the one that waits.
+	daemons bool
+	daemon  nestedTemplate
 	// lives says which life of the run a leaf was run in last, if not the first.
 	lives map[workflow.Key]uint64
 }
@@ -122,6 +125,7 @@ func randomNested(seed uint64, failFast bool) *nested {
 		}
 	}
 	n.lockUp(rand.New(rand.NewPCG(seed, 12)))
+	n.serveUp(rand.New(rand.NewPCG(seed, 13)))
 	return n
 }
 
@@ -154,6 +158,46 @@ func randomResult(r *rand.Rand, loop bool) string {
 
 // isWait says that a template is the one that waits.
 func (n *nested) isWait(template int) bool { return template == len(n.templates) }
+
+// isDaemon says that a template is the one that serves.
+func (n *nested) isDaemon(template int) bool { return template == len(n.templates)+1 }
+
+// serveUp has some leaves serve: nothing is known of their outputs.
+func (n *nested) serveUp(r *rand.Rand) {
+	if n.daemons = r.IntN(4) == 0; !n.daemons {
+		return
+	}
+	if r.IntN(2) == 0 {
+		limit := r.IntN(3)
+		n.daemon.retry = &limit
+	}
+	for i := range n.templates {
+		t := &n.templates[i]
+		groups := append([][]nestedCall{t.tasks}, t.groups...)
+		serve := map[string]bool{}
+		for _, group := range groups {
+			for j := range group {
+				if c := &group[j]; c.template == c.last && r.IntN(3) == 0 && (c.loop == "" || r.IntN(3) == 0) {
+					c.template, serve[c.name] = len(n.templates)+1, true
+				}
+			}
+		}
+		for _, group := range groups {
+			for j := range group {
+				if _, name, _ := strings.Cut(group[j].from, "."); serve[name] {
+					group[j].from = ""
+				}
+			}
+		}
+		for j := range t.tasks {
+			for k := range t.tasks[j].results {
+				if r.IntN(4) == 0 {
+					t.tasks[j].results[k] = "Daemoned"
+				}
+			}
+		}
+	}
+}
 
 func (n *nested) randomCall(r *rand.Rand, from, last int, name string) nestedCall {
 	c := nestedCall{name: name, template: last, last: last, failed: r.IntN(4) == 0, error: r.IntN(4) == 0}
@@ -248,6 +292,12 @@ func (n *nested) yaml() string {
 		duration = `duration: "7"`
 	}
 	fmt.Fprintf(&b, "  - name: x%d\n    inputs: {parameters: [{name: in, default: none}]}\n    suspend: {%s}\n", len(n.templates), duration)
+	if n.daemons {
+		fmt.Fprintf(&b, "  - name: x%d\n    inputs: {parameters: [{name: in, default: none}]}\n    daemon: true\n    container: {image: busybox, command: [serve]}\n", len(n.templates)+1)
+		if n.daemon.retry != nil {
+			fmt.Fprintf(&b, "    retryStrategy: {limit: %d}\n", *n.daemon.retry)
+		}
+	}
 	return b.String()
 }
 

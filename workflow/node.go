@@ -55,6 +55,11 @@ type Node struct {
 	Hooks *HookState  `json:"hk,omitempty"`
 	Lock  *LockState  `json:"lk,omitempty"`
 	Memo  *MemoState  `json:"me,omitempty"`
+
+	// Daemon is set for what runs until it is ended, and Daemons are those that have served below
+	// a Steps or DAG node.
+	Daemon  *DaemonState `json:"dm,omitempty"`
+	Daemons []Key        `json:"dn,omitempty"`
 	// Counted says that State.Total has the node since it waits to start.
 	Counted bool `json:"ct,omitempty"`
 }

@@ -29,7 +29,7 @@ func (t *turn) startRetry(n *Node, tmpl *template) {
 		t.finish(n, spec.NodeError, err.Error())
 		return
 	}
-	n.Retry.Limit = limit
+	n.Retry.Limit, n.Daemon = limit, tmpl.daemonState()
 	t.put(n)
 	t.attempt(n)
 }

@@ -158,6 +158,12 @@ func NodeStatus(run *Run, s *State, n, scope *Node, held bool) spec.NodeStatus {
 	if n.Lock != nil && n.Lock.Waiting != "" && n.Held == heldLock {
 		ns.SynchronizationStatus = &spec.NodeSynchronizationStatus{Waiting: n.Lock.Waiting}
 	}
+	if d := n.Daemon; d != nil {
+		ns.PodIP = d.Address
+		if d.Ready && !ns.Phase.Fulfilled() {
+			ns.Daemoned = new(true)
+		}
+	}
 	if m := n.Memo; m != nil {
 		ns.MemoizationStatus = &spec.MemoizationStatus{Hit: m.Hit, Key: m.Name, CacheName: m.Cache}
 	}
@@ -255,7 +261,7 @@ func (r *renderer) group(n *Node, i int, members []*Node, began Millis) (g spec.
 			began = child.Started
 		}
 		finished = max(finished, child.Finished)
-		if !child.Fulfilled() {
+		if !child.done() {
 			g.Phase = spec.NodeRunning
 		}
 	}

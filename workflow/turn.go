@@ -41,7 +41,8 @@ type State struct {
 	Total     int `json:"n,omitempty"`
 	Done      int `json:"d,omitempty"`
 	Succeeded int `json:"ok,omitempty"`
-	// InFlight counts deliveries: leaves and chunks dispatched and not ended.
+	// InFlight counts deliveries: leaves and chunks dispatched and not ended, but for daemons that
+	// serve.
 	InFlight int `json:"fl,omitempty"`
 	// Ready lists scopes and nodes that may start but found no room yet: a loop with
 	// items left, a released task. They are started first as soon as there is room.
@@ -143,6 +144,7 @@ type EventKind string
 // The kinds of events.
 const (
 	EventResult EventKind = "result" // a leaf ended: Key, Result
+	EventReady  EventKind = "ready"  // a daemon has become ready: Key, Ready
 	EventItems  EventKind = "items"  // items of a chunk ended: Key, Items
 	EventSignal EventKind = "signal" // somebody asked: Signal
 	EventTimer  EventKind = "timer"  // a timer that a Delta set came due: Key, Timer
@@ -166,6 +168,7 @@ type Event struct {
 	Kind    EventKind `json:"k"`
 	Key     Key       `json:"n,omitempty"`
 	Result  *Result   `json:"r,omitempty"`
+	Ready   *Ready    `json:"rd,omitempty"`
 	Items   *Tally    `json:"i,omitempty"`
 	Signal  string    `json:"sig,omitempty"`
 	Message string    `json:"m,omitempty"`
@@ -236,7 +239,10 @@ type Delta struct {
 	CancelMessage string
 	CancelPhase   spec.NodePhase
 	// Late are leaves to end by themselves, for LateMessage; their results come back as events.
-	Late   []Key
+	Late []Key
+	// End are daemons whose scope has ended: they have ended for the run, and nobody waits for
+	// their results.
+	End    []Key
 	Timers []Timer
 	// Metrics are what the run emits if the Delta is committed.
 	Metrics []Emission
