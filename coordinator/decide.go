@@ -54,7 +54,7 @@ func (c *Coordinator) decide(ctx context.Context, t Turn, l *Loaded) (*Commit, e
 		return nil, err
 	}
 	commit := &Commit{
-		State: &delta.State, Nodes: delta.Nodes, Gone: delta.Gone, Send: found.again, Drop: found.dropped, Timers: delta.Timers, Orders: delta.Orders, Saves: delta.Saves, More: delta.More, Late: delta.Late,
+		State: &delta.State, Nodes: delta.Nodes, Gone: delta.Gone, Send: found.sent(delta.End), Drop: found.dropped, Timers: delta.Timers, Orders: delta.Orders, Saves: delta.Saves, More: delta.More, Late: delta.Late, End: delta.End,
 		Waiting: delta.Waiting(plan), Expires: plan.Expires(&delta.State), Metrics: delta.Metrics,
 		Wipe: delta.Wipe, Forget: delta.Forget, Reopen: delta.Reopen, Copy: delta.Copy,
 	}
@@ -82,6 +82,11 @@ type recovery struct {
 	counted []*workflow.Node // nodes that lost another worker
 	dropped []workflow.Key   // given up as poison
 	given   []workflow.Event // what is said of those
+}
+
+// sent is what is sent anew after a turn that ended daemons.
+func (r *recovery) sent(ended []workflow.Key) []Delivery {
+	return slices.DeleteFunc(r.again, func(d Delivery) bool { return slices.Contains(ended, d.Key) })
 }
 
 // recover decides what becomes of lost deliveries. One that a worker died with counts

@@ -152,6 +152,7 @@ type Commit struct {
 	Timers       []workflow.Timer
 	Cancel       *Cancel        // end everything in flight, but for Send
 	Late         []workflow.Key // leaves to end by themselves
+	End          []workflow.Key // daemons to end, which the run does not wait for
 	More         bool           // take another turn at once
 	// Metrics are what the run emits, once this is committed.
 	Metrics []workflow.Emission

@@ -28,6 +28,7 @@ type Commit struct {
 	// Cancel ends everything in flight, but for what is in Send.
 	Cancel *Cancel
 	Late   []workflow.Key // ends these, as Failed for workflow.LateMessage
+	End    []workflow.Key // ends these, which the run does not wait for
 	// Orders are to be done next; nil is nothing.
 	Orders *workflow.Orders
 	// More asks for another turn at once.
@@ -84,6 +85,7 @@ type orders struct {
 	Send     [][3]any  `json:"send,omitempty"`
 	Cancel   *ordersOf `json:"cancel,omitempty"`
 	Late     *ordersOf `json:"late,omitempty"`
+	End      []string  `json:"end,omitempty"`
 	Locks    string    `json:"locks,omitempty"`
 	Locked   bool      `json:"locked,omitempty"`
 }
@@ -148,6 +150,9 @@ func (t *Turns) Commit(ctx context.Context, l *Loaded, c *Commit) (*Committed, e
 		for _, k := range c.Late {
 			o.Late.Keys = append(o.Late.Keys, string(k))
 		}
+	}
+	for _, k := range c.End {
+		o.End = append(o.End, string(k))
 	}
 	args, err := commitArgs(o, c)
 	if err != nil {

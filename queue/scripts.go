@@ -21,6 +21,7 @@ type scripts struct {
 	takename, signal             *redis.Script
 	begin, commit, clear, touch  *redis.Script
 	hold, renew, report, release *redis.Script
+	ready                        *redis.Script
 	log, poolDemand, handback    *redis.Script
 	sweep, tally, garbage        *redis.Script
 	items, chunk, remove, look   *redis.Script
@@ -94,7 +95,7 @@ func loadScripts() (*scripts, error) {
 		"ring": &s.ring, "claim": &s.claim, "extend": &s.extend, "settle": &s.settle,
 		"takename": &s.takename, "signal": &s.signal,
 		"begin": &s.begin, "commit": &s.commit, "clear": &s.clear, "touch": &s.touch,
-		"hold": &s.hold, "renew": &s.renew, "report": &s.report, "release": &s.release,
+		"hold": &s.hold, "renew": &s.renew, "report": &s.report, "ready": &s.ready, "release": &s.release,
 		"log": &s.log, "demand": &s.poolDemand, "handback": &s.handback, "sweep": &s.sweep, "tally": &s.tally, "garbage": &s.garbage,
 		"items": &s.items, "chunk": &s.chunk, "remove": &s.remove, "look": &s.look,
 		"object": &s.object, "once": &s.once, "retain": &s.retain, "takeup": &s.takeup, "copy": &s.copy, "reopen": &s.reopen, "cronload": &s.cronload, "croncommit": &s.croncommit,

@@ -73,6 +73,7 @@ const (
 	RenewalLost   Renewal = iota // the delivery is not ours: end it, and do not report
 	RenewalOK                    // extended
 	RenewalCancel                // extended; the run was asked to stop: end it, and report
+	RenewalOver                  // the run has ended, or was deleted: end it, for nobody else has it
 )
 
 // Renew extends the leases of all deliveries that the worker holds, in one round trip, and
@@ -92,7 +93,7 @@ func (t *Tasks) Renew(ctx context.Context, deliveries []Delivery) ([]Renewal, er
 		for _, i := range byRun[run] {
 			args = append(args, string(deliveries[i].Key), deliveries[i].Number)
 		}
-		steps = append(steps, call(t.conn.scripts.renew, []string{flyKey(run)}, args...))
+		steps = append(steps, call(t.conn.scripts.renew, []string{flyKey(run), runKey(run), metaKey(run)}, args...))
 	}
 	cmds, err := t.conn.together(ctx, steps...)
 	if err != nil {
@@ -119,6 +120,16 @@ func (t *Tasks) Report(ctx context.Context, d Delivery, r workflow.Result) error
 		return fmt.Errorf("encoding the result of delivery %s: %w", d.ID(), err)
 	}
 	return t.report(ctx, d, call(t.conn.scripts.report, []string{flyKey(d.Run), inKey(d.Run)}, string(d.Key), d.Number, t.worker, event))
+}
+
+// Ready tells the run that a daemon is ready whose delivery the worker holds, and rings; the
+// delivery goes on. To repeat it is safe. ErrFenced is as of Report.
+func (t *Tasks) Ready(ctx context.Context, d Delivery, r workflow.Ready) error {
+	event, err := json.Marshal(workflow.Event{Kind: workflow.EventReady, Key: d.Key, Ready: &r})
+	if err != nil {
+		return fmt.Errorf("encoding that delivery %s is ready: %w", d.ID(), err)
+	}
+	return t.report(ctx, d, call(t.conn.scripts.ready, []string{flyKey(d.Run), inKey(d.Run)}, string(d.Key), d.Number, t.worker, event))
 }
 
 // report takes the step that hands results in, and rings.

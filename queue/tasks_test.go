@@ -95,7 +95,7 @@ func TestRenewAnswersForEachDelivery(t *testing.T) {
 		require.NoError(w.t, err)
 		require.Equal(w.t, 1, w.count.Trips())
 		require.Equal(w.t, []queue.Renewal{
-			queue.RenewalOK, queue.RenewalLost, queue.RenewalOK, queue.RenewalCancel, queue.RenewalLost, queue.RenewalLost, queue.RenewalLost,
+			queue.RenewalOK, queue.RenewalLost, queue.RenewalOK, queue.RenewalCancel, queue.RenewalLost, queue.RenewalLost, queue.RenewalOver,
 		}, got)
 		_, err = other.Claim(w.ctx, held("1", "a", 1))
 		requireRefused(w.t, err, queue.RefusedLeased)

@@ -131,7 +131,7 @@ func (r *chunkRun) item(ctx context.Context, i int) error {
 			}, false)
 			continue
 		}
-		result, err := r.w.step(ctx, r.log, r.plan, r.run, leaf, r.d)
+		result, err := r.w.step(ctx, r.log, r.plan, r.run, leaf, r.d, nil)
 		if unreported(err) {
 			return err
 		}

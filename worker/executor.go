@@ -31,6 +31,9 @@ type Step struct {
 	// Deadline ends the step as Failed; zero is none. The Deadline decorator enforces it
 	// through the context; an executor whose platform has deadlines of its own may too.
 	Deadline time.Time
+	// Ready is set for a daemon: to be called once it can be used, with its address, and only
+	// then. It may take long, while the daemon runs on. The daemon's end is that of any step.
+	Ready func(ctx context.Context, r workflow.Ready)
 	// Log receives stdout and stderr as they come. Never nil.
 	Log io.Writer
 

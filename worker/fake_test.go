@@ -27,6 +27,7 @@ type fakeQueue struct {
 	down     bool // nothing reaches the queue
 	lease    map[Delivery]Lease
 	reports  map[Delivery]workflow.Result
+	ready    map[Delivery]workflow.Ready
 	released []Delivery
 	renewals [][]Delivery
 	claims   int
@@ -42,6 +43,7 @@ func newFakeQueue() *fakeQueue {
 		node:       &workflow.Node{Type: spec.NodeTypePod, Phase: spec.NodePending, Template: "main"},
 		lease:      map[Delivery]Lease{},
 		reports:    map[Delivery]workflow.Result{},
+		ready:      map[Delivery]workflow.Ready{},
 	}
 }
 
@@ -95,6 +97,19 @@ func (q *fakeQueue) Report(_ context.Context, d Delivery, r workflow.Result) err
 		return ErrLeaseLost
 	}
 	q.reports[d] = r
+	return nil
+}
+
+func (q *fakeQueue) Ready(_ context.Context, d Delivery, r workflow.Ready) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case q.down:
+		return errDown
+	case q.lease[d] == LeaseLost:
+		return ErrLeaseLost
+	}
+	q.ready[d] = r
 	return nil
 }
 
@@ -172,9 +187,14 @@ func start(t *testing.T, cfg Config, exec Executor) *rig {
 
 func (r *rig) run(t *testing.T, cfg Config, exec Executor) *rig {
 	t.Helper()
+	return r.runOn(t, cfg, r.queue, exec)
+}
+
+func (r *rig) runOn(t *testing.T, cfg Config, q Queue, exec Executor) *rig {
+	t.Helper()
 	cfg.Name = "worker-1"
 	log := slog.New(slog.NewTextHandler(&r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	w, err := New(cfg, r.queue, r.specs, Decorate(exec, Decoration{Deadlines: true}, log), log)
+	w, err := New(cfg, q, r.specs, Decorate(exec, Decoration{Deadlines: true}, log), log)
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(t.Context())
 	r.stop = stop

@@ -5,13 +5,15 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"argosy/workflow"
 )
 
 // Handle works on one delivery until it is reported, dropped or handed back. Run calls it for
-// each one that it takes from the queue.
+// each one that it takes from the queue. A daemon that is ready goes on beside: what it is there
+// for may need its slot.
 func (w *Worker) Handle(work context.Context, d Delivery) {
 	log := w.log.With("run", d.Run, "node", string(d.Key), "delivery", d.N)
 
@@ -20,7 +22,6 @@ func (w *Worker) Handle(work context.Context, d Delivery) {
 		log.Debug("delivery dropped, which is in work here", "hop", "execute")
 		return
 	}
-	defer release()
 	var c *Claimed
 	err := w.persist(work, log, "claiming", func(ctx context.Context) (err error) {
 		c, err = w.queue.Claim(ctx, d, w.cfg.Name, w.cfg.Lease)
@@ -28,16 +29,33 @@ func (w *Worker) Handle(work context.Context, d Delivery) {
 	})
 	if err != nil {
 		log.Debug("delivery dropped", "hop", "execute", "err", err)
+		release()
 		return
 	}
+	if !c.Node.IsDaemon() {
+		defer release()
+		w.carry(work, log, d, c, nil)
+		return
+	}
+	ready := make(chan struct{})
+	w.daemons.Add(1)
+	w.cfg.Beside(func() {
+		defer w.daemons.Done()
+		defer release()
+		w.carry(work, log, d, c, sync.OnceFunc(func() { close(ready) }))
+	}, ready)
+}
 
+// carry works on a delivery that was claimed to its end; serves is called when a daemon is ready.
+func (w *Worker) carry(work context.Context, log *slog.Logger, d Delivery, c *Claimed, serves func()) {
 	ctx, end := w.leases.hold(work, d)
 	defer end()
+	var err error
 	if c.Node.Chunk != nil {
 		err = w.chunk(ctx, work, log, d, c)
 	} else {
 		var result workflow.Result
-		if result, err = w.execute(ctx, log, d, c); !unreported(err) {
+		if result, err = w.execute(ctx, log, d, c, serves); !unreported(err) {
 			w.report(work, log, d, asResult(result, err))
 			return
 		}
@@ -54,12 +72,12 @@ func (w *Worker) Handle(work context.Context, d Delivery) {
 func unreported(err error) bool { return errors.Is(err, ErrLeaseLost) || errors.Is(err, ErrShutdown) }
 
 // execute resolves the delivery's step and runs it.
-func (w *Worker) execute(ctx context.Context, log *slog.Logger, d Delivery, c *Claimed) (workflow.Result, error) {
+func (w *Worker) execute(ctx context.Context, log *slog.Logger, d Delivery, c *Claimed, serves func()) (workflow.Result, error) {
 	plan, err := w.plan(ctx, log, c.Digest)
 	if err != nil {
 		return workflow.Result{}, err
 	}
-	return w.step(ctx, log, plan, c.Run, c.Node, d)
+	return w.step(ctx, log, plan, c.Run, c.Node, d, serves)
 }
 
 // plan loads a compiled spec. One that cannot be run is a Fault.
@@ -74,11 +92,14 @@ func (w *Worker) plan(ctx context.Context, log *slog.Logger, digest string) (pla
 	return plan, err
 }
 
-// step runs one leaf.
-func (w *Worker) step(ctx context.Context, log *slog.Logger, plan *workflow.Plan, run *workflow.Run, n *workflow.Node, d Delivery) (workflow.Result, error) {
+// step runs one leaf. With serves it is a daemon, and that is called when it is ready.
+func (w *Worker) step(ctx context.Context, log *slog.Logger, plan *workflow.Plan, run *workflow.Run, n *workflow.Node, d Delivery, serves func()) (workflow.Result, error) {
 	step, err := newStep(plan, run, n, d.N, w.cfg.Now())
 	if err != nil {
 		return workflow.Result{}, &Fault{Class: ClassInvalid, Err: err}
+	}
+	if serves != nil {
+		step.Ready = func(ctx context.Context, r workflow.Ready) { w.ready(ctx, log, d, r, serves) }
 	}
 	log.Debug("step starts", "hop", "execute", "template", step.Template.Name)
 	started := w.cfg.Now()
@@ -90,6 +111,18 @@ func (w *Worker) step(ctx context.Context, log *slog.Logger, plan *workflow.Plan
 		r.Finished = workflow.At(w.cfg.Now())
 	}
 	return r, err
+}
+
+// ready tells the run that a daemon is ready. If the delivery is not ours any more, its lease says
+// so too, and ends the daemon.
+func (w *Worker) ready(ctx context.Context, log *slog.Logger, d Delivery, r workflow.Ready, serves func()) {
+	err := w.persist(ctx, log, "telling that the daemon is ready", func(ctx context.Context) error { return w.queue.Ready(ctx, d, r) })
+	if err != nil {
+		log.Warn("daemon is ready, which nobody wants to know", "hop", "report", "err", err)
+		return
+	}
+	log.Info("daemon is ready", "hop", "report", "address", r.Address)
+	serves()
 }
 
 // report hands the result in. Only the queue can refuse it; trouble on the way is waited
@@ -146,6 +179,18 @@ func (w *Worker) persist(ctx context.Context, log *slog.Logger, doing string, f 
 		}
 		w.cfg.Pause(ctx, wait)
 		wait = min(2*wait, w.cfg.Retry)
+	}
+}
+
+func beside(run func(), until <-chan struct{}) {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		run()
+	}()
+	select {
+	case <-until:
+	case <-ended:
 	}
 }
 

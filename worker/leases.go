@@ -74,7 +74,7 @@ func (l *leases) renew(ctx context.Context) {
 	}
 	for i, state := range states {
 		switch state {
-		case LeaseCancelled:
+		case LeaseCancelled, LeaseOver:
 			l.cancel(ds[i], ErrStopped)
 		case LeaseLost:
 			l.cancel(ds[i], ErrLeaseLost)

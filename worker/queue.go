@@ -38,6 +38,7 @@ const (
 	LeaseHeld      Lease = iota // renewed
 	LeaseCancelled              // renewed, and the run wants the step ended
 	LeaseLost                   // somebody else's, or nobody's: drop the work
+	LeaseOver                   // its run has ended, or was deleted: end the work, nobody asks for it
 )
 
 // ErrRefused says that a delivery is not to be worked on: it ended, was sent anew, or is
@@ -57,6 +58,8 @@ type Queue interface {
 	Renew(ctx context.Context, worker string, ds []Delivery, lease time.Duration) ([]Lease, error)
 	// Report hands in a result. It returns ErrLeaseLost if the delivery was superseded.
 	Report(ctx context.Context, d Delivery, r workflow.Result) error
+	// Ready tells that a daemon is ready, whose delivery goes on; ErrLeaseLost as for Report.
+	Ready(ctx context.Context, d Delivery, r workflow.Ready) error
 	// Chunk reads what running a claimed chunk takes beside its record, for a worker on a
 	// host. ErrLeaseLost: the run is gone.
 	Chunk(ctx context.Context, d Delivery, c *workflow.ChunkState, host string) (*Chunk, error)

@@ -42,7 +42,7 @@ func newStep(plan *workflow.Plan, run *workflow.Run, leaf *workflow.Node, n int,
 		}
 		s.Deadline = now.Add(seconds)
 	}
-	if t.Timeout != "" {
+	if t.Timeout != "" && !leaf.IsDaemon() { // whose time is over when it is ready
 		d, err := time.ParseDuration(t.Timeout)
 		if err != nil {
 			return nil, fmt.Errorf("invalid timeout format. %w", err)

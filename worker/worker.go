@@ -27,6 +27,9 @@ type Config struct {
 	// Pause waits between two tries for about that long, or until ctx ends; for half of it
 	// to one and a half.
 	Pause func(ctx context.Context, about time.Duration)
+	// Beside runs something beside what goes on, and returns when that has ended or until is
+	// closed, whichever comes first: a goroutine.
+	Beside func(run func(), until <-chan struct{})
 }
 
 func (c Config) withDefaults() (Config, error) {
@@ -54,6 +57,9 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Pause == nil {
 		c.Pause = pause
 	}
+	if c.Beside == nil {
+		c.Beside = beside
+	}
 	return c, nil
 }
 
@@ -66,7 +72,8 @@ type Worker struct {
 	leases *leases
 	log    *slog.Logger
 
-	draining atomic.Bool // the worker was told to stop
+	draining atomic.Bool    // the worker was told to stop
+	daemons  sync.WaitGroup // deliveries that have given their slots back
 }
 
 // New makes a worker whose steps run on exec, which comes decorated (see Decorate).
@@ -87,7 +94,8 @@ func New(cfg Config, queue Queue, specs SpecSource, exec Executor, log *slog.Log
 }
 
 // Run works until ctx ends: then it takes no more work, gives what runs the drain time,
-// ends the rest, and returns when all of it is reported or handed back.
+// ends the rest, and returns when all of it is reported or handed back. Daemons that serve are
+// among what runs, though they take no slots.
 func (w *Worker) Run(ctx context.Context) error {
 	work, stopWork := context.WithCancelCause(context.WithoutCancel(ctx))
 	keep, stopKeeping := context.WithCancel(context.WithoutCancel(ctx))
@@ -101,8 +109,12 @@ func (w *Worker) Run(ctx context.Context) error {
 
 	err := w.queue.Serve(ctx, func(d Delivery) { w.Handle(work, d) })
 
+	if ctx.Err() != nil {
+		w.daemons.Wait()
+	}
 	stopDrain()
 	stopWork(ErrShutdown)
+	w.daemons.Wait()
 	stopKeeping()
 	background.Wait()
 	if err != nil && ctx.Err() == nil {

@@ -4,7 +4,7 @@
 --          wipe: [key of ours], logs: key, forget: [key of a log], gone: [key of a node], loops: [key of ours],
 --          fired: [member], timers: [[member, millis; 0 removes]],
 --          drop: [[number, key]], send: [[number, queue, key]], cancel: {p, m, spare} or none,
---          late: {p, m, keys} or none,
+--          late: {p, m, keys} or none, end: [key],
 --          locks: JSON or none, locked: whether it ever had some}
 --       2 state JSON  3.. nodes: key, JSON, ..
 -- Returns 0 when the run has gone on without us, else {version, next, out}: next is the
@@ -109,6 +109,15 @@ for _, key in ipairs(o.late and o.late.keys or {}) do
   local entry = redis.call('HGET', KEYS[5], key)
   if entry then
     cancel(key, entry, o.late)
+  end
+end
+for _, key in ipairs(o['end'] or {}) do
+  local entry = redis.call('HGET', KEYS[5], key)
+  local state, rest = string.match(entry or '', '^(%a+)(|.*)$')
+  if state == 'held' then
+    redis.call('HSET', KEYS[5], key, 'cancel' .. rest)
+  elseif state == 'sent' then
+    redis.call('HDEL', KEYS[5], key)
   end
 end
 local flying = false

@@ -161,7 +161,7 @@ func (t *turn) Outputs(ctx context.Context, loop workflow.Key) (map[int][]byte, 
 func (t *turn) Commit(ctx context.Context, c *coordinator.Commit) ([]coordinator.Delivery, error) {
 	done, err := t.turns.Commit(ctx, t.loaded, &queue.Commit{
 		State: c.State, Nodes: c.Nodes, Gone: c.Gone, Send: toQueue(c.Send), Drop: c.Drop,
-		Timers: c.Timers, Cancel: (*queue.Cancel)(c.Cancel), Late: c.Late, Orders: c.Orders, More: c.More, Expires: c.Expires, Wipe: c.Wipe, Forget: c.Forget,
+		Timers: c.Timers, Cancel: (*queue.Cancel)(c.Cancel), Late: c.Late, End: c.End, Orders: c.Orders, More: c.More, Expires: c.Expires, Wipe: c.Wipe, Forget: c.Forget,
 	})
 	if errors.Is(err, queue.ErrFenced) {
 		return nil, fmt.Errorf("%w: %w", coordinator.ErrFenced, err)

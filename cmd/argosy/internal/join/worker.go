@@ -60,6 +60,8 @@ func (q *Work) Renew(ctx context.Context, _ string, ds []worker.Delivery, _ time
 			leases[i] = worker.LeaseHeld
 		case queue.RenewalCancel:
 			leases[i] = worker.LeaseCancelled
+		case queue.RenewalOver:
+			leases[i] = worker.LeaseOver
 		default:
 			leases[i] = worker.LeaseLost
 		}
@@ -70,6 +72,11 @@ func (q *Work) Renew(ctx context.Context, _ string, ds []worker.Delivery, _ time
 // Report is part of worker.Queue.
 func (q *Work) Report(ctx context.Context, d worker.Delivery, r workflow.Result) error {
 	return fenced(q.Tasks.Report(ctx, q.delivery(d), r))
+}
+
+// Ready is part of worker.Queue.
+func (q *Work) Ready(ctx context.Context, d worker.Delivery, r workflow.Ready) error {
+	return fenced(q.Tasks.Ready(ctx, q.delivery(d), r))
 }
 
 func fenced(err error) error {

@@ -1,0 +1,14 @@
+-- Tells a run that a daemon is ready, whose delivery goes on.
+-- KEYS: 1 fly  2 in
+-- ARGV: 1 key  2 number  3 worker  4 event JSON
+-- Returns 1, or 0 when the delivery is not this worker's any more.
+local entry = redis.call('HGET', KEYS[1], ARGV[1])
+if not entry then
+  return 0
+end
+local state, number, worker = string.match(entry, '^(%a+)|(%d+)|%d+|[^|]*|(.*)$')
+if state == 'sent' or number ~= ARGV[2] or worker ~= ARGV[3] then
+  return 0
+end
+redis.call('RPUSH', KEYS[2], ARGV[4])
+return 1
