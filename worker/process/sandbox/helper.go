@@ -209,6 +209,9 @@ func (h *helper) answer(req request, fds []int) error {
 // run starts the command, waits for it, and leaves no process behind.
 func (h *helper) run(cmd *command, fds []int) (reply, error) {
 	files := []uintptr{uintptr(h.null), uintptr(h.null), uintptr(h.null)}
+	if cmd.Side > len(fds) {
+		return reply{}, fmt.Errorf("a command came with %d descriptors and needs the %dth", len(fds), cmd.Side)
+	}
 	for i, n := range cmd.Outputs {
 		if n > len(fds) {
 			return reply{}, fmt.Errorf("a command came with %d descriptors and needs the %dth", len(fds), n)
@@ -243,6 +246,9 @@ func (h *helper) run(cmd *command, fds []int) (reply, error) {
 	if err != nil {
 		return reply{NotStart: fmt.Sprintf("fork/exec %s: %v", file, err)}, nil
 	}
+	if cmd.Side > 0 {
+		return h.waitBeside(pid, fds[cmd.Side-1])
+	}
 	return h.wait(pid)
 }
 
@@ -262,9 +268,13 @@ func (h *helper) wait(pid int) (reply, error) {
 			return reply{}, fmt.Errorf("waiting for the step: %w", err)
 		}
 		if exited == pid {
-			break
+			return h.ended(&status, &usage)
 		}
 	}
+}
+
+// ended says how the step's process ended, and kills everything that it left behind.
+func (h *helper) ended(status *unix.WaitStatus, usage *unix.Rusage) (reply, error) {
 	// A signal that still comes for the number that was just freed can only meet processes
 	// of this same step: nobody else lives in the namespace.
 	h.mu.Lock()

@@ -38,6 +38,9 @@ type Command struct {
 	Stdout, Stderr io.Writer
 	// Grace is the time between SIGTERM and SIGKILL when the context ends.
 	Grace time.Duration
+	// Attend is called once the command has started, beside it; its context ends with the command,
+	// which is not over before it returns.
+	Attend func(ctx context.Context, a *Attended)
 	// Last says that nobody will look at the sandbox after the command.
 	Last bool
 }
@@ -108,12 +111,23 @@ func (s *Sandbox) Run(ctx context.Context, c Command) (Exit, error) {
 	if err != nil {
 		return Exit{}, fmt.Errorf("opening a step's outputs: %w", err)
 	}
+	side := 0
+	if c.Attend != nil {
+		fd, done, err := c.attend(ctx)
+		if err != nil {
+			out.finish(0) //nolint:errcheck // the first error is the one to tell
+			return Exit{}, err
+		}
+		defer done()
+		out.theirs = append(out.theirs, fd)
+		side = len(out.theirs)
+	}
 	end := s.endWith(ctx, c.Grace)
 	rep, fds, err := s.slot.call(request{
 		Seq:     s.seq,
 		Private: s.Private,
 		Mounts:  s.Mounts,
-		Run:     &command{Args: c.Args, Env: c.Env, Dir: c.Dir, Outputs: out.of},
+		Run:     &command{Args: c.Args, Env: c.Env, Dir: c.Dir, Outputs: out.of, Side: side},
 		Close:   c.Last && s.view == nil,
 	}, out.theirs...)
 	s.done = c.Last && s.view == nil

@@ -28,6 +28,8 @@ type command struct {
 	Env     []string `json:"e"`
 	Dir     string   `json:"d"`
 	Outputs [2]int   `json:"o"` // for stdout and stderr: 0 discards, n is the nth descriptor
+	// Side is the descriptor, counted as those, on which others are asked for beside it; 0 is none.
+	Side int `json:"b,omitempty"`
 }
 
 // reply is a helper's answer.
