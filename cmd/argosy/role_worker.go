@@ -47,12 +47,13 @@ type processFlags struct {
 	hide    []string
 	tools   string
 	images  string
+	address string
 	grace   time.Duration
 }
 
 // config is what the executor is told.
 func (f *processFlags) config() (process.Config, error) {
-	cfg := process.Config{Scratch: f.scratch, Volumes: f.volumes, Hide: f.hide, Tools: f.tools, Grace: f.grace}
+	cfg := process.Config{Scratch: f.scratch, Volumes: f.volumes, Hide: f.hide, Tools: f.tools, Address: f.address, Grace: f.grace}
 	if f.images == "" {
 		return cfg, nil
 	}
@@ -116,6 +117,7 @@ func (f *workerFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&f.process.volumes, "volumes", os.Getenv("ARGOSY_VOLUMES"), "directory for the volumes of process steps (env ARGOSY_VOLUMES; default: argosy/volumes in the user's data directory)")
 	flags.StringVar(&f.process.tools, "tools", os.Getenv("ARGOSY_TOOLS"), "directory of programs that process steps find first: what their images would bring (env ARGOSY_TOOLS)")
 	flags.StringVar(&f.process.images, "images", os.Getenv("ARGOSY_IMAGES"), "YAML file with the entrypoint and cmd of images, for process steps without a command (env ARGOSY_IMAGES)")
+	flags.StringVar(&f.process.address, "step-address", os.Getenv("ARGOSY_STEP_ADDRESS"), "address of this machine at which steps on others reach the daemons of process steps (env ARGOSY_STEP_ADDRESS; default: 127.0.0.1)")
 	flags.DurationVar(&f.process.grace, "grace", 30*time.Second, "time between asking a step to end and killing it")
 	f.store.register(flags)
 	flags.BoolVar(&f.local, "allow-local-addresses", os.Getenv("ARGOSY_ALLOW_LOCAL_ADDRESSES") == "true", "let http templates and artifacts reach this machine, link-local addresses, and the fleet's own Redis and store (env ARGOSY_ALLOW_LOCAL_ADDRESSES)")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -71,6 +72,7 @@ type following struct {
 	log     *slog.Logger
 
 	seen    bool   // the watch has shown the Job
+	serves  bool   // it is a daemon that is ready, and that was told
 	waiting string // what it was last seen waiting for
 	logs    *logCopy
 
@@ -94,6 +96,11 @@ func (f *following) follow(ctx context.Context) (workflow.Result, error) {
 		if v.stage == stageEnded {
 			return f.finish(ctx, v, pod)
 		}
+		if f.step.Ready != nil && !f.serves && v.stage == stageRunning && ready(pod) {
+			f.serves = true
+			f.step.Ready(ctx, workflow.Ready{Address: pod.Status.PodIP, Host: pod.Spec.NodeName})
+			continue // what happened meanwhile was not seen
+		}
 		if v.waiting != "" && v.waiting != f.waiting {
 			f.waiting = v.waiting
 			f.log.Debug("step waits", "for", v.waiting)
@@ -108,6 +115,12 @@ func (f *following) follow(ctx context.Context) (workflow.Result, error) {
 		}
 		timer.Stop()
 	}
+}
+
+// ready says that all of a pod's containers are, and that it can be reached.
+func ready(pod *corev1.Pod) bool {
+	return pod != nil && pod.Status.PodIP != "" && len(pod.Status.ContainerStatuses) > 0 &&
+		!slices.ContainsFunc(pod.Status.ContainerStatuses, func(s corev1.ContainerStatus) bool { return !s.Ready })
 }
 
 // look returns our Job and its pod as last seen, and none of a namesake's.

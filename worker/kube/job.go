@@ -28,11 +28,8 @@ type runner struct {
 
 // supported says why a template cannot be run yet; nil if it can.
 func supported(t *spec.Template) error {
-	switch {
-	case t.Container == nil && t.Script == nil:
+	if t.Container == nil && t.Script == nil {
 		return fmt.Errorf("the kubernetes executor does not run %s templates", t.GetType())
-	case t.IsDaemon():
-		return fmt.Errorf("template %q: daemon steps are not supported yet", t.Name)
 	}
 	return nil
 }

@@ -20,6 +20,11 @@ func (Executor) Execute(ctx context.Context, s *worker.Step) (workflow.Result, e
 	if ctx.Err() != nil {
 		return workflow.Result{}, fmt.Errorf("ending the step: %w", context.Cause(ctx))
 	}
+	if s.Ready != nil { // a daemon does nothing until it is ended
+		s.Ready(ctx, workflow.Ready{Address: "127.0.0.1"})
+		<-ctx.Done()
+		return workflow.Result{}, fmt.Errorf("ending the step: %w", context.Cause(ctx))
+	}
 	r := workflow.Result{Phase: spec.NodeSucceeded}
 	if len(s.Template.Outputs.Parameters) == 0 && !s.CaptureResult {
 		return r, nil

@@ -114,7 +114,7 @@ func (e *Executor) valueFrom(ctx context.Context, s *worker.Step, from *corev1.E
 	switch {
 	case from.FieldRef != nil:
 		for path, value := range map[string]string{
-			"metadata.name": s.PodName, "metadata.namespace": s.Run.Namespace, "spec.nodeName": e.host, "status.hostIP": "127.0.0.1", "status.podIP": "127.0.0.1",
+			"metadata.name": s.PodName, "metadata.namespace": s.Run.Namespace, "spec.nodeName": e.host, "status.hostIP": e.address, "status.podIP": e.address,
 		} {
 			if from.FieldRef.FieldPath == path {
 				return []byte(value), true, nil

@@ -16,6 +16,9 @@
 //	init, one after another --> main, or the graph of a set --> outputs
 //	                       \--> sidecars, until that has ended --^
 //
-// What a template asks for and only a cluster can give (volumes of other kinds, devices, daemon
-// steps) is refused as Error with class "invalid".
+// A daemon is ready when its command has started and its readinessProbe passes, whose exec runs in
+// the step's own sandbox. Its ports are the host's, at Config.Address.
+//
+// What a template asks for and only a cluster can give (volumes of other kinds, devices) is refused
+// as Error with class "invalid".
 package process

@@ -54,8 +54,8 @@ func (p *pod) check() error {
 	if t.Container == nil && t.Script == nil && t.ContainerSet == nil {
 		return fmt.Errorf("the process executor does not run %s templates", t.GetType())
 	}
-	if t.IsDaemon() {
-		return errors.New("the process executor has no daemon steps")
+	if t.IsDaemon() && t.ContainerSet != nil {
+		return errors.New("the process executor has no daemons of several containers")
 	}
 	return nil
 }
@@ -110,6 +110,11 @@ func (p *pod) runMain(ctx context.Context) (workflow.Result, error) {
 		}
 	}
 	box.cmd.Last = s.After == nil
+	if s.Ready != nil {
+		if box.cmd.Attend, err = p.attend(c); err != nil {
+			return workflow.Result{}, err
+		}
+	}
 	r, err := p.command(ctx, box, worker.MainContainer, s.CaptureResult)
 	if err != nil {
 		return r, err

@@ -2,6 +2,7 @@ package process
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,6 +36,9 @@ type Config struct {
 	Volumes string
 	// Objects are what volumes and variables may come from; nil refuses those.
 	Objects worker.Objects
+	// Address is where the steps' ports are to be reached, the host's own; "" means 127.0.0.1, for
+	// which all of a run's steps have to be on one host.
+	Address string
 	// Grace is the time between SIGTERM and SIGKILL; 0 means Argo's 30 seconds.
 	Grace time.Duration
 	Log   *slog.Logger
@@ -49,6 +53,7 @@ type Executor struct {
 	objects worker.Objects
 	grace   time.Duration
 	host    string
+	address string
 	log     *slog.Logger
 }
 
@@ -86,7 +91,7 @@ func New(ctx context.Context, cfg Config) (*Executor, error) {
 	}
 	return &Executor{
 		pool: pool, tools: cfg.Tools, images: cfg.Images, volumes: cfg.Volumes, objects: cfg.Objects,
-		grace: cfg.Grace, host: host, log: cfg.Log,
+		grace: cfg.Grace, host: host, address: cmp.Or(cfg.Address, "127.0.0.1"), log: cfg.Log,
 	}, nil
 }
 

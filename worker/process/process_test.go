@@ -171,13 +171,21 @@ func TestWhatOnlyAClusterCanGiveIsRefused(t *testing.T) {
 			},
 			`volume "v": the process executor has emptyDir, configMap, secret, projected and persistentVolumeClaim only`,
 		},
-		"daemon": {
+		"a daemon of several containers": {
 			func() *worker.Step {
-				s := newStep(&corev1.Container{Command: run})
-				s.Template.Daemon = &yes
+				s := newStep(nil)
+				s.Template.Daemon, s.Template.ContainerSet = &yes, &spec.ContainerSetTemplate{}
 				return s
 			},
-			"no daemon steps",
+			"no daemons of several containers",
+		},
+		"probes of other kinds": {
+			func() *worker.Step {
+				s := newStep(&corev1.Container{Command: run, ReadinessProbe: &corev1.Probe{ProbeHandler: corev1.ProbeHandler{GRPC: &corev1.GRPCAction{Port: 1}}}})
+				s.Template.Daemon, s.Ready = &yes, func(context.Context, workflow.Ready) {}
+				return s
+			},
+			"readinessProbes with exec, httpGet and tcpSocket only",
 		},
 		"resource": {
 			func() *worker.Step {
