@@ -70,7 +70,8 @@ func (t *turn) ready(e *Event) {
 			t.timerOff(n.Key, timerTimeout)
 		}
 	}
-	if pk, ok := n.Key.Parent(); ok && t.node(pk).Retry != nil {
+	if _, attempt := attemptIndex(n.Key); attempt {
+		pk, _ := n.Key.Parent()
 		retry := t.edit(pk)
 		again = again || retry.Daemon.Ready
 		retry.Host, retry.Daemon.Ready, retry.Daemon.Address = n.Host, true, n.Daemon.Address

@@ -183,6 +183,13 @@ func TestDaemonsInWorkflowsThatEndByThemselves(t *testing.T) {
     - - {name: a, template: echo, onExit: server}
     - - {name: b, template: echo}
 `, "Succeeded", map[string]string{"wf[0].a.onExit": "Succeeded", "wf[1].b": "Succeeded"}},
+		"as a hook of what is tried again": {`
+  - name: main
+    steps: [[{name: a, template: flaky, onExit: twice}], [{name: b, template: echo}]]
+  - name: flaky
+    retryStrategy: {limit: "1"}
+    container: {image: busybox, args: ["exit 1"]}
+`, "Failed", map[string]string{"wf[0].a": "Failed", "wf[0].a.onExit": "Succeeded", "wf[0].a.onExit(0)": "Succeeded"}},
 		"in a scope that fails": {`
   - name: main
     steps:

@@ -21,6 +21,7 @@ func TestExamplesRun(t *testing.T) {
 	want := map[string][]string{ // what must be in the output, by example
 		"container-set.yaml":         {"odd Succeeded", "even Succeeded", "Succeeded in", "1/1 steps"},
 		"volumes.yaml":               {"read Succeeded", "Succeeded in", "2/2 steps"},
+		"daemon.yaml":                {"server(0) Succeeded", "client(1:goodbye) Succeeded", "Succeeded in", "3/3 steps"},
 		"data.yaml":                  {"reports/b.csv", "reports/north/a.csv", "Succeeded in", "4/4 steps"},
 		"exit-handlers.yaml":         {"fails.hooks.alarm Succeeded", "work.onExit Succeeded", "Succeeded in", "6/7 steps"},
 		"cron.yaml":                  nil, // see cron_test.go

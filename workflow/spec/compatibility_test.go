@@ -150,7 +150,7 @@ workflow.duration / scheduledTime | yes
 workflow.status / failures | differs | failures has no items of wide loops
 workflow.outputs.* | yes
 node.name / pod.name / steps.name / tasks.name | yes
-steps|tasks.X.id/ip/status/exitCode/startedAt/finishedAt/hostNodeName | differs | without ip, since there are no daemons yet | template.daemon
+steps|tasks.X.id/ip/status/exitCode/startedAt/finishedAt/hostNodeName | differs | the ip of a local process is --step-address of its worker, or 127.0.0.1
 item / item.key | yes
 retries / lastRetry.* | yes
 cronworkflow.* | yes
@@ -232,9 +232,9 @@ resubmit | yes
 resubmit --memoized | differs | items of wide loops show as Succeeded
 delete | differs | --force does not wait for artifacts that go with a run
 # 10. Pods: daemon, sidecars, volumes, scheduling
-daemon | no | | template.daemon
-daemon readinessProbe | no | | template.daemon template.container.readinessProbe template.script.readinessProbe
-daemon retry / templateRef | no | | template.daemon
+daemon | differs | one that serves takes no place of a parallelism; none of several containers
+daemon readinessProbe | differs | without grpc in a local process, whose other steps are not probed | template.container.readinessProbe template.script.readinessProbe
+daemon retry / templateRef | differs | one whose worker is lost runs again without a retryStrategy
 sidecars | differs | one that fails by itself is started again in Jobs, and fails a local process step
 mirrorVolumeMounts | differs | not of artifacts in Jobs
 initContainers | yes

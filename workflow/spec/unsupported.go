@@ -62,6 +62,7 @@ type tableField struct {
 var (
 	specTable     = specFields()
 	templateTable = templateFields()
+	daemonTable   = daemonFields()
 	callTable     = callFields()
 )
 
@@ -83,7 +84,6 @@ func templateFields() fieldTable {
 	return fieldTable{
 		refused: words(`
 			plugin
-			daemon
 			`,
 			"inputs.parameters[].valueFrom", parameterSources, "outputs.parameters[].valueFrom", "event",
 			"inputs.artifacts[]", inputStores, "outputs.artifacts[]", inputStores+" git http.saveStreamViaFile",
@@ -97,6 +97,15 @@ func templateFields() fieldTable {
 			script.resources script.livenessProbe script.readinessProbe script.startupProbe
 			script.lifecycle script.securityContext script.ports`),
 	}
+}
+
+// daemonFields are those of a daemon, whose probe local processes ask, too.
+func daemonFields() fieldTable {
+	t := templateFields()
+	t.jobs = slices.DeleteFunc(t.jobs, func(f tableField) bool {
+		return strings.HasSuffix(f.name, ".readinessProbe") || strings.HasSuffix(f.name, ".ports")
+	})
+	return t
 }
 
 func callFields() fieldTable {
@@ -147,7 +156,11 @@ func (u *unsupported) spec(s *WorkflowSpec, at string) {
 }
 
 func (u *unsupported) template(t *Template, path string) {
-	u.report(reflect.ValueOf(t).Elem(), path, templateTable)
+	table := templateTable
+	if t.IsDaemon() {
+		table = daemonTable
+	}
+	u.report(reflect.ValueOf(t).Elem(), path, table)
 	for g := range t.Steps {
 		for i := range t.Steps[g].Steps {
 			s, at := &t.Steps[g].Steps[i], fmt.Sprintf("%s.steps[%d][%d]", path, g, i)

@@ -19,6 +19,7 @@ type generator struct {
 	leaves    int  // that may still be added
 	failFast  bool // dags may stop early, so that the order of ends decides what runs
 	waits     bool // some steps wait
+	daemons   bool // some steps serve
 }
 
 // The leaves of every workflow.
@@ -28,6 +29,7 @@ const (
 	leafList  = "list"  // writes a list
 	leafPause = "pause" // waits for a time
 	leafGate  = "gate"  // waits for somebody
+	leafServe = "serve" // serves until its scope ends
 )
 
 func generate(rng *rand.Rand, failFast bool) *spec.Workflow {
@@ -52,6 +54,14 @@ func generate(rng *rand.Rand, failFast bool) *spec.Workflow {
 	}
 	if g.one(12) {
 		g.templates[0].Timeout = "6s"
+	}
+	if g.daemons = g.one(4); g.daemons {
+		serve := container(leafServe, "{{inputs.parameters.text}}")
+		serve.Daemon, serve.Outputs = new(true), spec.Outputs{}
+		if g.one(2) {
+			serve.RetryStrategy = &spec.RetryStrategy{Limit: &limit, RetryPolicy: spec.RetryPolicyAlways}
+		}
+		g.templates = append(g.templates, serve)
 	}
 	wf := &spec.Workflow{}
 	wf.Spec.Entrypoint = g.scope(0)
@@ -118,6 +128,9 @@ func (g *generator) scope(depth int) string {
 func (g *generator) leaf() string {
 	if g.waits && g.one(5) {
 		return []string{leafPause, leafGate}[g.rng.IntN(2)]
+	}
+	if g.daemons && g.one(4) {
+		return leafServe
 	}
 	return []string{leafWork, leafWork, leafFlaky, leafList}[g.rng.IntN(4)]
 }
@@ -202,6 +215,8 @@ func (g *generator) steps(depth int) []spec.ParallelSteps {
 				switch s.Template {
 				case leafWork, leafFlaky:
 					wrote = append(wrote, result)
+				case leafServe:
+					wrote = append(wrote, fmt.Sprintf("{{steps.%s.ip}}", s.Name))
 				case leafList:
 					listed = append(listed, result)
 				}
@@ -229,15 +244,21 @@ func (g *generator) dag(depth int) *spec.DAGTemplate {
 			}
 			before := &d.Tasks[j]
 			if any {
-				terms = append(terms, fmt.Sprintf("(%[1]s.Succeeded || %[1]s.Failed || %[1]s.Errored)", before.Name))
+				terms = append(terms, fmt.Sprintf("(%[1]s.Succeeded || %[1]s.Daemoned || %[1]s.Failed || %[1]s.Errored)", before.Name))
 				continue
 			}
-			terms = append(terms, before.Name+".Succeeded")
+			if before.Template == leafServe && g.one(2) {
+				terms = append(terms, before.Name+".Daemoned")
+			} else {
+				terms = append(terms, before.Name)
+			}
 			if before.WithItems == nil && before.WithParam == "" && before.WithSequence == nil {
 				result := fmt.Sprintf("{{tasks.%s.outputs.result}}", before.Name)
 				switch before.Template {
 				case leafWork, leafFlaky:
 					results = append(results, result)
+				case leafServe:
+					results = append(results, fmt.Sprintf("{{tasks.%s.ip}}", before.Name))
 				case leafList:
 					lists = append(lists, result)
 				}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,9 +18,21 @@ type leaf struct {
 	salt   string
 	fails  int  // percent that fail
 	errors bool // some of those as Errors
+	mortal bool // daemons end by themselves
 }
 
 func (l leaf) dice(k workflow.Key, what string) uint64 { return hash(l.salt, string(k), what) }
+
+// address is where all daemons are.
+const address = "10.0.0.1"
+
+// dies is how long a daemon serves that is not ended before.
+func (l leaf) dies(k workflow.Key) time.Duration {
+	if l.mortal {
+		return time.Duration(l.dice(k, "death") % uint64(10*time.Second))
+	}
+	return time.Hour
+}
 
 // duration is how long a leaf takes.
 func (l leaf) duration(k workflow.Key) time.Duration {
@@ -135,6 +148,7 @@ func undisturbed(j *job) (*outcome, error) {
 			}
 		}
 		waiting = append(waiting, d.Dispatch...)
+		waiting = slices.DeleteFunc(waiting, func(k workflow.Key) bool { return slices.Contains(d.End, k) })
 		if events = grants(d.Orders); len(events) > 0 {
 			continue
 		}
@@ -164,6 +178,9 @@ func undisturbed(j *job) (*outcome, error) {
 			result = j.leaf.result(k, tmpl)
 		}
 		events = []workflow.Event{{Kind: workflow.EventResult, Key: k, Result: result}}
+		if view.Nodes[k].IsDaemon() && result.Phase == spec.NodeSucceeded {
+			events = []workflow.Event{{Kind: workflow.EventReady, Key: k, Ready: &workflow.Ready{Address: address}}}
+		}
 	}
 	return nil, errors.New("the run does not end")
 }

@@ -13,6 +13,7 @@ import (
 	"argosy/queue/queuesim"
 	"argosy/worker"
 	"argosy/workflow"
+	"argosy/workflow/spec"
 )
 
 const pool = "default"
@@ -52,11 +53,21 @@ func (w *world) coordinate(t *thread, p *process) {
 // work is the life of a worker.
 func (w *world) work(t *thread, p *process) {
 	tasks := queue.NewTasks(p.conn, p.id(), 0)
+	open := w.slots // and daemons, which have none
 	q := &join.Work{Broker: broker{p}, Tasks: tasks, Pool: pool}
 	wk, err := worker.New(worker.Config{
 		Name: p.id(), Lease: tasks.Lease(), Now: p.now,
 		Pause: func(ctx context.Context, about time.Duration) {
 			p.pause(ctx, about/2+time.Duration(w.rng.Int64N(int64(about))))
+		},
+		Beside: func(run func(), until <-chan struct{}) {
+			over := false
+			open++
+			p.spawn("beside", func(*thread) {
+				defer func() { over, open = true, open-1 }()
+				run()
+			})
+			p.park(p.current, time.Time{}, func() bool { return over || closed(until) })
 		},
 	}, q, tasks, worker.Decorate(worker.ExecutorFunc(p.execute), worker.Decoration{}, w.log), w.log)
 	if err != nil {
@@ -64,7 +75,6 @@ func (w *world) work(t *thread, p *process) {
 	}
 	ctx, shutDown := context.WithCancelCause(context.Background())
 	defer shutDown(nil)
-	open := w.slots
 	for i := range w.slots {
 		p.spawn(fmt.Sprintf("slot-%d", i+1), func(t *thread) {
 			for ctx.Err() == nil {
@@ -99,6 +109,15 @@ func (w *world) work(t *thread, p *process) {
 	w.trace(p, "has stopped")
 	p.dead = true
 	w.at(w.soon(8*time.Second), func() { w.boot(p.role, p.start) })
+}
+
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
 }
 
 // pause waits.
@@ -193,6 +212,15 @@ func (p *process) execute(ctx context.Context, s *worker.Step) (workflow.Result,
 		return workflow.Result{}, fmt.Errorf("ending the step: %w", context.Cause(ctx))
 	}
 	r := w.job(s.Run.ID).leaf.result(s.Key, s.Template)
+	if s.Ready != nil && r.Phase == spec.NodeSucceeded {
+		w.trace(p, "%s is ready", name(d))
+		s.Ready(ctx, workflow.Ready{Address: address})
+		p.park(p.current, w.now.Add(w.job(s.Run.ID).leaf.dies(s.Key)), func() bool { return ctx.Err() != nil })
+		if ctx.Err() != nil {
+			w.trace(p, "ends %s: %v", name(d), context.Cause(ctx))
+			return workflow.Result{}, fmt.Errorf("ending the step: %w", context.Cause(ctx))
+		}
+	}
 	w.trace(p, "ran %s: %s", name(d), r.Phase)
 	if r.Phase != "Error" {
 		return *r, nil

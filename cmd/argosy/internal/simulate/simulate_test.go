@@ -121,6 +121,14 @@ func TestMistakesAreFound(t *testing.T) {
 			right: "redis.call('GETRANGE', KEYS[2], ARGV[3], ARGV[4])", wrong: "''", from: 600, within: 1000,
 		},
 		{
+			name: "a daemon is not ended with its scope", script: "commit",
+			right: "ipairs(o['end'] or {})", wrong: "ipairs({})", within: 300,
+		},
+		{
+			name: "a daemon is taken for ready whoever says so", script: "ready",
+			right: " or number ~= ARGV[2] or worker ~= ARGV[3]", within: 1000,
+		},
+		{
 			name: "a lock is granted to one too many", script: "lock",
 			right: "if n + rank >= most then", wrong: "if n + rank > most then", within: 300,
 		},
@@ -164,7 +172,7 @@ func TestGeneratedWorkflowsAreValid(t *testing.T) {
 		require.NoError(t, err)
 		_, err = spec.Validate(&docs[0], spec.Options{})
 		require.NoError(t, err, "%s", data)
-		for _, word := range []string{`"dag"`, `"steps"`, `"withItems"`, `"withParam"`, `"withSequence"`, `"when"`, `"depends"`, `"retryStrategy"`, `"continueOn"`, `"hooks"`, `"onExit"`, `"parallelism"`, `"target"`, `"backoff"`} {
+		for _, word := range []string{`"dag"`, `"steps"`, `"withItems"`, `"withParam"`, `"withSequence"`, `"when"`, `"depends"`, `"retryStrategy"`, `"continueOn"`, `"hooks"`, `"onExit"`, `"parallelism"`, `"target"`, `"backoff"`, `"daemon"`} {
 			kinds[word] += strings.Count(string(data), word)
 		}
 	}

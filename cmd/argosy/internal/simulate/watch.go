@@ -42,18 +42,6 @@ type runWatch struct {
 	locks     []string // of its own, that it takes itself to have
 }
 
-type nodeWatch struct {
-	leaf  bool
-	waits bool // for somebody, for a time, or for locks and then for room
-	phase spec.NodePhase
-	class string
-	chunk *workflow.ChunkState
-	locks []string // that it takes itself to have
-}
-
-// open says that the node is a leaf or a chunk that has not ended.
-func (n nodeWatch) open() bool { return n.leaf && !n.waits && !workflow.Fulfilled(n.phase) }
-
 type holder struct {
 	number, worker string
 	until          time.Time // of the lease
@@ -146,7 +134,7 @@ func (v *watch) applied(p *process, c *queuesim.Command) {
 		}
 	case "renew":
 		for i, a := range list {
-			if k := workflow.Key(c.Args[2+2*i]); a != int64(0) {
+			if k := workflow.Key(c.Args[2+2*i]); a == int64(1) || a == int64(2) {
 				h := r.holder[k]
 				h.until = v.w.now.Add(queue.DefaultTaskLease)
 				r.holder[k] = h
@@ -159,6 +147,12 @@ func (v *watch) applied(p *process, c *queuesim.Command) {
 	case "report":
 		if c.Answer == int64(1) {
 			v.reports(p, r, c)
+		}
+	case "ready":
+		if c.Answer == int64(1) {
+			r.moved = v.w.now
+			r.gets(v.w.now)
+			v.fenced(r, c)
 		}
 	case "items":
 		if c.Answer == int64(1) {
@@ -216,7 +210,7 @@ func (v *watch) held(p *process, r *runWatch, k workflow.Key, number string) {
 	switch n := r.nodes[k]; {
 	case r.finished:
 		v.violated("nothing runs after its run's end", "%s was claimed", nodeName(r.id, k))
-	case !n.open():
+	case !n.open() && !n.serves:
 		v.violated("only what waits is run", "%s was claimed, which is %q", nodeName(r.id, k), n.phase)
 	}
 }
@@ -284,42 +278,12 @@ func (v *watch) commits(p *process, r *runWatch, c *queuesim.Command) {
 	r.phase, r.waiting, r.committed = state.Phase, state.Waiting(), v.w.now
 	r.locks = holds(state.Lock, state.Lock != nil && !state.Lock.Held)
 	v.started()
+	v.daemons(r, &state)
 	if v.counts(r, &state); state.Finished != 0 {
 		v.finishes(r)
 		return
 	}
 	v.flights(r)
-}
-
-// node looks at a node's record.
-func (v *watch) node(r *runWatch, state *workflow.State, k workflow.Key, data string) {
-	n, err := workflow.DecodeNode(k, []byte(data))
-	if err != nil {
-		v.violated("commits can be read", "%v", err)
-		return
-	}
-	if old := r.nodes[k]; r.again && workflow.Fulfilled(old.phase) && (!n.Fulfilled() || old.phase.FailedOrError()) {
-		r.forget(k) // it runs again, and may end at once
-	}
-	old, existed := r.nodes[k]
-	r.nodes[k] = nodeWatch{waits: n.Suspended(), leaf: n.Type == spec.NodeTypePod || n.Chunk != nil, phase: n.Phase, class: n.Class, chunk: n.Chunk}
-	v.keep(r, k, n)
-	switch {
-	case workflow.Fulfilled(old.phase) && n.Phase != old.phase:
-		v.violated("what ended stays so", "%s was %s and is %s", nodeName(r.id, k), old.phase, n.Phase)
-	case !existed || n.Type != spec.NodeTypePod || !n.Fulfilled() || workflow.Fulfilled(old.phase):
-		return
-	}
-	closing := state.Ends(k)
-	accepted, reported := r.accepted[k]
-	switch {
-	case reported && (accepted == n.Phase || (closing || n.Late) && accepted != spec.NodeSucceeded && n.Phase == spec.NodeFailed):
-	case !reported && n.Class == "poison" && r.claims[k] >= 5:
-	case !reported && (closing || n.Late) && n.Phase != spec.NodeSucceeded:
-	default:
-		v.violated("ends are what was reported", "%s ended as %s (class %q), and what was accepted is %q",
-			nodeName(r.id, k), n.Phase, n.Class, accepted)
-	}
 }
 
 // counts holds the counters against the nodes.
@@ -328,6 +292,9 @@ func (v *watch) counts(r *runWatch, s *workflow.State) {
 	for _, n := range r.nodes {
 		if n.open() {
 			open++
+			leaves++
+		}
+		if n.serves {
 			leaves++
 		}
 		if n.waits {
@@ -349,7 +316,10 @@ func (v *watch) flights(r *runWatch) {
 	flying := map[workflow.Key]bool{}
 	for _, k := range v.w.server.Fields(prefix + "fly") {
 		flying[workflow.Key(k)] = true
-		if n := r.nodes[workflow.Key(k)]; !n.open() {
+		switch n := r.nodes[workflow.Key(k)]; {
+		case n.open() || n.serves:
+		case n.daemon && strings.HasPrefix(v.w.server.Field(prefix+"fly", k), "cancel|"):
+		default:
 			v.violated("what is in flight is open", "%s is in flight and %q", nodeName(r.id, workflow.Key(k)), n.phase)
 		}
 	}
@@ -364,7 +334,7 @@ func (v *watch) flights(r *runWatch) {
 		r.waits = v.w.now
 	}
 	for k, n := range r.nodes {
-		if n.open() && !flying[k] {
+		if (n.open() || n.serves) && !flying[k] {
 			v.violated("what is open is in flight", "%s is %s, and neither in flight nor reported", nodeName(r.id, k), n.phase)
 		}
 	}

@@ -129,6 +129,9 @@ func (w *world) newJob(seed uint64, i int) (*job, error) {
 		return nil, fmt.Errorf("seed %d, %s, undisturbed: %w", seed, j.name, err)
 	}
 	j.want.loose, j.want.timed = failFast, wf.Spec.Template(leafWork).Timeout != ""
+	if wf.Spec.Template(leafServe) != nil && rand.New(rand.NewPCG(seed, uint64(300+i))).IntN(3) == 0 {
+		j.leaf.mortal, j.want.timed = true, true
+	}
 	j.gates = wf.Spec.Template(leafGate) != nil
 	j.submitAt = w.soon(5 * time.Second)
 	if rng.IntN(6) == 0 {
