@@ -125,10 +125,6 @@ func TestMistakesAreFound(t *testing.T) {
 			right: "ipairs(o['end'] or {})", wrong: "ipairs({})", within: 300,
 		},
 		{
-			name: "a daemon is taken for ready whoever says so", script: "ready",
-			right: " or number ~= ARGV[2] or worker ~= ARGV[3]", within: 1000,
-		},
-		{
 			name: "a lock is granted to one too many", script: "lock",
 			right: "if n + rank >= most then", wrong: "if n + rank > most then", within: 300,
 		},
