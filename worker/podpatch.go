@@ -22,6 +22,18 @@ var argoContainers = []string{"wait", "init"}
 // the template's, each a strategic merge in YAML or JSON. The pod has a container named main,
 // which is the template's, before anything is wrapped around its command.
 func Patched(s *Step, pod *corev1.PodSpec) (*Step, error) {
+	if err := PatchPod(s, pod); err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(pod.Containers, func(c corev1.Container) bool { return c.Name == MainContainer })
+	if i < 0 {
+		return nil, fmt.Errorf("applying podSpecPatch: it removes the container %q", MainContainer)
+	}
+	return s.withContainer(&pod.Containers[i]), nil
+}
+
+// PatchPod applies the step's podSpecPatches to a pod, whatever containers it has.
+func PatchPod(s *Step, pod *corev1.PodSpec) error {
 	var patches []string
 	if s.Spec != nil && s.Spec.PodSpecPatch != "" {
 		patches = append(patches, s.Spec.PodSpecPatch)
@@ -30,12 +42,12 @@ func Patched(s *Step, pod *corev1.PodSpec) (*Step, error) {
 		patches = append(patches, s.Template.PodSpecPatch)
 	}
 	if len(patches) == 0 {
-		return s, nil
+		return nil
 	}
 	had := slices.Concat(pod.InitContainers, pod.Containers)
 	for _, text := range patches {
 		if err := patch(pod, text); err != nil {
-			return nil, fmt.Errorf("applying podSpecPatch: %w", err)
+			return fmt.Errorf("applying podSpecPatch: %w", err)
 		}
 	}
 	foreign := func(c corev1.Container) bool {
@@ -44,11 +56,7 @@ func Patched(s *Step, pod *corev1.PodSpec) (*Step, error) {
 	}
 	pod.Containers = slices.DeleteFunc(pod.Containers, foreign)
 	pod.InitContainers = slices.DeleteFunc(pod.InitContainers, foreign)
-	i := slices.IndexFunc(pod.Containers, func(c corev1.Container) bool { return c.Name == MainContainer })
-	if i < 0 {
-		return nil, fmt.Errorf("applying podSpecPatch: it removes the container %q", MainContainer)
-	}
-	return s.withContainer(&pod.Containers[i]), nil
+	return nil
 }
 
 func patch(pod *corev1.PodSpec, text string) error {

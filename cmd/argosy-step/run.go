@@ -51,7 +51,7 @@ func (s step) run(ctx context.Context) int {
 		s.message = path
 	}
 	g := newGateway(ours[handover.EnvGateway], ours[handover.EnvToken], s.patience)
-	outcome := s.execute(ctx, g, ours[handover.EnvPlan], theirs)
+	outcome := s.execute(ctx, g, ours, theirs)
 
 	code := outcome.Code
 	if outcome.Fault != nil {
@@ -66,21 +66,43 @@ func (s step) run(ctx context.Context) int {
 }
 
 // execute does the work and never fails: failing is an outcome.
-func (s step) execute(ctx context.Context, g *gateway, planJSON string, env []string) *handover.Outcome {
+func (s step) execute(ctx context.Context, g *gateway, ours map[string]string, env []string) *handover.Outcome {
+	set, err := loadSet(ours[handover.EnvSet])
+	if err != nil {
+		return failed(faultf(classExecutor, "%w", err))
+	}
+	outcome := s.inSet(ctx, g, set, ours[handover.EnvPlan], env)
+	if err := set.leave(outcome); err != nil && outcome.Fault == nil {
+		return failed(faultf(classExecutor, "%w", err))
+	}
+	return outcome
+}
+
+// inSet does the work of a container that may be one of a set.
+func (s step) inSet(ctx context.Context, g *gateway, set *set, planJSON string, env []string) *handover.Outcome {
 	plan, err := loadPlan(ctx, g, planJSON)
 	if err != nil {
 		return failed(faultf(classExecutor, "loading the step's plan: %w", err))
 	}
+	if end := set.await(ctx); end != nil {
+		return end
+	}
 	if err := stage(ctx, g, plan); err != nil {
 		return failed(err)
 	}
-	end := s.runCommand(plan.Result, env)
+	end := set.tries(func() ending { return s.runCommand(plan.Result, env) })
 	outcome := &handover.Outcome{Code: end.code, Message: end.message, Result: end.result}
 	if outcome.Code != 0 && outcome.Message == "" {
 		outcome.Message = s.ownMessage()
 	}
 	if end.terminated {
 		return outcome // whoever asked us to end does not wait for outputs
+	}
+	if err := set.leave(outcome); err != nil {
+		return failed(faultf(classExecutor, "%w", err))
+	}
+	if len(plan.Parameters)+len(plan.Outputs) > 0 && !set.othersEnd(ctx) {
+		return outcome
 	}
 	if err := collect(ctx, g, plan, outcome); err != nil && outcome.Code == 0 {
 		bad := failed(err)
@@ -100,6 +122,9 @@ func failed(err error) *handover.Outcome {
 
 func loadPlan(ctx context.Context, g *gateway, planJSON string) (*handover.Plan, error) {
 	plan := &handover.Plan{}
+	if planJSON == "" && g.url == "" { // a container of a set that stages nothing
+		return plan, nil
+	}
 	if planJSON != "" {
 		if err := json.Unmarshal([]byte(planJSON), plan); err != nil {
 			return nil, fmt.Errorf("decoding: %w", err)

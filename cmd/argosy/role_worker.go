@@ -23,9 +23,9 @@ import (
 	"argosy/worker/agent"
 	"argosy/worker/egress"
 	"argosy/worker/kube"
+	"argosy/worker/kube/resource"
 	"argosy/worker/noop"
 	"argosy/worker/process"
-	"argosy/worker/kube/resource"
 )
 
 // workerFlags say what a worker serves, and how it runs steps.
@@ -59,7 +59,7 @@ func (f *processFlags) config() (process.Config, error) {
 	}
 	data, err := os.ReadFile(f.images)
 	if err == nil {
-		cfg.Images, err = process.ParseImages(data)
+		cfg.Images, err = worker.ParseImages(data)
 	}
 	if err != nil {
 		return cfg, usagef("--images: %w", err)
@@ -116,7 +116,7 @@ func (f *workerFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&f.process.scratch, "scratch", os.Getenv("ARGOSY_SCRATCH"), "directory on whose disk process steps write (env ARGOSY_SCRATCH; default: in memory)")
 	flags.StringVar(&f.process.volumes, "volumes", os.Getenv("ARGOSY_VOLUMES"), "directory for the volumes of process steps (env ARGOSY_VOLUMES; default: argosy/volumes in the user's data directory)")
 	flags.StringVar(&f.process.tools, "tools", os.Getenv("ARGOSY_TOOLS"), "directory of programs that process steps find first: what their images would bring (env ARGOSY_TOOLS)")
-	flags.StringVar(&f.process.images, "images", os.Getenv("ARGOSY_IMAGES"), "YAML file with the entrypoint and cmd of images, for process steps without a command (env ARGOSY_IMAGES)")
+	flags.StringVar(&f.process.images, "images", os.Getenv("ARGOSY_IMAGES"), "YAML file with the entrypoint and cmd of images, for steps without a command: all of local processes, and those of Jobs that stage files (env ARGOSY_IMAGES)")
 	flags.StringVar(&f.process.address, "step-address", os.Getenv("ARGOSY_STEP_ADDRESS"), "address of this machine at which steps on others reach the daemons of process steps (env ARGOSY_STEP_ADDRESS; default: 127.0.0.1)")
 	flags.DurationVar(&f.process.grace, "grace", 30*time.Second, "time between asking a step to end and killing it")
 	f.store.register(flags)
@@ -216,7 +216,7 @@ func (f *workerFlags) parts(ctx context.Context, r *role, s service) (groups [][
 		base, start = e, e.Start
 		// Kubernetes keeps the time, from the pod's start. The gateway outlives the worker.
 		decoration.Deadlines = false
-		groups = append(groups, []part{gateway})
+		groups = append(groups, []part{gateway, sweepVolumes(e, queue.NewRuns(r.conn), r.log)})
 	case executorNoop:
 		base = noop.Executor{}
 	}
@@ -268,12 +268,18 @@ func (f *workerFlags) acting(ctx context.Context, r *role) (*resource.Cluster, e
 	if err != nil {
 		return nil, err
 	}
-	identity, err := r.conn.Identity(ctx)
+	owner, err := f.owner(ctx, r)
 	if err != nil {
 		return nil, err
 	}
 	// A fleet with a Redis of its own is its user's own, who could act in the cluster anyway.
-	return resource.NewCluster(resource.ClusterConfig{Owner: f.kube.install + "." + identity, Own: f.kube.alone}, client, config), nil
+	return resource.NewCluster(resource.ClusterConfig{Owner: owner, Own: f.kube.alone}, client, config), nil
+}
+
+// owner is what tells whose things in a cluster are: this installation's, with this Redis.
+func (f *workerFlags) owner(ctx context.Context, r *role) (string, error) {
+	identity, err := r.conn.Identity(ctx)
+	return f.kube.install + "." + identity, err
 }
 
 // workerName names a worker process. No other may ever have the name: leases are held by it.
@@ -313,6 +319,14 @@ func (f *workerFlags) kubeExecutor(ctx context.Context, r *role, store worker.Ar
 		}
 		address = "http://" + net.JoinHostPort(host, port)
 	}
+	owner, err := f.owner(ctx, r)
+	if err != nil {
+		return nil, part{}, errors.Join(err, listener.Close())
+	}
+	processes, err := f.process.config() // they share what is known of images
+	if err != nil {
+		return nil, part{}, errors.Join(err, listener.Close())
+	}
 	var e *kube.Executor
 	specs := queue.NewRuns(r.conn)
 	gateway := worker.NewGateway(worker.GatewayConfig{
@@ -320,7 +334,7 @@ func (f *workerFlags) kubeExecutor(ctx context.Context, r *role, store worker.Ar
 		Resolve: worker.Resolver(leafFinder{specs}, specs, func(ctx context.Context, s *worker.Step) error { return e.Current(ctx, s) }),
 	}, r.log)
 	e, err = kube.New(kube.Config{
-		Install: f.kube.install, Namespace: f.kube.cluster.namespace, RunnerImage: f.kube.runnerImage, Grace: f.process.grace,
+		Install: f.kube.install, Owner: owner, Images: processes.Images, Namespace: f.kube.cluster.namespace, RunnerImage: f.kube.runnerImage, Grace: f.process.grace,
 		PullPolicy: corev1.PullPolicy(f.kube.pullPolicy), EndOnShutdown: f.kube.alone,
 	}, client, gateway, r.log)
 	if err != nil {

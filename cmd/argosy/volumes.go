@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"argosy/queue"
-	"argosy/worker/process"
 	"argosy/workflow/spec"
 )
 
@@ -31,10 +30,15 @@ func (f *processFlags) findVolumes(log *slog.Logger) {
 	f.volumes = dir
 }
 
+// claimSweeper is an executor that keeps claims for runs.
+type claimSweeper interface {
+	SweepVolumes(ctx context.Context, phase func(ctx context.Context, run string) (p spec.WorkflowPhase, gone bool, err error)) error
+}
+
 const sweepVolumesEvery = 30 * time.Second
 
 // sweepVolumes removes the claims of runs that have ended.
-func sweepVolumes(e *process.Executor, runs *queue.Runs, log *slog.Logger) part {
+func sweepVolumes(e claimSweeper, runs *queue.Runs, log *slog.Logger) part {
 	phase := func(ctx context.Context, run string) (spec.WorkflowPhase, bool, error) {
 		head, err := runs.Head(ctx, run)
 		switch {

@@ -43,7 +43,7 @@ func startFleet(ctx context.Context, s *settings, env *surroundings) (*fleet, er
 	case "process":
 		args = append(args, "--tools", env.tools(), "--images", filepath.Join(env.dir, "images.yaml"), "--grace", "5s")
 	case "kubernetes":
-		args = append(args, "--gateway-addr", ":0", "--namespace", s.namespace)
+		args = append(args, "--gateway-addr", ":0", "--namespace", s.namespace, "--images", filepath.Join(env.dir, "images.yaml"))
 	}
 	log, err := os.CreateTemp("", "argosy-conformance-*.log")
 	if err != nil {

@@ -122,6 +122,11 @@ func runAll(ctx context.Context, s *settings, c *corpus, cases []testCase, out i
 	for _, problem := range f.load(ctx, env.objects) {
 		fmt.Fprintln(out, "not loaded:", problem)
 	}
+	if s.executor == "kubernetes" {
+		if err := f.furnish(ctx, env.objects); err != nil {
+			return nil, errors.Join(err, f.stop())
+		}
+	}
 	r := &runner{settings: s, env: env, fleet: f}
 	ended := each(s.parallel, cases, func(t *testCase) outcome { return r.run(ctx, t) })
 	if err := f.stop(); err != nil {

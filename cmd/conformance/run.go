@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -156,6 +157,11 @@ func (r *runner) workflow(ctx context.Context, t *testCase) (*spec.Workflow, err
 	if problems := r.fleet.load(ctx, r.others(docs)); wf == nil && from == nil || len(problems) > 0 {
 		return nil, errors.New(cmp.Or(strings.Join(problems, "; "), "the file has nothing to submit"))
 	}
+	if r.settings.executor == "kubernetes" && r.brings(docs) {
+		if err := r.fleet.furnish(ctx, r.others(docs)); err != nil {
+			return nil, err
+		}
+	}
 	if wf == nil {
 		return r.from(ctx, from)
 	}
@@ -177,6 +183,11 @@ func (r *runner) others(docs []spec.Document) []spec.Document {
 		}
 	}
 	return out
+}
+
+// brings says that a file has something for pods to refer to.
+func (r *runner) brings(docs []spec.Document) bool {
+	return slices.ContainsFunc(r.others(docs), func(d spec.Document) bool { return d.Kind == spec.KindConfigMap || d.Kind == spec.KindSecret })
 }
 
 // from stores a template under a name of its own and returns a workflow that runs it.

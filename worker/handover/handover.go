@@ -22,6 +22,7 @@ const (
 	EnvGateway = "ARGOSY_STEP_GATEWAY" // base URL
 	EnvToken   = "ARGOSY_STEP_TOKEN"   // bearer token for the gateway
 	EnvMessage = "ARGOSY_STEP_MESSAGE" // file for the termination message, if not the usual one
+	EnvSet     = "ARGOSY_STEP_SET"     // Set as JSON, of a container that is one of a set
 	EnvPrefix  = "ARGOSY_STEP_"
 )
 
@@ -56,6 +57,19 @@ type Plan struct {
 	Parameters []Parameter `json:"parameters,omitempty"`
 	Outputs    []Output    `json:"outputs,omitempty"`
 	Result     bool        `json:"result,omitempty"` // capture stdout
+}
+
+// Set is a container's place in a set of containers, each of which has a runner. They tell each
+// other how they ended by files in a directory that they share.
+type Set struct {
+	Name string `json:"name"`
+	Dir  string `json:"dir"`
+	// After are the containers that must have succeeded before this one's command runs.
+	After []string `json:"after,omitempty"`
+	// Others are the containers whose end is awaited before outputs are collected.
+	Others []string `json:"others,omitempty"`
+	Tries  int      `json:"tries,omitempty"` // how often the command is run at most; 0 is once
+	Pause  int64    `json:"pause,omitempty"` // milliseconds between tries
 }
 
 // Input is an artifact to stage before the command runs.
@@ -96,6 +110,8 @@ type Outcome struct {
 	Parameters map[string]string `json:"parameters,omitempty"`
 	Artifacts  []string          `json:"artifacts,omitempty"` // names of those kept
 	Fault      *Fault            `json:"fault,omitempty"`
+	// Waited says that the command was not run, as a container that it waits for failed.
+	Waited bool `json:"waited,omitempty"`
 	// Elsewhere is set in a termination message whose outcome was too large for it: the
 	// SHA-256 of the one that the gateway has.
 	Elsewhere string `json:"elsewhere,omitempty"`

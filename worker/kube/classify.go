@@ -3,6 +3,7 @@ package kube
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -66,7 +67,10 @@ func classify(job *batchv1.Job, pod *corev1.Pod) verdict {
 	case jobEnded(job) != nil:
 		return verdict{stage: stageUnclear}
 	}
-	return classifyWaiting(pod, main)
+	if main == nil {
+		return classifyWaiting(pod, nil)
+	}
+	return classifyWaiting(pod, []corev1.ContainerStatus{*main})
 }
 
 // classifyJob is for a Job without a pod.
@@ -182,8 +186,8 @@ func failedInit(pod *corev1.Pod) *corev1.ContainerStatus {
 	return nil
 }
 
-// classifyWaiting is for a pod that has not come to its main container.
-func classifyWaiting(pod *corev1.Pod, main *corev1.ContainerStatus) verdict {
+// classifyWaiting is for a pod that has not come to its main containers.
+func classifyWaiting(pod *corev1.Pod, mains []corev1.ContainerStatus) verdict {
 	v := verdict{waiting: "the pod is " + strings.ToLower(string(pod.Status.Phase))}
 	for i := range pod.Status.Conditions {
 		c := &pod.Status.Conditions[i]
@@ -192,10 +196,7 @@ func classifyWaiting(pod *corev1.Pod, main *corev1.ContainerStatus) verdict {
 			return v
 		}
 	}
-	statuses := pod.Status.InitContainerStatuses
-	if main != nil {
-		statuses = append(statuses[:len(statuses):len(statuses)], *main)
-	}
+	statuses := slices.Concat(pod.Status.InitContainerStatuses, mains)
 	for i := range statuses {
 		w := statuses[i].State.Waiting
 		if w == nil || w.Reason == "" || w.Reason == "PodInitializing" || w.Reason == "ContainerCreating" {

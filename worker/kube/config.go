@@ -17,6 +17,11 @@ import (
 type Config struct {
 	// Install tells apart the Jobs of several installs in one cluster; default "argosy".
 	Install string
+	// Images are what images start, for steps without a command that the runner must wrap.
+	Images worker.Images
+	// Owner is the label value of what is kept for runs: it tells this install, with this Redis,
+	// from others; default Install.
+	Owner string
 	// Namespace is the only one to watch and to run steps in; empty is all of them.
 	Namespace string
 	// RunnerImage has argosy-step in its PATH; default "argosy:latest".
@@ -40,6 +45,9 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	if c.Install == "" {
 		c.Install = "argosy"
+	}
+	if c.Owner == "" {
+		c.Owner = c.Install
 	}
 	if c.RunnerImage == "" {
 		c.RunnerImage = "argosy:latest"

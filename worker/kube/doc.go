@@ -25,4 +25,5 @@
 //	pods          get, list, watch
 //	pods/log      get
 //	events        list
+//	persistentvolumeclaims  get, list, create, delete
 package kube

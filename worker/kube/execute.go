@@ -74,7 +74,8 @@ type following struct {
 	seen    bool   // the watch has shown the Job
 	serves  bool   // it is a daemon that is ready, and that was told
 	waiting string // what it was last seen waiting for
-	logs    *logCopy
+	logs    logCopies
+	shared  *lockedLog // of a set's containers
 
 	unclearSince time.Time
 	stuckSince   time.Time
@@ -87,7 +88,7 @@ func (f *following) follow(ctx context.Context) (workflow.Result, error) {
 		job, pod := f.look()
 		v := verdict{waiting: "the Job is not seen yet"}
 		if f.seen || time.Since(began) > settleTime {
-			v = classify(job, pod)
+			v = f.classify(job, pod)
 		}
 		v, again := f.judge(v, job, pod, time.Now())
 		if v.stage == stageRunning || v.stage == stageEnded {
@@ -121,6 +122,14 @@ func (f *following) follow(ctx context.Context) (workflow.Result, error) {
 func ready(pod *corev1.Pod) bool {
 	return pod != nil && pod.Status.PodIP != "" && len(pod.Status.ContainerStatuses) > 0 &&
 		!slices.ContainsFunc(pod.Status.ContainerStatuses, func(s corev1.ContainerStatus) bool { return !s.Ready })
+}
+
+// classify reads what is seen, of a set or of one main container.
+func (f *following) classify(job *batchv1.Job, pod *corev1.Pod) verdict {
+	if set := f.step.Template.ContainerSet; set != nil {
+		return classifySet(job, pod, set)
+	}
+	return classify(job, pod)
 }
 
 // look returns our Job and its pod as last seen, and none of a namesake's.
@@ -190,9 +199,14 @@ func (f *following) finish(ctx context.Context, v verdict, pod *corev1.Pod) (wor
 	r := v.result
 	if v.outcome != nil && v.fault == nil {
 		told, err := f.told(ctx, v)
-		told.Started, told.Finished = r.Started, r.Finished
-		if r = told; err != nil {
+		if err != nil {
 			v.fault = asFault(err)
+		}
+		if r.Containers != nil { // of a set, whose outputs are main's
+			r.Outputs = told.Outputs
+		} else {
+			told.Started, told.Finished = r.Started, r.Finished
+			r = told
 		}
 	}
 	if pod != nil {

@@ -28,30 +28,10 @@ type runner struct {
 
 // supported says why a template cannot be run yet; nil if it can.
 func supported(t *spec.Template) error {
-	if t.Container == nil && t.Script == nil {
+	if t.Container == nil && t.Script == nil && t.ContainerSet == nil {
 		return fmt.Errorf("the kubernetes executor does not run %s templates", t.GetType())
 	}
 	return nil
-}
-
-// claims refuses a step that mounts a claim which nobody makes.
-func claims(s *worker.Step) error {
-	for i := range s.Spec.VolumeClaimTemplates {
-		name := s.Spec.VolumeClaimTemplates[i].Name
-		for _, c := range []*corev1.Container{s.Template.Container, scriptOf(s.Template)} {
-			if c != nil && slices.ContainsFunc(c.VolumeMounts, func(m corev1.VolumeMount) bool { return m.Name == name }) {
-				return fmt.Errorf("template %q mounts volume %q, and volumeClaimTemplates are not supported yet in Jobs: name an existing persistentVolumeClaim", s.Template.Name, name)
-			}
-		}
-	}
-	return nil
-}
-
-func scriptOf(t *spec.Template) *corev1.Container {
-	if t.Script == nil {
-		return nil
-	}
-	return &t.Script.Container
 }
 
 // buildJob makes the step's Job.
@@ -98,9 +78,6 @@ func jobAnnotations(s *worker.Step) map[string]string {
 
 func buildPod(cfg Config, s *worker.Step, r *runner, now time.Time) (*corev1.PodTemplateSpec, error) {
 	t, wf := s.Template, s.Spec
-	if err := claims(s); err != nil {
-		return nil, err
-	}
 	pod := &corev1.PodTemplateSpec{
 		ObjectMeta: podMeta(cfg, s),
 		Spec: corev1.PodSpec{
@@ -108,7 +85,7 @@ func buildPod(cfg Config, s *worker.Step, r *runner, now time.Time) (*corev1.Pod
 			TerminationGracePeriodSeconds: new(int64(cfg.Grace / time.Second)),
 			// Variables for every Service would tell steps where our Redis and store are.
 			EnableServiceLinks: new(false),
-			Volumes:            slices.Concat(wf.Volumes, t.Volumes),
+			Volumes:            slices.Concat(wf.Volumes, claimVolumes(s), t.Volumes),
 			NodeSelector:       merged(wf.NodeSelector, t.NodeSelector),
 			Tolerations:        slices.Concat(wf.Tolerations, t.Tolerations),
 			Affinity:           first(t.Affinity, wf.Affinity),
@@ -128,30 +105,21 @@ func buildPod(cfg Config, s *worker.Step, r *runner, now time.Time) (*corev1.Pod
 	if !s.Deadline.IsZero() {
 		pod.Spec.ActiveDeadlineSeconds = new(max(1, int64(math.Ceil(s.Deadline.Sub(now).Seconds()))))
 	}
-	container := worker.Container(t).DeepCopy()
-	container.Name = mainContainer
+	pod.Spec.Containers = containersOf(t)
+	mounts := pod.Spec.Containers[0].VolumeMounts
+	if t.ContainerSet != nil {
+		mounts = t.ContainerSet.VolumeMounts
+	}
 	for i := range t.InitContainers {
-		pod.Spec.InitContainers = append(pod.Spec.InitContainers, *beside(&t.InitContainers[i], container))
+		pod.Spec.InitContainers = append(pod.Spec.InitContainers, *beside(&t.InitContainers[i], mounts))
 	}
 	for i := range t.Sidecars {
 		// Kubernetes ends those itself when the main container has ended, however they end then.
-		c := beside(&t.Sidecars[i], container)
+		c := beside(&t.Sidecars[i], mounts)
 		c.RestartPolicy = new(corev1.ContainerRestartPolicyAlways)
 		pod.Spec.InitContainers = append(pod.Spec.InitContainers, *c)
 	}
-	pod.Spec.Containers = []corev1.Container{*container}
-	s, err := worker.Patched(s, &pod.Spec)
-	if err != nil {
-		return nil, err
-	}
-	main := slices.IndexFunc(pod.Spec.Containers, func(c corev1.Container) bool { return c.Name == mainContainer })
-	container = &pod.Spec.Containers[main]
-	container.Command, container.Args = worker.Command(s.Template)
-	if r == nil {
-		// As in Argo the command is not process 1, which would be deaf to SIGTERM unless it
-		// had a handler for it.
-		pod.Spec.ShareProcessNamespace = new(true)
-	} else if err := wrap(cfg, &pod.Spec, container, t, r); err != nil {
+	if err := finishPod(cfg, &pod.Spec, s, r); err != nil {
 		return nil, err
 	}
 	for _, list := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
@@ -164,11 +132,37 @@ func buildPod(cfg Config, s *worker.Step, r *runner, now time.Time) (*corev1.Pod
 	return pod, nil
 }
 
+// finishPod patches a pod as the user asks, and puts the runner into it where one is needed.
+func finishPod(cfg Config, pod *corev1.PodSpec, s *worker.Step, r *runner) error {
+	if r == nil {
+		// As in Argo the command is not process 1, which would be deaf to SIGTERM unless it
+		// had a handler for it.
+		pod.ShareProcessNamespace = new(true)
+	}
+	if s.Template.ContainerSet != nil {
+		if err := worker.PatchPod(s, pod); err != nil || r == nil {
+			return err
+		}
+		return wrapSet(cfg, pod, s.Template, r)
+	}
+	s, err := worker.Patched(s, pod)
+	if err != nil {
+		return err
+	}
+	main := slices.IndexFunc(pod.Containers, func(c corev1.Container) bool { return c.Name == mainContainer })
+	container := &pod.Containers[main]
+	container.Command, container.Args = worker.Command(s.Template)
+	if r == nil {
+		return nil
+	}
+	return wrap(cfg, pod, container, s.Template, r)
+}
+
 // beside is a container of the user's other than the main one, whose volumes it may mirror.
-func beside(u *spec.UserContainer, main *corev1.Container) *corev1.Container {
+func beside(u *spec.UserContainer, mounts []corev1.VolumeMount) *corev1.Container {
 	c := u.Container.DeepCopy()
 	if u.MirrorVolumeMounts != nil && *u.MirrorVolumeMounts {
-		c.VolumeMounts = slices.Concat(c.VolumeMounts, main.VolumeMounts)
+		c.VolumeMounts = slices.Concat(c.VolumeMounts, mounts)
 	}
 	return c
 }
@@ -201,10 +195,31 @@ func setAccount(pod *corev1.PodSpec, s *worker.Step) {
 
 // wrap puts the runner around the user's command.
 func wrap(cfg Config, pod *corev1.PodSpec, c *corev1.Container, t *spec.Template, r *runner) error {
-	if len(c.Command) == 0 {
-		return fmt.Errorf("template %q has inputs or outputs to stage but no command: set one, as the image's own entrypoint cannot be wrapped", t.Name)
+	if err := wrapContainer(cfg, c, t, r); err != nil {
+		return err
 	}
-	env := []corev1.EnvVar{{Name: handover.EnvGateway, Value: r.url}, {Name: handover.EnvToken, Value: r.token}}
+	if r.plan.ScriptPath != "" {
+		// A directory that users other than root can write the script to.
+		pod.Volumes = append(pod.Volumes, corev1.Volume{Name: stageVolume, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}})
+		c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: stageVolume, MountPath: "/argo/staging"})
+	}
+	installRunner(cfg, pod)
+	return nil
+}
+
+// wrapContainer has the runner start a container's command.
+func wrapContainer(cfg Config, c *corev1.Container, t *spec.Template, r *runner) error {
+	if len(c.Command) == 0 {
+		command, args, ok := cfg.Images.Start(c.Image, c.Args)
+		if !ok {
+			return fmt.Errorf("container %q of template %q has something to stage, collect or wait for, but no command, and nothing says what image %q starts: set a command, or name the image in the worker's --images", c.Name, t.Name, c.Image)
+		}
+		c.Command, c.Args = command, args
+	}
+	var env []corev1.EnvVar
+	if r.token != "" {
+		env = append(env, corev1.EnvVar{Name: handover.EnvGateway, Value: r.url}, corev1.EnvVar{Name: handover.EnvToken, Value: r.token})
+	}
 	plan, err := json.Marshal(r.plan)
 	if err != nil {
 		return fmt.Errorf("encoding the step's plan: %w", err)
@@ -220,14 +235,18 @@ func wrap(cfg Config, pod *corev1.PodSpec, c *corev1.Container, t *spec.Template
 	c.Args = slices.Concat(c.Command, c.Args)
 	c.Command = []string{runnerPath, "run", "--"}
 	c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: runnerVolume, MountPath: runnerDir, ReadOnly: true})
+	return nil
+}
 
-	empty := corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}
-	pod.Volumes = append(pod.Volumes, corev1.Volume{Name: runnerVolume, VolumeSource: empty})
-	if r.plan.ScriptPath != "" {
-		// A directory that users other than root can write the script to.
-		pod.Volumes = append(pod.Volumes, corev1.Volume{Name: stageVolume, VolumeSource: empty})
-		c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: stageVolume, MountPath: "/argo/staging"})
+// installRunner has an init container put the runner where the others find it.
+func installRunner(cfg Config, pod *corev1.PodSpec) {
+	runner := corev1.Volume{Name: runnerVolume, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}
+	// Before the staging directory, if there is one.
+	at := len(pod.Volumes)
+	if i := slices.IndexFunc(pod.Volumes, func(v corev1.Volume) bool { return v.Name == stageVolume || v.Name == setVolume }); i >= 0 {
+		at = i
 	}
+	pod.Volumes = slices.Insert(pod.Volumes, at, runner)
 	pod.InitContainers = slices.Concat([]corev1.Container{{
 		Name:            initContainer,
 		Image:           cfg.RunnerImage,
@@ -235,7 +254,6 @@ func wrap(cfg Config, pod *corev1.PodSpec, c *corev1.Container, t *spec.Template
 		Command:         []string{"argosy-step", "install", runnerDir},
 		VolumeMounts:    []corev1.VolumeMount{{Name: runnerVolume, MountPath: runnerDir}},
 	}}, pod.InitContainers)
-	return nil
 }
 
 func escapeDollars(text string) string {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -32,22 +33,70 @@ type logCopy struct {
 	done   chan struct{}
 }
 
-// followLogs starts to follow the log once there is one.
+// logCopies are those of a step's containers, by name.
+type logCopies map[string]*logCopy
+
+// followLogs starts to follow the logs that there are.
 func (f *following) followLogs(pod *corev1.Pod) {
-	if f.logs != nil || pod == nil || f.step.Log == io.Discard {
+	if pod == nil || f.step.Log == io.Discard {
 		return
 	}
-	main := containerStatus(pod.Status.ContainerStatuses, mainContainer)
-	if main == nil || (main.State.Running == nil && (main.State.Terminated == nil || main.ContainerID == "")) {
+	if f.step.Template.ContainerSet == nil {
+		f.followLog(pod, mainContainer, f.step.Log)
+		return
+	}
+	if f.logs == nil {
+		f.logs = logCopies{}
+		f.shared = &lockedLog{to: f.step.Log}
+	}
+	for i := range f.step.Template.ContainerSet.Containers {
+		f.followLog(pod, f.step.Template.ContainerSet.Containers[i].Name, f.shared)
+	}
+}
+
+// followLog starts to follow a container's log once there is one.
+func (f *following) followLog(pod *corev1.Pod, container string, to io.Writer) {
+	status := containerStatus(pod.Status.ContainerStatuses, container)
+	if f.logs[container] != nil || status == nil || (status.State.Running == nil && (status.State.Terminated == nil || status.ContainerID == "")) {
 		return
 	}
 	open := func(ctx context.Context, follow bool) (io.ReadCloser, error) {
 		return f.client.CoreV1().Pods(f.name.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{
-			Container: mainContainer,
+			Container: container,
 			Follow:    follow,
 		}).Stream(ctx)
 	}
-	f.logs = startLogCopy(open, f.step.Log, f.log)
+	if f.logs == nil {
+		f.logs = logCopies{}
+	}
+	f.logs[container] = startLogCopy(open, to, f.log)
+}
+
+// complete waits until all are complete, within reason.
+func (l logCopies) complete(ctx context.Context) {
+	var all sync.WaitGroup
+	for _, c := range l {
+		all.Go(func() { c.complete(ctx) })
+	}
+	all.Wait()
+}
+
+func (l logCopies) stop() {
+	for _, c := range l {
+		c.stop()
+	}
+}
+
+// lockedLog takes what several containers write.
+type lockedLog struct {
+	mu sync.Mutex
+	to io.Writer
+}
+
+func (l *lockedLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.to.Write(p)
 }
 
 func startLogCopy(open openLog, to io.Writer, log *slog.Logger) *logCopy {

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"argosy/worker"
+	"argosy/worker/handover"
 )
 
 // existing returns the step's Job if the watch has shown one.
@@ -34,29 +35,47 @@ func (e *Executor) logAdoption(s *worker.Step, job *batchv1.Job) {
 
 // place creates the step's Job, or returns the one that is there already.
 func (e *Executor) place(ctx context.Context, s *worker.Step, name types.NamespacedName, job *batchv1.Job, changed <-chan struct{}) (*batchv1.Job, error) {
-	wait := 100 * time.Millisecond
-	for {
-		made, err := e.client.BatchV1().Jobs(name.Namespace).Create(ctx, job, metav1.CreateOptions{})
+	var made *batchv1.Job
+	err := e.patiently(ctx, func() (err error) {
+		made, err = e.client.BatchV1().Jobs(name.Namespace).Create(ctx, job, metav1.CreateOptions{})
 		if apierrors.IsAlreadyExists(err) {
 			made, err = e.adopt(ctx, s, name)
 		}
-		switch {
-		case err == nil:
-			return made, nil
-		case ctx.Err() != nil:
-			// It may have been made all the same.
-			return nil, e.giveUpPlacing(ctx, s, name)
-		case !passing(err):
-			return nil, placeFault(err)
+		if err != nil {
+			e.log.Debug("the Job cannot be made yet", "hop", "execute", "run", s.Run.ID, "node", string(s.Key), "err", err)
+		}
+		return err
+	}, changed)
+	switch {
+	case err == nil:
+		return made, nil
+	case ctx.Err() != nil:
+		// It may have been made all the same.
+		return nil, e.giveUpPlacing(ctx, s, name)
+	}
+	return nil, placeFault(err)
+}
+
+// patiently repeats what failed for a reason that may pass, after a while or when something
+// changed, until ctx ends.
+func (e *Executor) patiently(ctx context.Context, do func() error, changed ...<-chan struct{}) error {
+	var news <-chan struct{}
+	if len(changed) > 0 {
+		news = changed[0]
+	}
+	wait := 100 * time.Millisecond
+	for {
+		err := do()
+		if err == nil || ctx.Err() != nil || !passing(err) {
+			return err
 		}
 		if after, ok := apierrors.SuggestsClientDelay(err); ok {
 			wait = max(wait, time.Duration(after)*time.Second)
 		}
-		e.log.Debug("the Job cannot be made yet", "hop", "execute", "run", s.Run.ID, "node", string(s.Key), "err", err)
 		select {
 		case <-ctx.Done():
-			return nil, e.giveUpPlacing(ctx, s, name)
-		case <-changed:
+			return err
+		case <-news:
 		case <-time.After(wait/2 + rand.N(wait)):
 		}
 		wait = min(2*wait, 10*time.Second)
@@ -86,8 +105,14 @@ func (e *Executor) newJob(ctx context.Context, s *worker.Step) (*newJob, error) 
 		}
 		r = &runner{plan: plan, url: e.gateway.URL(), token: token}
 		made.close = e.gateway.Open(s, plan)
+	} else if setNeedsRunner(s.Template) {
+		r = &runner{plan: &handover.Plan{}}
 	}
-	var err error
+	err := e.provideClaims(ctx, s)
+	if err != nil {
+		made.close()
+		return nil, err
+	}
 	if made.job, err = buildJob(e.cfg, s, r, now); err != nil {
 		made.close()
 		return nil, &worker.Fault{Class: worker.ClassInvalid, Err: err}

@@ -28,8 +28,9 @@ func (e *Executor) command(ctx context.Context, s *worker.Step, c *corev1.Contai
 		return nil, err
 	}
 	if len(argv) == 0 {
-		if argv, args, err = e.images.start(c.Image, args); err != nil {
-			return nil, err
+		var ok bool
+		if argv, args, ok = e.images.Start(c.Image, args); !ok {
+			return nil, fmt.Errorf("process executor needs a command: it does not know what image %q starts", c.Image)
 		}
 	}
 	cmd := &sandbox.Command{Dir: c.WorkingDir}

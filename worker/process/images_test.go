@@ -7,11 +7,13 @@ import (
 
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
+
+	"argosy/worker"
 )
 
 func TestAnImageStartsWhatItsEntrySays(t *testing.T) {
 	t.Parallel()
-	images, err := ParseImages([]byte(`
+	images, err := worker.ParseImages([]byte(`
 say: {entrypoint: [say], cmd: [hello]}
 say:v2: {entrypoint: [say2]}
 registry:5000/lib/python: {cmd: [python3, -q]}
@@ -50,7 +52,7 @@ func TestImagesThatStartNothingAreRefused(t *testing.T) {
 		"say: [a]":          "reading images",
 		"say: {cmd: {a: 1}": "reading images",
 	} {
-		_, err := ParseImages([]byte(text))
+		_, err := worker.ParseImages([]byte(text))
 		require.ErrorContains(t, err, message)
 	}
 }
@@ -65,7 +67,7 @@ func TestStepsFindTheToolsOfTheirImages(t *testing.T) {
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(tools)) })
 	require.NoError(t, os.WriteFile(filepath.Join(tools, "say"), []byte("#!/bin/sh\necho \"said $*\"\n"), 0o755))
 
-	e := newExecutor(t, Config{Tools: tools, Images: Images{"say": {Entrypoint: []string{"say"}}}})
+	e := newExecutor(t, Config{Tools: tools, Images: worker.Images{"say": {Entrypoint: []string{"say"}}}})
 	s := newStep(&corev1.Container{Image: "say:v1", Args: []string{"hello"}})
 	s.CaptureResult = true
 	r, err := e.Execute(t.Context(), s)

@@ -30,7 +30,7 @@ type Config struct {
 	// would bring. "" is none.
 	Tools string
 	// Images are what images start where a template gives no command.
-	Images Images
+	Images worker.Images
 	// Volumes is a directory for what steps share: the volumes of their templates and runs.
 	// It comes to be if it is not there. "" refuses volumes that are to be shared.
 	Volumes string
@@ -48,7 +48,7 @@ type Config struct {
 type Executor struct {
 	pool    *sandbox.Pool
 	tools   string
-	images  Images
+	images  worker.Images
 	volumes string
 	objects worker.Objects
 	grace   time.Duration
@@ -124,26 +124,18 @@ func (e *Executor) outcome(ctx context.Context, s *worker.Step, name string, exi
 	}
 	if not, ok := errors.AsType[*sandbox.NotStartedError](err); ok {
 		if not.NotFound {
-			return named(name, worker.NotStarted(not)), nil
+			return worker.Named(name, worker.NotStarted(not)), nil
 		}
-		return named(name, worker.Exited(worker.StartExitCode, not.Reason)), nil
+		return worker.Named(name, worker.Exited(worker.StartExitCode, not.Reason)), nil
 	}
 	if err != nil {
 		return workflow.Result{}, fault(ctx, err)
 	}
-	r := named(name, worker.Exited(exit.Code, ""))
+	r := worker.Named(name, worker.Exited(exit.Code, ""))
 	if exit.Ended {
 		return r, fmt.Errorf("ending the step: %w", context.Cause(ctx))
 	}
 	return r, nil
-}
-
-// named has a result speak of another container than main.
-func named(name string, r workflow.Result) workflow.Result {
-	if rest, ok := strings.CutPrefix(r.Message, worker.MainContainer+":"); ok {
-		r.Message = name + ":" + rest
-	}
-	return r
 }
 
 // stage calls Before with the sandbox's files.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -24,7 +23,7 @@ type member struct {
 
 // runSet runs a graph of containers. The files that are staged and kept are those of main.
 func (p *pod) runSet(ctx context.Context, set *spec.ContainerSetTemplate) (workflow.Result, error) {
-	tries, pause, err := retries(set.RetryStrategy)
+	tries, pause, err := worker.SetRetries(set.RetryStrategy)
 	if err != nil {
 		return workflow.Result{}, invalid(err)
 	}
@@ -95,7 +94,7 @@ func (p *pod) await(ctx context.Context, members map[string]*member, m *member) 
 			code = *on.result.Outputs.ExitCode
 		}
 		m.waited = true
-		m.result = named(m.of.Name, worker.Exited(worker.StartExitCode, fmt.Sprintf("dependency %q exited with non-zero code: %d", name, code)))
+		m.result = worker.Named(m.of.Name, worker.Exited(worker.StartExitCode, fmt.Sprintf("dependency %q exited with non-zero code: %d", name, code)))
 		m.result.Started = workflow.At(time.Now())
 		m.result.Finished = m.result.Started
 		return
@@ -117,25 +116,6 @@ func (p *pod) tries(ctx context.Context, box *boxed, name string, capture bool, 
 			return r, fmt.Errorf("ending the step: %w", context.Cause(ctx))
 		}
 	}
-}
-
-// retries reads how often a container's command is run at most, and the pause before each
-// further time.
-func retries(r *spec.ContainerSetRetryStrategy) (tries int, pause time.Duration, err error) {
-	if r == nil {
-		return 1, 0, nil
-	}
-	if r.Retries != nil {
-		if tries, err = strconv.Atoi(r.Retries.String()); err != nil || tries < 0 {
-			return 0, 0, fmt.Errorf("containerSet.retryStrategy.retries %q is not a whole number", r.Retries.String())
-		}
-	}
-	if r.Duration != "" {
-		if pause, err = time.ParseDuration(r.Duration); err != nil {
-			return 0, 0, fmt.Errorf("reading containerSet.retryStrategy.duration: %w", err)
-		}
-	}
-	return tries + 1, pause, nil
 }
 
 // outcomeOf is how a set ended: as Failed if any of its containers did, with what main left.

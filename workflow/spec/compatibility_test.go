@@ -23,9 +23,9 @@ script without source | yes
 steps | yes
 empty step group | yes
 dag | yes
-containerSet | differs | by local processes, not in Jobs; a set shows its containers when it has ended
-containerSet outputs | differs | by local processes, not in Jobs
-containerSet retryStrategy | differs | by local processes, not in Jobs
+containerSet | differs | a set shows its containers when it has ended
+containerSet outputs | differs | collected when all containers have ended
+containerSet retryStrategy | yes
 suspend | yes
 resource | differs | the worker itself acts, as the run's service account, without a pod: no pod has the name pod.name; a manifest has one object; apply is the API server's
 http | differs | the worker itself makes the request, not a pod of each workflow; no proxies, and at most 16 MiB of an answer
@@ -124,7 +124,7 @@ fromExpression | yes
 globalName artifact | yes
 artifact path variables | yes
 same path in and out | yes
-artifact on volume mount | differs | by local processes; in Jobs only outputs
+artifact on volume mount | yes
 artifact arguments with item | yes
 workflow argument artifacts | yes
 archiveLogs | differs | one log for all containers of a set; no setting of the whole fleet
@@ -239,9 +239,9 @@ sidecars | differs | one that fails by itself is started again in Jobs, and fail
 mirrorVolumeMounts | differs | not of artifacts in Jobs
 initContainers | yes
 volumes emptyDir/configMap/secret/existing PVC | differs | local processes keep a directory for each claim; Jobs find what the cluster has
-volumeClaimTemplates | differs | local processes keep a directory for each run on their own machine; refused in Jobs
-volumeClaimGC | differs | looked at every 30 s
-pvc create failure | no
+volumeClaimTemplates | differs | made when the first step mounts them; local processes keep a directory for each run on their own machine
+volumeClaimGC | differs | looked at every 30 s; in Jobs the Jobs that mount a claim go with it
+pvc create failure | differs | the step ends as Error; a quota is waited for
 secrets as env/volume | yes
 podSpecPatch | differs | in a local process, only what the patch says of the main container's command, arguments and environment
 podSpecPatch from outputs | yes
@@ -252,7 +252,7 @@ hostAliases, dnsConfig, hostNetwork, imagePullSecrets | differs | in Jobs; a loc
 securityContext | differs | in Jobs; a local process has none of it | spec.securityContext template.securityContext template.container.securityContext template.script.securityContext
 serviceAccountName / executor.serviceAccountName / automount | differs | in Jobs, without executor | spec.serviceAccountName template.serviceAccountName spec.executor template.executor spec.automountServiceAccountToken template.automountServiceAccountToken
 tty/stdin/workingDir/env/lifecycle | differs | lifecycle, probes and ports in Jobs only | template.container.lifecycle template.script.lifecycle template.container.livenessProbe template.script.livenessProbe template.container.startupProbe template.script.startupProbe template.container.ports template.script.ports
-image entrypoint lookup | differs | Jobs leave it to the image; local processes take it from the file of --images
+image entrypoint lookup | differs | the file of --images says what images start; a Job that stages nothing leaves it to the image
 podGC | no | it has no effect | spec.podGC
 ttlStrategy | yes
 retentionPolicy | differs | a flag of the coordinator; of runs that ended since it was given

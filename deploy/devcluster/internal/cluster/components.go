@@ -92,6 +92,7 @@ func components(p plan) []component {
 				"--root-ca-file=" + pki("ca.crt"),
 				"--kube-api-qps=200", "--kube-api-burst=400",
 				"--concurrent-job-syncs=20",
+				"--enable-hostpath-provisioner=true", // see storage.go
 			},
 			probe: get("https://" + nodeIP + ":10257/healthz"),
 			after: []string{"kube-apiserver"},

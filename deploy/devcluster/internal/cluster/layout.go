@@ -97,6 +97,7 @@ var private = map[string]string{
 	"/var/log/pods":       in("log", "pods"),
 	"/var/log/containers": in("log", "containers"),
 	"/run/containerd":     in("run-containerd"),
+	"/tmp/hostpath_pv":    in("volumes"), // of claims
 }
 
 // Binaries are the folders of the built programs, all of them absolute.

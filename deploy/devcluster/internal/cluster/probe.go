@@ -125,6 +125,15 @@ func once(ctx context.Context, p probe) error {
 }
 
 func fetchAPI(ctx context.Context, path string) ([]byte, error) {
+	client, err := admin()
+	if err != nil {
+		return nil, err
+	}
+	return fetch(ctx, client, apiServer+path)
+}
+
+// admin talks to the API server with every right.
+func admin() (*http.Client, error) {
 	cert, err := tls.LoadX509KeyPair(filepath.Join(pkiDir, "admin.crt"), filepath.Join(pkiDir, "admin.key"))
 	if err != nil {
 		return nil, fmt.Errorf("reading the admin's certificate: %w", err)
@@ -135,11 +144,10 @@ func fetchAPI(ctx context.Context, path string) ([]byte, error) {
 	}
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(ca)
-	client := &http.Client{Transport: &http.Transport{
+	return &http.Client{Transport: &http.Transport{
 		TLSClientConfig:   &tls.Config{Certificates: []tls.Certificate{cert}, RootCAs: pool},
 		DisableKeepAlives: true,
-	}}
-	return fetch(ctx, client, apiServer+path)
+	}}, nil
 }
 
 func fetch(ctx context.Context, client *http.Client, url string) ([]byte, error) {

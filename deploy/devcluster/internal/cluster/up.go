@@ -143,6 +143,9 @@ func startNode(ctx context.Context, opts Options) error {
 	if opts.MinIOOnly {
 		return nil
 	}
+	if err := await(ctx, "the default storage class", provideStorage); err != nil {
+		return err
+	}
 	return await(ctx, "the default service account", usable)
 }
 

@@ -103,6 +103,7 @@ func busyboxLayer(binary string) (*Layer, error) {
 	l.Dir("tmp", 0o1777)
 	l.File("etc/passwd", 0o644, []byte("root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"))
 	l.File("etc/group", 0o644, []byte("root:x:0:\nnogroup:x:65534:\n"))
+	l.File("etc/os-release", 0o644, []byte("NAME=busybox\nID=busybox\n"))
 	l.File("bin/busybox", 0o755, body)
 	for _, applet := range strings.Fields(string(list)) {
 		if applet != "bin/busybox" && applet != "linuxrc" && applet != "bin/bash" {

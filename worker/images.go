@@ -1,4 +1,4 @@
-package process
+package worker
 
 import (
 	"fmt"
@@ -36,22 +36,23 @@ func ParseImages(data []byte) (Images, error) {
 	return images, nil
 }
 
-// start returns the command of an image and its arguments.
-func (i Images) start(image string, args []string) (command, arguments []string, err error) {
+// Start returns the command of an image and its arguments. It is not ok if nothing is known of
+// the image.
+func (i Images) Start(image string, args []string) (command, arguments []string, ok bool) {
 	found, ok := i[image]
 	if !ok {
 		found, ok = i[untagged(image)]
 	}
 	if !ok {
-		return nil, nil, fmt.Errorf("process executor needs a command: it does not know what image %q starts", image)
+		return nil, nil, false
 	}
 	if len(args) == 0 {
 		args = found.Cmd
 	}
 	if len(found.Entrypoint) == 0 { // then the arguments are the command
-		return args[:1], args[1:], nil
+		return args[:1], args[1:], true
 	}
-	return found.Entrypoint, args, nil
+	return found.Entrypoint, args, true
 }
 
 // untagged is an image's name without tag and digest.
