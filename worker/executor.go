@@ -34,6 +34,9 @@ type Step struct {
 	// Ready is set for a daemon: to be called once it can be used, with its address, and only
 	// then. It may take long, while the daemon runs on. The daemon's end is that of any step.
 	Ready func(ctx context.Context, r workflow.Ready)
+	// PendingTimeout is how long the step may take to start; zero is any time. It is for
+	// executors whose steps wait for something to run on.
+	PendingTimeout time.Duration
 	// Log receives stdout and stderr as they come. Never nil.
 	Log io.Writer
 

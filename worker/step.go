@@ -55,6 +55,11 @@ func newStep(plan *workflow.Plan, run *workflow.Run, leaf *workflow.Node, n int,
 			s.Deadline = end
 		}
 	}
+	if t.PendingTimeout != "" {
+		if s.PendingTimeout, err = seconds(t.PendingTimeout); err != nil {
+			return nil, fmt.Errorf("reading pendingTimeout: %w", err)
+		}
+	}
 	for i := range t.Outputs.Artifacts {
 		a := &t.Outputs.Artifacts[i]
 		place(s, a)
@@ -86,6 +91,14 @@ func (s *Step) inRepository(b *spec.S3Bucket) bool {
 		return b.Bucket == "" && b.Endpoint == ""
 	}
 	return reflect.DeepEqual(b, &s.Repository.S3.S3Bucket)
+}
+
+// seconds reads a number of seconds, or a duration.
+func seconds(text string) (time.Duration, error) {
+	if n, err := strconv.ParseFloat(text, 64); err == nil {
+		return time.Duration(n * float64(time.Second)), nil
+	}
+	return time.ParseDuration(text)
 }
 
 func wholeSeconds(v *intstr.IntOrString) (time.Duration, error) {

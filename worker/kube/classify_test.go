@@ -182,3 +182,40 @@ func TestClassifyReadsTheRunnersOutcome(t *testing.T) {
 	require.Equal(t, worker.ClassOOM, v.fault.Class)
 	require.Nil(t, v.outcome)
 }
+
+func TestAStepMayWaitAsLongAsItsPendingTimeoutSays(t *testing.T) {
+	t.Parallel()
+	made := time.Unix(1000, 0)
+	unscheduled := podIn(corev1.PodPending, condition(corev1.PodScheduled, corev1.ConditionFalse, "Unschedulable", "no node"))
+	for name, tt := range map[string]struct {
+		limit time.Duration
+		after time.Duration
+		pod   *corev1.Pod
+		ends  bool
+	}{
+		"no limit":      {after: time.Hour, pod: unscheduled},
+		"within it":     {limit: time.Minute, after: 59 * time.Second, pod: unscheduled},
+		"longer":        {limit: time.Minute, after: time.Minute, pod: unscheduled, ends: true},
+		"once it runs":  {limit: time.Minute, after: time.Hour, pod: podIn(corev1.PodRunning, running)},
+		"without a pod": {limit: time.Minute, after: time.Hour, ends: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			job := &batchv1.Job{ObjectMeta: metav1.ObjectMeta{CreationTimestamp: metav1.NewTime(made)}}
+			f := &following{
+				Executor: &Executor{cfg: Config{ImageDeadline: 10 * time.Hour}.withDefaults()}, job: job, seen: true,
+				step: &worker.Step{PendingTimeout: tt.limit},
+			}
+			now := made.Add(tt.after)
+			v, again := f.judge(classify(job, tt.pod), job, tt.pod, now)
+			require.Equal(t, tt.ends, v.stage == stageEnded)
+			if !tt.ends {
+				require.True(t, tt.limit == 0 || v.stage == stageRunning || again <= tt.limit-tt.after)
+				return
+			}
+			require.True(t, v.remove)
+			require.Equal(t, spec.NodeFailed, v.result.Phase)
+			require.Contains(t, v.result.Message, "pending longer than pendingTimeout 1m0s: ")
+		})
+	}
+}

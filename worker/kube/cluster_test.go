@@ -238,6 +238,20 @@ func TestAnImageThatCannotBeHadIsAFault(t *testing.T) {
 	}
 }
 
+func TestAPodThatDoesNotStartInTimeFails(t *testing.T) {
+	t.Parallel()
+	c := testCluster(t)
+	e := c.executor(t, executortest.NewStore(), nil)
+	s := clusterStep(t, "true")
+	s.PendingTimeout = 2 * time.Second
+	s.Template.NodeSelector = map[string]string{"no": "such-node"}
+	r, err := e.Execute(t.Context(), s)
+	require.NoError(t, err)
+	require.Equal(t, spec.NodeFailed, r.Phase)
+	require.Contains(t, r.Message, "Pod was pending longer than pendingTimeout 2s: Unschedulable")
+	require.Empty(t, c.residue(t, s))
+}
+
 func classOf(t *testing.T, err error) string {
 	t.Helper()
 	var f *worker.Fault

@@ -160,6 +160,16 @@ func (f *following) judge(v verdict, job *batchv1.Job, pod *corev1.Pod, now time
 			v = classifyVanished(job)
 		}
 	}
+	if limit := f.step.PendingTimeout; limit > 0 && v.stage == stagePending {
+		// From the Job's own time, so that who takes over counts on.
+		if left := f.job.CreationTimestamp.Add(limit).Sub(now); left > 0 {
+			again = min(again, left)
+		} else {
+			return verdict{stage: stageEnded, remove: true, result: workflow.Result{
+				Phase: spec.NodeFailed, Message: fmt.Sprintf("Pod was pending longer than pendingTimeout %s: %s", limit, v.waiting),
+			}}, again
+		}
+	}
 	if v.giveUp == nil {
 		f.stuckSince = time.Time{}
 	} else {

@@ -170,7 +170,7 @@ retry outputs | yes
 activeDeadlineSeconds (workflow) | yes
 activeDeadlineSeconds (template) | yes
 timeout (template) | yes
-pendingTimeout | no | it has no effect | template.pendingTimeout
+pendingTimeout | differs | in Jobs; local processes wait for nothing | template.pendingTimeout
 deadline message | yes
 signals | yes
 start failure | yes

@@ -88,9 +88,9 @@ func templateFields() fieldTable {
 			"inputs.parameters[].valueFrom", parameterSources, "outputs.parameters[].valueFrom", "event",
 			"inputs.artifacts[]", inputStores, "outputs.artifacts[]", inputStores+" git http.saveStreamViaFile",
 			"archiveLocation", inputStores+notS3, "data.source.artifactPaths", inputStores+notS3),
-		none: words(`pendingTimeout retryStrategy.affinity annotations executor podResources resourceClaims`,
+		none: words(`retryStrategy.affinity annotations executor podResources resourceClaims`,
 			"outputs.artifacts[]", "artifactGC.serviceAccountName artifactGC.podMetadata"),
-		jobs: words(`metadata nodeSelector affinity tolerations schedulerName priorityClassName serviceAccountName
+		jobs: words(`pendingTimeout metadata nodeSelector affinity tolerations schedulerName priorityClassName serviceAccountName
 			automountServiceAccountToken hostAliases securityContext
 			container.resources container.livenessProbe container.readinessProbe container.startupProbe
 			container.lifecycle container.securityContext container.ports

@@ -26,8 +26,8 @@ func DefaultAliases() Aliases {
 			"busybox:latest", "busybox:1", "busybox:1.35", "busybox:stable",
 			"alpine:latest", "alpine:3", "alpine:3.6", "alpine:3.7", "alpine:3.18",
 			"alpine:3.20", "alpine:3.21", "alpine:3.22", "alpine:3.23",
-			"debian:latest", "debian:9.2", "debian:9.4", "debian:12", "debian:bookworm-slim",
-			"ubuntu:latest", "ubuntu:22.04", "ubuntu:24.04",
+			"debian:latest", "debian:8.9", "debian:9.1", "debian:9.2", "debian:9.4", "debian:12", "debian:bookworm-slim",
+			"ubuntu:latest", "ubuntu:17.10", "ubuntu:22.04", "ubuntu:24.04",
 		},
 		Python: []string{
 			"python:latest", "python:3", "python:3.11", "python:3.12", "python:3.13",
