@@ -27,6 +27,24 @@ type Config struct {
 	Renew time.Duration
 	// Limits bound a turn; a run's credit may bound InFlight further, and Slots are the pool's.
 	Limits workflow.Limits
+	// Places bound how many runs may be under way at once, and are to be the store's.
+	Places Places
+}
+
+// Places bound how many runs may be under way at once; 0 is no bound.
+type Places struct {
+	All  int
+	Each int            // in a namespace
+	Of   map[string]int // in these namespaces, in place of Each
+}
+
+// bound says that a namespace's runs need a place to begin.
+func (p Places) bound(namespace string) bool {
+	most, own := p.Of[namespace]
+	if !own {
+		most = p.Each
+	}
+	return p.All > 0 || most > 0
 }
 
 // Coordinator takes turns.

@@ -71,6 +71,17 @@ const holdFor = 5 * time.Second
 // takes them for: a crash of Redis may have taken back one side of it alone.
 const lookAtLocks = 30 * time.Second
 
+// lookAtPlace is the same of a run that waits for its place among those under way, and for
+// nothing else: there may be very many.
+const lookAtPlace = 5 * time.Minute
+
+func lookEvery(s *workflow.State) time.Duration {
+	if s.Place != "" && s.WaitsToBegin() && s.Lock == nil {
+		return lookAtPlace
+	}
+	return lookAtLocks
+}
+
 // again is when a run is looked at again that was held back or waits for locks: nothing else
 // may happen to it.
 func again(l *Loaded, commit *Commit) time.Duration {
@@ -82,7 +93,7 @@ func again(l *Loaded, commit *Commit) time.Duration {
 	case commit == nil && !state.Suspended && (state.Phase == "" || len(state.Ready) > 0):
 		return holdFor
 	case state.Locks > 0 && state.Finished == 0:
-		return lookAtLocks
+		return lookEvery(state)
 	}
 	return 0
 }

@@ -23,14 +23,15 @@ func (c *Coordinator) decide(ctx context.Context, t Turn, l *Loaded) (*Commit, e
 		return nil, err
 	}
 	events := append(l.Events, found.given...)
-	if l.State.Locks > 0 && l.Now-l.State.Looked >= workflow.Millis(lookAtLocks.Milliseconds()) {
+	if l.State.Locks > 0 && l.Now-l.State.Looked >= workflow.Millis(lookEvery(&l.State).Milliseconds()) {
 		events = append(events, workflow.Event{Kind: workflow.EventLocks})
 	}
-	asked := len(events) > 0 || len(l.Lost) > 0 || l.State.Again != nil && l.State.Lock == nil
+	asked := len(events) > 0 || len(l.Lost) > 0 || l.State.Again != nil && !l.State.WaitsToBegin()
 	if !asked && l.State.Phase != "" && len(l.State.Ready) == 0 {
 		return nil, nil
 	}
 	limits := c.limits(ctx)
+	limits.Places = c.config.Places.bound(l.Run.Namespace)
 	if (limits.Hold || l.State.Suspended) && !asked {
 		return nil, nil
 	}

@@ -116,6 +116,16 @@ func kindKey(kind string) string { return "objects:" + kind } // set: namespaces
 //	seq      string: counts what is asked for
 const locksPrefix = "{locks}:"
 
+// placesPrefix begins the keys of place.lua, of a slot of their own:
+//
+//	runs     hash: run -> wait, granted or held|namespace|member of w
+//	w:NS     zset of those that wait in a namespace: order|run|key, all of one score
+//	spaces   set: namespaces in which some may wait
+//	h:NS     set: runs that have a place; held is all of them
+//	limits   string: PlaceLimits JSON
+//	tokens, seen, unsure: as of locks; seen is of those that have a place
+const placesPrefix = "{places}:"
+
 // memosKey is a hash, in the slot of a namespace's cache: key -> Memo JSON.
 func memosKey(namespace, cache string) string { return "memos:{" + namespace + "/" + cache + "}" }
 

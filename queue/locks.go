@@ -59,6 +59,11 @@ const noLimit = -1
 // Do does what a turn of a run has committed about locks, and tells those who are granted some.
 // ErrFenced: a later turn has gone on, or Redis lost the commit, which had this version.
 func (l *Locks) Do(ctx context.Context, run *workflow.Run, token, version int64, o *workflow.Orders) error {
+	// The higher priority first, then the older run.
+	sort := fmt.Sprintf("%08x%012x", uint32(1<<31-1-int64(o.Priority)), uint64(run.Created))
+	if err := l.doPlace(ctx, run, token, version, o, sort); err != nil {
+		return fmt.Errorf("doing what run %s has to about its place: %w", run.ID, err)
+	}
 	if len(o.Ops) == 0 && !o.All {
 		return nil
 	}
@@ -78,8 +83,6 @@ func (l *Locks) Do(ctx context.Context, run *workflow.Run, token, version int64,
 		}
 		c.Ops = append(c.Ops, to)
 	}
-	// The higher priority first, then the older run.
-	sort := fmt.Sprintf("%08x%012x", uint32(1<<31-1-int64(o.Priority)), uint64(run.Created))
 	if err := l.call(ctx, run.ID, token, version, sort, c); err != nil {
 		return fmt.Errorf("doing what run %s has to about locks: %w", run.ID, err)
 	}
@@ -106,7 +109,11 @@ func (l *Locks) Drop(ctx context.Context, run string, keys ...workflow.Key) erro
 	for _, k := range keys {
 		c.Ops = append(c.Ops, lockOp{Do: workflow.LockFree, Key: k})
 	}
-	if err := l.call(ctx, run, token, 0, "", c); err != nil && !errors.Is(err, ErrFenced) {
+	err = l.call(ctx, run, token, 0, "", c)
+	if err == nil {
+		err = l.place(ctx, "drop", run, token, 0, "", "", "", nil)
+	}
+	if err != nil && !errors.Is(err, ErrFenced) {
 		return fmt.Errorf("giving back the locks of run %s: %w", run, err)
 	}
 	return nil
@@ -206,7 +213,7 @@ func (l *Locks) tell(ctx context.Context, all []told) error {
 			return fmt.Errorf("encoding an event: %w", err)
 		}
 		keys, args := []string{runKey(t.run), inKey(t.run), metaKey(t.run)}, []any{data}
-		if lock := t.event.Lock; lock != nil && lock.Granted && !l.conn.cluster {
+		if lock := t.event.Lock; lock != nil && lock.Granted && t.event.Key != workflow.RunPlace && !l.conn.cluster {
 			keys, args = append(keys, locksPrefix+"r:"+t.run), append(args, string(keyOfLife(t.event.Key, lock.Life)))
 		}
 		steps = append(steps, call(l.conn.scripts.signal, keys, args...))
@@ -253,7 +260,16 @@ const (
 // Sweep tells runs again of what they were granted and have not taken, and has those go over
 // their locks that have said nothing for long. What belongs to no run is given back.
 func (l *Locks) Sweep(ctx context.Context) error {
-	v, err := l.conn.run(ctx, l.conn.scripts.unsure, []string{locksPrefix + "unsure", locksPrefix + "seen"},
+	for _, prefix := range []string{locksPrefix, placesPrefix} {
+		if err := l.sweep(ctx, prefix); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *Locks) sweep(ctx context.Context, prefix string) error {
+	v, err := l.conn.run(ctx, l.conn.scripts.unsure, []string{prefix + "unsure", prefix + "seen"},
 		unsureAfter.Milliseconds(), unseenAfter.Milliseconds(), sweepLocks)
 	found := asList(v)
 	if err == nil && len(found) != 2 {

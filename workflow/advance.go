@@ -69,7 +69,7 @@ func (t *turn) take(events []Event) {
 	if s.Finished != 0 {
 		return
 	}
-	if !s.waitsForLock() && (s.Again != nil || s.Phase == "") {
+	if !s.WaitsToBegin() && (s.Again != nil || s.Phase == "") {
 		t.begin()
 	}
 	for i := range events {
@@ -139,7 +139,7 @@ func (t *turn) resumeReady() {
 func (t *turn) open() {
 	s := &t.delta.State
 	s.Phase, s.Started = spec.WorkflowRunning, t.now
-	s.Suspended = t.v.Plan.Spec.Suspend != nil && *t.v.Plan.Spec.Suspend
+	s.Suspended = s.Suspended || t.v.Plan.Spec.Suspend != nil && *t.v.Plan.Spec.Suspend
 	t.setDeadline()
 	if err := t.checkArguments(); err != nil {
 		s.Phase, s.Message, s.Finished = spec.WorkflowError, err.Error(), t.now

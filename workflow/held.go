@@ -43,7 +43,7 @@ func (t *turn) endHeld() {
 	if t.delta.State.Held == 0 {
 		return
 	}
-	if t.delta.State.waitsForLock() {
+	if t.delta.State.WaitsToBegin() {
 		t.neverBegins()
 		return
 	}

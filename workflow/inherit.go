@@ -35,7 +35,7 @@ func (t *turn) inherit() {
 	}
 	s := &t.delta.State
 	s.Phase = spec.WorkflowRunning
-	s.Suspended = t.v.Plan.Spec.Suspend != nil && *t.v.Plan.Spec.Suspend
+	s.Suspended = s.Suspended || t.v.Plan.Spec.Suspend != nil && *t.v.Plan.Spec.Suspend
 	v := *t.v
 	v.Nodes, v.Complete = make(map[Key]*Node, len(t.v.From)), true
 	t.v = &v

@@ -55,8 +55,9 @@ type LockState struct {
 type Orders struct {
 	Priority int32 `json:"p,omitempty"`
 	Life     int   `json:"v,omitempty"` // State.Lives, which answers bear, too
-	// All says that the run has and wants nothing but what is in Ops.
+	// All says that the run has and wants nothing but what is in Ops and Place.
 	All   bool       `json:"a,omitempty"`
+	Place string     `json:"pl,omitempty"` // LockAsk, LockHold or LockFree for its place
 	Ops   []LockOp   `json:"o"`
 	Memos []MemoLoad `json:"m,omitempty"`
 }
@@ -180,13 +181,18 @@ func (t *turn) orders(do string, k Key, locks []LockRef) {
 
 // ask has the locks of a key asked for.
 func (t *turn) askFor(k Key, locks []LockRef) *LockState {
+	t.shares()
+	t.orders(LockAsk, k, locks)
+	return &LockState{Locks: locks}
+}
+
+// shares notes that something more is wanted which is shared by runs.
+func (t *turn) shares() {
 	s := &t.delta.State
 	s.Locks, s.Locked = s.Locks+1, true
 	if s.Looked == 0 {
 		s.Looked = t.now
 	}
-	t.orders(LockAsk, k, locks)
-	return &LockState{Locks: locks}
 }
 
 // counts says that nodes of the type are a part of the run's progress.
@@ -234,8 +240,12 @@ func (t *turn) lockAnswered(e *Event) {
 	if e.Lock == nil || e.Lock.Life != t.delta.State.Lives { // an answer to before it was taken up
 		return
 	}
-	if e.Key == RunLock {
+	switch e.Key {
+	case RunLock:
 		t.runLockAnswered(e.Lock)
+		return
+	case RunPlace:
+		t.placeAnswered(e.Lock)
 		return
 	}
 	n := t.node(e.Key)
@@ -306,8 +316,16 @@ func (t *turn) unlock(n *Node) {
 	t.orders(LockFree, n.Key, nil)
 }
 
-// begin starts the run, once it has the locks of its own.
+// begin starts the run, once it has its place and the locks of its own.
 func (t *turn) begin() {
+	if t.v.Limits.Places && t.delta.State.Place == "" {
+		t.awaitPlace()
+		return
+	}
+	t.takeLocks()
+}
+
+func (t *turn) takeLocks() {
 	s := &t.delta.State
 	sync := t.v.Plan.Spec.Synchronization
 	if sync == nil || s.Lock != nil {
@@ -366,13 +384,18 @@ func (t *turn) enter() {
 // waitsForLock says that the run has not begun, for its own locks.
 func (s *State) waitsForLock() bool { return s.Lock != nil && !s.Lock.Held }
 
-// neverBegins ends a run that is stopped while it waits for its locks.
+// neverBegins ends a run that is stopped while it waits for its place or its locks.
 func (t *turn) neverBegins() {
 	s := &t.delta.State
 	s.Held--
 	s.Locks--
+	if s.waitsForPlace() {
+		s.Place = ""
+		t.ordered().Place = LockFree
+	} else {
+		t.orders(LockFree, RunLock, nil)
+	}
 	s.Lock, s.Message, s.Started, s.Again = nil, "", t.now, nil
-	t.orders(LockFree, RunLock, nil)
 	if root := t.node(Root); root != nil { // of its life before
 		t.endRun(root)
 		return
@@ -393,6 +416,7 @@ func (t *turn) allLocks() {
 	}
 	s.Looked = t.now
 	t.ordered().All, t.delta.Orders.Ops = true, []LockOp{}
+	t.orderPlace()
 	state := func(k Key, l *LockState, waits bool) {
 		if !waits {
 			t.orders(LockHold, k, l.Locks)

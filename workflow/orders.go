@@ -8,11 +8,15 @@ func Standing(orders []*Orders) []*Orders {
 		key  Key
 		life int
 	}
-	freed := map[lock]bool{}
+	freed, left := map[lock]bool{}, map[int]bool{} // by life
 	standing := make([]*Orders, len(orders))
 	for i := len(orders) - 1; i >= 0; i-- {
 		o := *orders[i]
 		o.Ops = make([]LockOp, 0, len(o.Ops))
+		if o.Place != LockFree && left[o.Life] {
+			o.Place = ""
+		}
+		left[o.Life] = left[o.Life] || o.Place == LockFree
 		for _, op := range orders[i].Ops {
 			if op.Do == LockFree || !freed[lock{op.Key, o.Life}] {
 				o.Ops = append(o.Ops, op)

@@ -22,6 +22,9 @@ func synchronization(v *View) *spec.SynchronizationStatus {
 			addLocks(status, n.Lock, holder+"/"+k.ID(v.Run.Name), n.Held == heldLock)
 		}
 	}
+	if status.Mutex == nil && status.Semaphore == nil {
+		return nil // it has a place alone
+	}
 	return status
 }
 

@@ -60,6 +60,9 @@ type State struct {
 	Lock   *LockState `json:"lk,omitempty"`
 	Locks  int        `json:"ls,omitempty"`
 	Locked bool       `json:"ld,omitempty"`
+	// Place is what the run has or wants of a place among the runs under way; "" if none is
+	// needed. It counts as one of Locks.
+	Place string `json:"pl,omitempty"`
 	// Looked is when it was last made sure that the locks agree with the run.
 	Looked Millis `json:"lt,omitempty"`
 	// Outputs are the run's global outputs, exported by globalName.
@@ -131,6 +134,8 @@ type Limits struct {
 	Slots int
 	// Hold has nothing new start: results are taken, and what may start waits.
 	Hold bool
+	// Places says that the run needs a place among those under way.
+	Places bool
 	// ChunkFrom is how many items a loop has at least that goes to workers in chunks; 0 means
 	// 256, and less than 0 that none does.
 	ChunkFrom int

@@ -19,6 +19,7 @@ type coordinatorFlags struct {
 	parallel int
 	inFlight int
 	keep     map[string]int
+	places   placeFlags
 }
 
 func (a *app) coordinator() *cobra.Command {
@@ -72,6 +73,7 @@ const defaultPool = "default"
 func (f *coordinatorFlags) register(flags *pflag.FlagSet) {
 	flags.IntVar(&f.parallel, "turns", 32, "turns to take at once")
 	flags.StringToIntVar(&f.keep, "keep", nil, "how many of the runs that ended are kept, by phase, the oldest going first: Succeeded=100,Failed=20,Error=20; of a phase that is not named all")
+	f.places.register(flags)
 	flags.IntVar(&f.inFlight, "max-in-flight", 0, "most steps that one run may have on the queue; 0 leaves it to the pool: two for each of its slots, and 16 at least")
 }
 
@@ -82,7 +84,7 @@ func (f *coordinatorFlags) check() error {
 			return usagef("--keep: %s=%d: expected one of Succeeded, Failed and Error, and a number", phase, n)
 		}
 	}
-	return nil
+	return f.places.check()
 }
 
 func (f *coordinatorFlags) retention() map[spec.WorkflowPhase]int {
@@ -99,11 +101,15 @@ func (f *coordinatorFlags) parts(r *role, s service) []part {
 		defer broker.Close()
 		turns := queue.NewTurns(r.conn, broker, queue.TurnOptions{})
 		defer turns.Close()
+		locks := queue.NewLocks(r.conn)
+		if err := f.places.set(take, locks, r.log); err != nil {
+			return nil // it is told to stop
+		}
 		c := coordinator.New(join.Turns{
-			Turns: turns, Pools: queue.NewPools(r.conn, nil), Objects: queue.NewObjects(r.conn), Locking: queue.NewLocks(r.conn), Memos: queue.NewMemos(r.conn), Room: join.Memory{Room: r.room},
+			Turns: turns, Pools: queue.NewPools(r.conn, nil), Objects: queue.NewObjects(r.conn), Locking: locks, Memos: queue.NewMemos(r.conn), Room: join.Memory{Room: r.room},
 			Runs: queue.NewRuns(r.conn), Crons: queue.NewCrons(r.conn), Submit: s.scheduled, Keep: f.retention(),
 		}, coordinator.Config{
-			Parallel: f.parallel, Pool: f.pool, Limits: workflow.Limits{InFlight: f.inFlight},
+			Parallel: f.parallel, Pool: f.pool, Limits: workflow.Limits{InFlight: f.inFlight}, Places: f.places.limits(),
 		}, coordinator.NewMetrics(r.registry), r.log)
 		return c.Run(take, work)
 	}}, {"sweeper of specs", func(take, _ context.Context) error {
@@ -111,6 +117,9 @@ func (f *coordinatorFlags) parts(r *role, s service) []part {
 		return nil
 	}}, {"sweeper of locks", func(take, _ context.Context) error {
 		queue.NewLocks(r.conn).KeepSwept(take)
+		return nil
+	}}, {"keeper of places", func(take, _ context.Context) error {
+		f.places.keep(take, queue.NewLocks(r.conn), r.log)
 		return nil
 	}}}
 }

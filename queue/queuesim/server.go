@@ -231,6 +231,23 @@ func (s *Server) SetField(key, field, value string) {
 	s.mini.HSet(key, field, value)
 }
 
+// SetText sets a string.
+func (s *Server) SetText(key, value string) {
+	s.writes++
+	if err := s.mini.Set(key, value); err != nil {
+		panic(err)
+	}
+}
+
+// Members returns the members of a set, in order.
+func (s *Server) Members(key string) []string {
+	members, err := s.mini.Members(key)
+	if err != nil {
+		return nil
+	}
+	return members
+}
+
 // List returns a list, none if there is none.
 func (s *Server) List(key string) []string {
 	l, err := s.mini.List(key)

@@ -213,7 +213,7 @@ memoize steps/dag | yes
 parallelism (workflow) | yes
 parallelism (template) | yes
 failFast (template) | yes
-controller parallelism | no
+controller parallelism | differs | flags of the coordinators, for single namespaces too; of runs that began since there was one
 priority | differs | three classes of what waits for workers: above 0, 0 and below 0
 resourceRateLimit | no
 # 9. Suspend, resume, stop, retry, resubmit

@@ -3,6 +3,7 @@ package simulate
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"strings"
 	"time"
@@ -167,7 +168,12 @@ func (r *runWatch) loseLocks() {
 
 // taken looks for what was granted and is not taken.
 func (v *watch) taken(well time.Time) {
-	for member, at := range v.w.server.Scores(lockKeys + "unsure") {
+	unsure := maps.Clone(v.w.server.Scores(placeKeys + "unsure"))
+	if unsure == nil {
+		unsure = map[string]float64{}
+	}
+	maps.Copy(unsure, v.w.server.Scores(lockKeys+"unsure"))
+	for member, at := range unsure {
 		if waited := v.w.now.Sub(later(time.UnixMilli(int64(at)), well)); waited > 2*recovered {
 			v.violated("what is granted is taken", "%s was granted %.1fs ago", member, waited.Seconds())
 		}
@@ -176,6 +182,9 @@ func (v *watch) taken(well time.Time) {
 
 // lockLeft says that a key of the locks should be gone when all is over.
 func lockLeft(key string) bool {
+	if placeLeft(key) {
+		return true
+	}
 	what, ok := strings.CutPrefix(key, lockKeys)
 	return ok && what != "limits" && what != "seq"
 }

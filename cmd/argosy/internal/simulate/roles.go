@@ -30,8 +30,11 @@ func (w *world) coordinate(t *thread, p *process) {
 			c.Renew(context.Background())
 		}
 	})
-	if w.locks {
-		locks := queue.NewLocks(p.conn)
+	locks := queue.NewLocks(p.conn)
+	if w.places.needed {
+		p.spawn("keeper of places", w.tellPlaces(p, locks))
+	}
+	if w.locks || w.places.needed {
 		p.spawn("sweeper of locks", func(t *thread) {
 			for {
 				p.sleep(t, queue.SweepLocksEvery)

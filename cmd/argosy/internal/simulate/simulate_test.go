@@ -128,6 +128,14 @@ func TestMistakesAreFound(t *testing.T) {
 			name: "a lock is granted to one too many", script: "lock",
 			right: "if n + rank >= most then", wrong: "if n + rank > most then", within: 300,
 		},
+		{
+			name: "a place is given to one too many", script: "place",
+			right: "redis.call('SCARD', P .. 'held') >= limits.all", wrong: "redis.call('SCARD', P .. 'held') > limits.all", within: 300,
+		},
+		{
+			name: "a run that has a place is not known to have it", script: "place",
+			right: "    r.state = 'held'\n    take(run, r)", wrong: "    free(run, r)", within: 300,
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -16,8 +16,9 @@ import (
 // watch sees every command that Redis applied, and holds it against the rules. It goes by
 // what was asked and answered, and keeps books of its own.
 type watch struct {
-	w    *world
-	runs map[string]*runWatch
+	w      *world
+	runs   map[string]*runWatch
+	placed map[string]bool // runs that have a place
 }
 
 // runWatch is what is known of a run.
@@ -40,6 +41,7 @@ type runWatch struct {
 	waiting   int
 	committed time.Time
 	locks     []string // of its own, that it takes itself to have
+	place     string
 }
 
 type holder struct {
@@ -78,6 +80,7 @@ func (v *watch) restore(to *watch, which func(slot string) bool) {
 			v.runs[id] = r
 		}
 	}
+	v.placed = v.w.placesHeld()
 }
 
 func (v *watch) violated(rule, format string, args ...any) {
@@ -100,6 +103,9 @@ func (v *watch) applied(p *process, c *queuesim.Command) {
 		if run, begun := took(c); begun != nil && v.runs[run] != nil {
 			v.runs[run].begins(p, begun)
 		}
+		return
+	case c.Script == "place":
+		v.given(c.Args[0])
 		return
 	case c.Script == "remove":
 		v.deletes(c.Keys)
@@ -277,8 +283,10 @@ func (v *watch) commits(p *process, r *runWatch, c *queuesim.Command) {
 	r.again = state.Again != nil // it waits for the lock of its workflow
 	r.phase, r.waiting, r.committed = state.Phase, state.Waiting(), v.w.now
 	r.locks = holds(state.Lock, state.Lock != nil && !state.Lock.Held)
+	r.place = state.Place
 	v.started()
 	v.daemons(r, &state)
+	v.underWay()
 	if v.counts(r, &state); state.Finished != 0 {
 		v.finishes(r)
 		return
@@ -365,46 +373,4 @@ func (v *watch) starts(p *process, d queue.Delivery) {
 	if r := v.runs[d.Run]; r != nil {
 		r.moved = v.w.now
 	}
-}
-
-// How long things may take once nothing fails any more.
-const (
-	// stuck: a queue that was long is looked at after 30 s, a lease or a step takes its time.
-	stuck = 45 * time.Second
-	// prompt: whoever listens hears of an event at once, or looks for itself.
-	prompt = 400 * time.Millisecond
-	// recovered: the lease of a coordinator that died passes, and somebody looks.
-	recovered = 8 * time.Second
-)
-
-// patience looks for runs that do not go on.
-func (v *watch) patience() {
-	w := v.w
-	well := w.calmAt
-	if w.faults > 0 {
-		well = well.Add(recovered)
-	}
-	v.taken(well)
-	for _, j := range w.jobs {
-		r := v.runs[j.id]
-		if r == nil || r.finished || r.deleted {
-			continue
-		}
-		if quiet := w.now.Sub(later(r.moved, w.calmAt)); quiet > stuck {
-			v.violated("no run is wedged", "nothing happened to run %s for %.1fs", r.id, quiet.Seconds())
-		}
-		if v.waits(r, well); r.waits.IsZero() {
-			continue
-		}
-		if waited := w.now.Sub(later(r.waits, well)); waited > prompt {
-			v.violated("events are taken up promptly", "run %s has had an event for %.1fs", r.id, waited.Seconds())
-		}
-	}
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }

@@ -31,6 +31,7 @@ type world struct {
 	config  coordinator.Config
 	slots   int
 	locks   bool // workflows have some
+	places  places
 	jobs    []*job
 	until   time.Time // when faults cease
 
@@ -86,6 +87,10 @@ func newWorld(seed uint64, server *queuesim.Server, metrics *coordinator.Metrics
 	if w.locks = rand.New(rand.NewPCG(seed, 2)).IntN(3) == 0; w.locks {
 		w.keepLimits()
 	}
+	if w.places.deal(seed); w.places.needed {
+		w.keepPlaces()
+	}
+	w.config.Places = w.places.config()
 	for i := range 1 + rng.IntN(3) {
 		j, err := w.newJob(seed, i)
 		if err != nil {
