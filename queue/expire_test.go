@@ -48,3 +48,42 @@ func TestARunThatEndedComesDueToBeDeleted(t *testing.T) {
 		w.idle()
 	})
 }
+
+func TestARunThatIsTakenUpAgainIsNotDeleted(t *testing.T) {
+	each(t, func(w *world) {
+		end := func(id string, expires workflow.Millis) *queue.Snapshot {
+			w.submit(id)
+			ticket := w.claim()
+			l := w.begin(ticket)
+			w.commit(l, &queue.Commit{State: &workflow.State{Phase: spec.WorkflowFailed, Finished: l.Now}, Expires: expires})
+			require.NoError(w.t, w.turns.Settle(w.ctx, ticket, queue.Settlement{}))
+			s, err := w.runs.Head(w.ctx, id)
+			require.NoError(w.t, err)
+			return s
+		}
+		takeUp := func(s *queue.Snapshot) error {
+			next, err := s.State.TakeUp(workflow.Again{})
+			require.NoError(w.t, err)
+			return w.runs.TakeUp(w.ctx, s.Run.ID, s.Version, &next, nil, "")
+		}
+		// Deleted it is for good, though its artifacts may have to go first.
+		gone := end("gone", 1)
+		require.NoError(w.t, w.raw.HSet(w.ctx, "{garbage}:held", "gone", "kept").Err())
+		at, err := w.runs.Expire(w.ctx, "gone")
+		require.NoError(w.t, err)
+		require.NotZero(w.t, at)
+		_, err = w.runs.Head(w.ctx, "gone")
+		require.NoError(w.t, err)
+		require.ErrorIs(w.t, takeUp(gone), queue.ErrNotFound)
+		require.NoError(w.t, w.runs.Remove(w.ctx, "gone"))
+
+		// Its time had come when it was looked at.
+		again := end("again", 1)
+		require.NoError(w.t, takeUp(again))
+		at, err = w.runs.Expire(w.ctx, "again")
+		require.NoError(w.t, err)
+		require.Zero(w.t, at)
+		_, err = w.runs.Head(w.ctx, "again")
+		require.NoError(w.t, err)
+	})
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"argosy/workflow"
 	"argosy/workflow/spec"
@@ -21,7 +22,7 @@ func (r *Runs) Retain(ctx context.Context, id string, phase spec.WorkflowPhase, 
 	for _, old := range asList(v) {
 		head, err := r.Head(ctx, asString(old))
 		if err == nil && head.State.Finished != 0 { // else it was taken up again
-			err = r.Delete(ctx, asString(old))
+			_, err = r.deleteEnded(ctx, asString(old), strconv.FormatInt(head.Version, 10))
 		}
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			return fmt.Errorf("deleting a run beyond the %d that are kept: %w", keep, err)

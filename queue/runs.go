@@ -217,6 +217,25 @@ func (r *Runs) Delete(ctx context.Context, id string) error {
 	return r.Remove(ctx, id)
 }
 
+// Expire is Delete for a run whose time has come, by Redis's clock, which is returned; 0 when that
+// is not so any more: it was taken up again.
+func (r *Runs) Expire(ctx context.Context, id string) (workflow.Millis, error) {
+	return r.deleteEnded(ctx, id, "")
+}
+
+// deleteEnded is Delete for a run that has ended and is of a version still.
+func (r *Runs) deleteEnded(ctx context.Context, id, version string) (workflow.Millis, error) {
+	v, err := r.conn.run(ctx, r.conn.scripts.doom, []string{metaKey(id)}, version)
+	if err != nil {
+		return 0, fmt.Errorf("deleting run %s: %w", id, err)
+	}
+	now := workflow.Millis(asInt(v))
+	if now == 0 {
+		return 0, nil
+	}
+	return now, r.Delete(ctx, id)
+}
+
 // Remove removes everything of a run at once. What its workers still run they lose at their next
 // renewal; stop a run first to have it end in order. To repeat it is safe; ErrNotFound when
 // there is nothing of it.

@@ -99,6 +99,9 @@ func (t *turn) take(events []Event) {
 			t.look = true
 		}
 	}
+	if s.Over && !s.Suspended && s.Finished == 0 {
+		t.endRun(t.node(Root))
+	}
 	t.resumeReady()
 	if root := t.node(Root); s.Finished == 0 && len(t.v.Plan.Spec.Hooks) > 0 && root != nil && !root.Fulfilled() {
 		t.fireHooks(root, t.hooksOf(root))
@@ -252,7 +255,7 @@ func (t *turn) inFlight() (limit int, bounded bool) {
 // endRun ends the run as its root node ended.
 func (t *turn) endRun(root *Node) {
 	s := &t.delta.State
-	s.Finished, s.Ready = t.now, nil
+	s.Finished, s.Ready, s.Over = t.now, nil, false
 	s.Phase = workflowPhase(root.Phase)
 	switch exit := t.exitHandler(root); {
 	case s.Phase == spec.WorkflowSucceeded && exit.Failed():

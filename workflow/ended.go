@@ -44,7 +44,10 @@ func (t *turn) ended(n *Node) {
 func (t *turn) tell(n *Node) {
 	pk, ok := n.Key.Parent()
 	if !ok {
-		t.endRun(n)
+		// A run that is suspended ends when it is resumed, or stopped.
+		if t.delta.State.Over = t.delta.State.Suspended; !t.delta.State.Over {
+			t.endRun(n)
+		}
 		return
 	}
 	parent := t.edit(pk)

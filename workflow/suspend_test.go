@@ -201,3 +201,31 @@ func TestALeafIsEndedWhenItTakesTooLong(t *testing.T) {
 	require.Equal(t, spec.WorkflowSucceeded, d.State.Phase)
 	require.Contains(t, d.Timers, workflow.Timer{Key: "/(1)", Name: "timeout"})
 }
+
+func TestARunThatIsSuspendedEndsOnlyWhenItIsResumed(t *testing.T) {
+	t.Parallel()
+	signal := func(s string) workflow.Event { return workflow.Event{Kind: workflow.EventSignal, Signal: s} }
+	for name, end := range map[string]workflow.Event{
+		"resumed": signal(workflow.SignalResume), "stopped": signal(workflow.SignalStop), "terminated": signal(workflow.SignalTerminate),
+		"too late": {Kind: workflow.EventTimer, Key: workflow.Root, Timer: "deadline"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := newEngine(t, plain)
+			e.turn()
+			e.turn(signal(workflow.SignalSuspend))
+			d := e.turn(e.answer(workflow.Root))
+			require.False(t, d.Finished())
+			require.Equal(t, spec.WorkflowRunning, d.State.Phase)
+			require.False(t, e.turn(workflow.Event{Kind: workflow.EventLocks}).Finished())
+			d = e.turn(end)
+			require.True(t, d.Finished())
+			require.Equal(t, spec.WorkflowSucceeded, d.State.Phase, "all had ended well")
+			require.False(t, d.State.Over)
+		})
+	}
+	e := newEngine(t, plain)
+	e.turn()
+	e.turn(signal(workflow.SignalSuspend))
+	require.True(t, e.turn(signal(workflow.SignalResume), e.answer(workflow.Root)).Finished())
+}

@@ -36,6 +36,8 @@ type State struct {
 	Expired bool `json:"x,omitempty"`
 	// Suspended is set while somebody wants nothing new to start.
 	Suspended bool `json:"su,omitempty"`
+	// Over says that the root ended meanwhile.
+	Over bool `json:"ov,omitempty"`
 	// Total counts leaf nodes, Done those that ended and Succeeded those that ended well: the
 	// last of all is Argo's progress.
 	Total     int `json:"n,omitempty"`

@@ -1,12 +1,12 @@
 -- Has a run that has ended take turns again.
 -- KEYS: 1 run  2 state  3 meta  4 in  5 out  6 fly  7 timers
 -- ARGV: 1 run's name for who watches  2 version that was seen  3 state JSON  4 run record, if it changes
--- Returns its version, 0 when there is no such run, -1 when it has not ended, -2 when it is of
+-- Returns its version, 0 when there is no such run any more, -1 when it has not ended, -2 when it is of
 -- another version.
-if redis.call('EXISTS', KEYS[1]) == 0 then
+local meta = redis.call('HMGET', KEYS[3], 'fin', 'ver', 'doom')
+if redis.call('EXISTS', KEYS[1]) == 0 or meta[3] then
   return 0
 end
-local meta = redis.call('HMGET', KEYS[3], 'fin', 'ver')
 if not meta[1] then
   return -1
 end

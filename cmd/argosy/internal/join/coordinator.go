@@ -111,10 +111,7 @@ type turn struct {
 func (t *turn) Begin(ctx context.Context) (*coordinator.Loaded, error) {
 	l, err := t.turns.Begin(ctx, t.ticket)
 	if errors.Is(err, queue.ErrExpired) {
-		err = t.runs.Delete(ctx, t.ticket.Run)
-		if err == nil {
-			err = fmt.Errorf("it was deleted by its ttlStrategy: %w", queue.ErrNotFound)
-		}
+		err = t.expire(ctx)
 	}
 	if errors.Is(err, queue.ErrFinished) && len(t.keep) > 0 {
 		// Whoever ended it may have died before this.
@@ -141,6 +138,26 @@ func (t *turn) Begin(ctx context.Context) (*coordinator.Loaded, error) {
 		Run: l.Run, Digest: l.Digest, State: l.State, Now: l.Now, Events: l.Events, Unread: l.Unread,
 		Nodes: l.Nodes, Complete: l.Complete, Lost: lost, Out: allFromQueue(l.Out),
 	}, nil
+}
+
+// expiredAgain is when a run whose time has come is looked at again, if it is still there: its
+// artifacts go before it.
+const expiredAgain = 30 * time.Second
+
+// expire deletes a run whose time has come.
+func (t *turn) expire(ctx context.Context) error {
+	now, err := t.runs.Expire(ctx, t.ticket.Run)
+	if err != nil {
+		return err
+	}
+	s := queue.Settlement{Next: 1} // it was taken up again
+	if now > 0 {
+		s = queue.Settlement{Next: now + workflow.Millis(expiredAgain.Milliseconds()), Later: true}
+	}
+	if err := t.turns.Settle(ctx, t.ticket, s); err != nil {
+		return err
+	}
+	return fmt.Errorf("it was deleted by its ttlStrategy: %w", queue.ErrNotFound)
 }
 
 func (t *turn) Nodes(ctx context.Context, keys []workflow.Key) (map[workflow.Key]*workflow.Node, error) {
