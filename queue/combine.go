@@ -129,8 +129,12 @@ func (t through) DialHook(next redis.DialHook) redis.DialHook {
 }
 
 // ProcessHook is part of redis.Hook.
-func (t through) ProcessHook(redis.ProcessHook) redis.ProcessHook {
+func (t through) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
+		switch cmd.Name() {
+		case "hello", "auth", "select", "client", "readonly":
+			return next(ctx, cmd) // it is about the connection
+		}
 		pipe := t.client.Pipeline()
 		_ = pipe.Process(ctx, cmd) // only queues it
 		_, _ = pipe.Exec(ctx)

@@ -10,9 +10,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
 	"argosy/queue"
@@ -85,4 +87,28 @@ func TestEmbeddedServerDiesWithUs(t *testing.T) {
 	// The kernel ends the child with the parent: its end of the socket closes.
 	for conn.Ping(t.Context()) == nil {
 	}
+}
+
+func TestServingWithAPasswordListensToAsynqsChannel(t *testing.T) {
+	t.Parallel()
+	e, err := queue.StartEmbedded(t.Context(), queue.EmbeddedMemory)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, e.Stop()) }()
+	b := queue.NewAsynq(queuetest.Connect(t, e.URL))
+	defer b.Close()
+	opts, err := redis.ParseURL(e.URL)
+	require.NoError(t, err)
+	raw := redis.NewClient(opts)
+	defer raw.Close()
+	ctx, stop := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() {
+		served <- b.Serve(ctx, queue.ServeConfig{Pool: pool, Slots: 1}, func(context.Context, queue.Delivery) {})
+	}()
+	for raw.PubSubNumSub(t.Context(), "asynq:cancel").Val()["asynq:cancel"] == 0 {
+		require.NoError(t, t.Context().Err())
+		runtime.Gosched()
+	}
+	stop()
+	require.NoError(t, <-served)
 }

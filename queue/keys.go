@@ -78,6 +78,7 @@ func indexKey(ns string) string { return "runs:{" + ns + "}" }  // zset: run by 
 const (
 	namespacesKey = "{all}:namespaces" // set
 	specsKey      = "{all}:specs"      // set: digests
+	cachesKey     = "{all}:caches"     // set: NAMESPACE/NAME of caches that may hold some memos
 	sweepingKey   = "{all}:sweeping"   // string, for a while: somebody swept the specs
 	identityKey   = "{all}:identity"   // string: what tells this Redis from others
 )
@@ -126,8 +127,12 @@ const locksPrefix = "{locks}:"
 //	tokens, seen, unsure: as of locks; seen is of those that have a place
 const placesPrefix = "{places}:"
 
-// memosKey is a hash, in the slot of a namespace's cache: key -> Memo JSON.
-func memosKey(namespace, cache string) string { return "memos:{" + namespace + "/" + cache + "}" }
+// memosKeys are, in the slot of a namespace's cache, NAMESPACE/NAME, a hash: key -> Memo JSON, and a
+// zset: key by the millis when it was wanted last.
+func memosKeys(cache string) []string {
+	memos := "memos:{" + cache + "}"
+	return []string{memos, memos + ":wanted"}
+}
 
 // A spec's slot.
 

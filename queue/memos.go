@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -19,18 +20,22 @@ func NewMemos(c *Conn) *Memos { return &Memos{c} }
 
 // Save keeps memos of a namespace, in the place of older ones.
 func (m *Memos) Save(ctx context.Context, namespace string, saves []workflow.MemoSave) error {
-	steps := make([]step, 0, len(saves))
+	steps := make([]step, 0, 2*len(saves))
+	var caches []any
 	for i := range saves {
 		data, err := json.Marshal(saves[i].Memo)
 		if err != nil {
 			return fmt.Errorf("encoding what is kept as %s: %w", saves[i].Name, err)
 		}
-		steps = append(steps, command("hset", memosKey(namespace, saves[i].Cache), saves[i].Name, data))
+		cache := namespace + "/" + saves[i].Cache
+		steps = append(steps, call(m.conn.scripts.memo, memosKeys(cache), saves[i].Name, data))
+		caches = append(caches, cache)
 	}
 	if len(steps) == 0 {
 		return nil
 	}
-	if _, err := m.conn.together(ctx, steps...); err != nil {
+	// Last: one that is empty is forgotten.
+	if _, err := m.conn.inOrder(ctx, append(steps, command("sadd", cachesKey, caches...))...); err != nil {
 		return fmt.Errorf("keeping %d memoized outputs: %w", len(steps), err)
 	}
 	return nil
@@ -43,7 +48,7 @@ func (m *Memos) Load(ctx context.Context, run *workflow.Run, loads []workflow.Me
 	}
 	steps := make([]step, len(loads))
 	for i, l := range loads {
-		steps[i] = command("hget", memosKey(run.Namespace, l.Cache), l.Name)
+		steps[i] = call(m.conn.scripts.memo, memosKeys(run.Namespace+"/"+l.Cache), l.Name)
 	}
 	cmds, err := m.conn.together(ctx, steps...)
 	if err != nil {
@@ -66,4 +71,57 @@ func (m *Memos) Load(ctx context.Context, run *workflow.Run, loads []workflow.Me
 		return fmt.Errorf("telling run %s of memoized outputs: %w", run.ID, err)
 	}
 	return nil
+}
+
+// forgetAtOnce is how many memos one script removes.
+const forgetAtOnce = 1000
+
+// Forget removes the memos that nobody wanted for a time, and says how many they were.
+func (m *Memos) Forget(ctx context.Context, unwanted time.Duration) (forgotten int, err error) {
+	caches, err := m.conn.client.SMembers(ctx, cachesKey).Result()
+	if err != nil {
+		return 0, fmt.Errorf("listing caches: %w", err)
+	}
+	for _, cache := range caches {
+		for {
+			v, err := m.conn.run(ctx, m.conn.scripts.forget, memosKeys(cache), unwanted.Milliseconds(), forgetAtOnce)
+			answer := asList(v)
+			if err == nil && len(answer) != 2 {
+				err = fmt.Errorf("unexpected answer %v", v)
+			}
+			if err != nil {
+				return forgotten, fmt.Errorf("collecting what cache %s has: %w", cache, err)
+			}
+			forgotten += int(asInt(answer[0]))
+			if asInt(answer[1]) == 0 {
+				err = m.conn.client.SRem(ctx, cachesKey, cache).Err()
+			}
+			if err != nil {
+				return forgotten, fmt.Errorf("forgetting cache %s: %w", cache, err)
+			}
+			if asInt(answer[0]) < forgetAtOnce {
+				break
+			}
+		}
+	}
+	return forgotten, nil
+}
+
+// KeepForgetting forgets every now and then until ctx ends.
+func (m *Memos) KeepForgetting(ctx context.Context, every, unwanted time.Duration) {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		switch n, err := m.Forget(ctx, unwanted); {
+		case err != nil && ctx.Err() == nil:
+			m.conn.log.Warn("memoized outputs are not collected", "error", err)
+		case n > 0:
+			m.conn.log.Info("memoized outputs that nobody wanted were removed", "count", n)
+		}
+	}
 }

@@ -3,6 +3,7 @@ package queue_test
 import (
 	"encoding/json"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -32,5 +33,33 @@ func TestMemosAreToldToTheRunThatAsks(t *testing.T) {
 			{Kind: workflow.EventMemo, Key: "/a", Memo: &workflow.Memo{Node: "new", Outputs: out, Created: 5}},
 			{Kind: workflow.EventMemo, Key: "/b"}, {Kind: workflow.EventMemo, Key: "/c"},
 		}, events)
+	})
+}
+
+func TestMemosThatNobodyWantsForLongAreCollected(t *testing.T) {
+	each(t, func(w *world) {
+		m := queue.NewMemos(w.conn)
+		run := w.submit("1")
+		for _, name := range []string{"wanted", "unwanted"} {
+			require.NoError(w.t, m.Save(w.ctx, "argo", []workflow.MemoSave{{Cache: "c", Name: name, Memo: workflow.Memo{Node: name}}}))
+		}
+		age := func(name string) {
+			require.NoError(w.t, w.raw.ZAdd(w.ctx, "memos:{argo/c}:wanted", zAt(name, 1)).Err())
+		}
+		forget := func(want int) {
+			n, err := m.Forget(w.ctx, time.Hour)
+			require.NoError(w.t, err)
+			require.Equal(w.t, want, n)
+		}
+		age("wanted")
+		age("unwanted")
+		require.NoError(w.t, m.Load(w.ctx, run, []workflow.MemoLoad{{Key: "/a", Cache: "c", Name: "wanted"}, {Key: "/a", Cache: "c", Name: "none"}}))
+		forget(1)
+		require.Equal(w.t, []string{"wanted"}, w.raw.HKeys(w.ctx, "memos:{argo/c}").Val())
+		forget(0)
+		age("wanted")
+		forget(1)
+		require.Empty(w.t, w.keys("memos:*"))
+		require.Empty(w.t, w.keys("{all}:caches"))
 	})
 }

@@ -29,7 +29,7 @@ type scripts struct {
 	retain, copy                 *redis.Script
 	cronload, croncommit         *redis.Script
 	lock, unsure, take, place    *redis.Script
-	doom                         *redis.Script
+	doom, memo, forget           *redis.Script
 
 	along string // to follow asynq's script that enqueues, as the function enqueue
 
@@ -100,7 +100,7 @@ func loadScripts() (*scripts, error) {
 		"log": &s.log, "demand": &s.poolDemand, "handback": &s.handback, "sweep": &s.sweep, "tally": &s.tally, "garbage": &s.garbage,
 		"items": &s.items, "chunk": &s.chunk, "remove": &s.remove, "look": &s.look,
 		"object": &s.object, "once": &s.once, "retain": &s.retain, "takeup": &s.takeup, "copy": &s.copy, "reopen": &s.reopen, "cronload": &s.cronload, "croncommit": &s.croncommit,
-		"lock": &s.lock, "unsure": &s.unsure, "take": &s.take, "place": &s.place, "doom": &s.doom,
+		"lock": &s.lock, "unsure": &s.unsure, "take": &s.take, "place": &s.place, "doom": &s.doom, "memo": &s.memo, "forget": &s.forget,
 	} {
 		src, err := readScript(name)
 		if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -20,6 +21,8 @@ type coordinatorFlags struct {
 	inFlight int
 	keep     map[string]int
 	places   placeFlags
+	memoGC   time.Duration
+	memoAge  time.Duration
 }
 
 func (a *app) coordinator() *cobra.Command {
@@ -74,6 +77,8 @@ func (f *coordinatorFlags) register(flags *pflag.FlagSet) {
 	flags.IntVar(&f.parallel, "turns", 32, "turns to take at once")
 	flags.StringToIntVar(&f.keep, "keep", nil, "how many of the runs that ended are kept, by phase, the oldest going first: Succeeded=100,Failed=20,Error=20; of a phase that is not named all")
 	f.places.register(flags)
+	flags.DurationVar(&f.memoGC, "cache-gc-period", 0, "how often memoized outputs are removed that nobody wanted for long; 0 is never")
+	flags.DurationVar(&f.memoAge, "cache-gc-after-not-hit", 30*time.Second, "how long that is")
 	flags.IntVar(&f.inFlight, "max-in-flight", 0, "most steps that one run may have on the queue; 0 leaves it to the pool: two for each of its slots, and 16 at least")
 }
 
@@ -83,6 +88,9 @@ func (f *coordinatorFlags) check() error {
 		if !spec.WorkflowPhase(phase).Completed() || n < 0 {
 			return usagef("--keep: %s=%d: expected one of Succeeded, Failed and Error, and a number", phase, n)
 		}
+	}
+	if f.memoGC < 0 || f.memoAge <= 0 {
+		return usagef("--cache-gc-period and --cache-gc-after-not-hit: expected positive durations")
 	}
 	return f.places.check()
 }
@@ -120,6 +128,12 @@ func (f *coordinatorFlags) parts(r *role, s service) []part {
 		return nil
 	}}, {"keeper of places", func(take, _ context.Context) error {
 		f.places.keep(take, queue.NewLocks(r.conn), r.log)
+		return nil
+	}}, {"collector of memos", func(take, _ context.Context) error {
+		if f.memoGC > 0 {
+			queue.NewMemos(r.conn).KeepForgetting(take, f.memoGC, f.memoAge)
+		}
+		<-take.Done()
 		return nil
 	}}}
 }

@@ -208,7 +208,7 @@ steps/dag-level locks | yes
 database locks | yes
 database lock liveness | yes
 sync limit API | yes
-memoize | differs | what is kept is in a store of its own, by cache and key, and not in a ConfigMap; it is replaced, never collected
+memoize | differs | what is kept is in a store of its own, by cache and key, and not in a ConfigMap; collected by flags of the coordinator
 memoize steps/dag | yes
 parallelism (workflow) | yes
 parallelism (template) | yes
@@ -219,7 +219,7 @@ resourceRateLimit | no
 # 9. Suspend, resume, stop, retry, resubmit
 suspend duration | yes
 suspend timeout without value | yes
-spec.suspend | differs | a run whose last step ends while it is suspended ends
+spec.suspend | yes
 resume by selector | yes
 node set | yes
 intermediate inputs | yes
