@@ -1,6 +1,7 @@
 package server
 
 import (
+	"net/http"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -29,4 +30,22 @@ func TestSubmittedWorkflowsHaveTheServersDefaults(t *testing.T) {
 		require.EqualValues(t, 2, *plan.Spec.Parallelism)
 		require.Equal(t, "main", plan.Spec.Entrypoint)
 	}
+}
+
+func TestOnlyWorkflowsOfATemplateAreAcceptedUnderARestriction(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.service.restrict = spec.RestrictionStrict
+	object(t, ask(t, "POST", b.URL+templates, stored(`{"name":"t"}`)))
+	submit := func(workflow string) answer {
+		return ask(t, "POST", b.URL+"/api/v1/workflows/default", `{"workflow":`+workflow+`}`)
+	}
+	for _, refused := range []string{
+		hello(`{"name":"own"}`),
+		`{"metadata":{"name":"more"},"spec":{"workflowTemplateRef":{"name":"t"},"serviceAccountName":"root"}}`,
+	} {
+		require.Equal(t, http.StatusBadRequest, submit(refused).status)
+	}
+	made := object(t, submit(`{"metadata":{"name":"refers"},"spec":{"workflowTemplateRef":{"name":"t"},"priority":3}}`))
+	require.Equal(t, "refers", made.name())
 }

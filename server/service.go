@@ -31,7 +31,9 @@ type Config struct {
 	MaxQueued int
 	// Defaults are what every workflow has underneath its own; nil is nothing.
 	Defaults *spec.Workflow
-	Now      func() time.Time // created times and log ranges; nil means the clock
+	// Restriction is what workflows have to be made of.
+	Restriction spec.Restriction
+	Now         func() time.Time // created times and log ranges; nil means the clock
 }
 
 // Service is what the verbs do. Its methods may be called at the same time.
@@ -46,6 +48,7 @@ type Service struct {
 	room    room
 
 	defaults *spec.Workflow
+	restrict spec.Restriction
 	events   events
 
 	mu         sync.Mutex
@@ -63,7 +66,7 @@ func NewService(c Config) *Service {
 	}
 	return &Service{
 		store: c.Store, objects: c.Objects, crons: c.Crons, logs: c.Logs, log: c.Log, metrics: c.Metrics, now: c.Now,
-		defaults: c.Defaults, events: events{queue: make(chan Event, eventsWaiting)},
+		defaults: c.Defaults, restrict: c.Restriction, events: events{queue: make(chan Event, eventsWaiting)},
 		room:  room{store: c.Store, log: c.Log, most: c.MaxQueued},
 		plans: map[string]*workflow.Plan{}, admissions: map[[sha256.Size]byte]*admission{},
 	}

@@ -174,6 +174,9 @@ func (s *Service) parse(ctx context.Context, namespace string, doc []byte, lint 
 	if !ok {
 		return nil, errorf(CodeInvalid, "expected a %s, found a %s", spec.KindWorkflow, docs[0].Kind)
 	}
+	if err := s.restrict.Check(&docs[0]); err != nil {
+		return nil, invalid(err)
+	}
 	if namespace == "" {
 		namespace = wf.Namespace
 	}

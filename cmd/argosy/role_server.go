@@ -26,13 +26,18 @@ type serverFlags struct {
 type defaultsFlag struct {
 	file     string
 	defaults *spec.Workflow
+	restrict string
 }
 
 func (f *defaultsFlag) register(flags *pflag.FlagSet) {
 	flags.StringVar(&f.file, "workflow-defaults", os.Getenv("ARGOSY_WORKFLOW_DEFAULTS"), "file with the metadata and spec that workflows get where they have none of their own (env ARGOSY_WORKFLOW_DEFAULTS)")
+	flags.StringVar(&f.restrict, "template-referencing", "", "Strict or Secure: only workflows of a WorkflowTemplate are accepted, and with little of their own")
 }
 
 func (f *defaultsFlag) read() error {
+	if err := checkChoice("template-referencing", f.restrict, spec.Restrictions()...); err != nil {
+		return err
+	}
 	if f.file == "" {
 		return nil
 	}
@@ -101,7 +106,7 @@ func (f *serverFlags) service(r *role) (service, error) {
 	}
 	m := server.NewMetrics(r.registry)
 	return service{metrics: m, Service: server.NewService(server.Config{
-		MaxQueued: f.maxQueued, Defaults: f.defaults,
+		MaxQueued: f.maxQueued, Defaults: f.defaults, Restriction: spec.Restriction(f.restrict),
 		Store: &runStore{Runs: queue.NewRuns(r.conn), conn: r.conn, room: r.room}, Objects: objectStore{queue.NewObjects(r.conn), queue.NewLocks(r.conn)}, Crons: queue.NewCrons(r.conn), Logs: runLogs{queue.NewLogs(r.conn)}, Log: r.log, Metrics: m,
 	})}, nil
 }

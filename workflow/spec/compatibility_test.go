@@ -84,7 +84,7 @@ outputs valueFrom.parameter | yes
 outputs valueFrom.expression | yes
 outputs valueFrom.jsonPath / jqFilter | differs | a filter has 2 s; not of arguments and inputs, where Argo has no use for them | spec.arguments.parameters.valueFrom.jsonPath spec.arguments.parameters.valueFrom.jqFilter template.inputs.parameters.valueFrom.jsonPath template.inputs.parameters.valueFrom.jqFilter call.arguments.parameters.valueFrom.jsonPath call.arguments.parameters.valueFrom.jqFilter
 outputs valueFrom.supplied | differs | of outputs alone | spec.arguments.parameters.valueFrom.supplied template.inputs.parameters.valueFrom.supplied call.arguments.parameters.valueFrom.supplied
-outputs valueFrom.event | no | | spec.arguments.parameters.valueFrom.event template.inputs.parameters.valueFrom.event template.outputs.parameters.valueFrom.event call.arguments.parameters.valueFrom.event
+outputs valueFrom.event | differs | in the arguments of a WorkflowEventBinding; elsewhere, where it has no value, it is refused | spec.arguments.parameters.valueFrom.event template.inputs.parameters.valueFrom.event call.arguments.parameters.valueFrom.event
 outputs literal value | yes
 outputs.result | yes
 outputs.exitCode | yes
@@ -272,7 +272,7 @@ storedTemplates / storedWorkflowTemplateSpec | differs | all that a run may refe
 workflowMetadata | differs | a labelsFrom that fails is refused when the workflow is submitted
 template label | yes
 workflowDefaults | differs | a file that server and coordinator are given
-workflowRestrictions | no
+workflowRestrictions | differs | a flag of server and coordinator; refused when submitted; a run keeps its template as it was, so that Strict and Secure are the same
 CronWorkflow schedules | differs | without a timezone, UTC
 concurrencyPolicy | yes
 startingDeadlineSeconds | differs | a tick that is up to 30 s late is never missed

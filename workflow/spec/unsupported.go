@@ -85,8 +85,7 @@ func templateFields() fieldTable {
 		refused: words(`
 			plugin
 			`,
-			"inputs.parameters[].valueFrom", parameterSources, "outputs.parameters[].valueFrom", "event",
-			"inputs.artifacts[]", inputStores, "outputs.artifacts[]", inputStores+" git http.saveStreamViaFile",
+			"inputs.parameters[].valueFrom", parameterSources, "inputs.artifacts[]", inputStores, "outputs.artifacts[]", inputStores+" git http.saveStreamViaFile",
 			"archiveLocation", inputStores+notS3, "data.source.artifactPaths", inputStores+notS3),
 		none: words(`retryStrategy.affinity annotations executor podResources resourceClaims`,
 			"outputs.artifacts[]", "artifactGC.serviceAccountName artifactGC.podMetadata"),
@@ -185,7 +184,11 @@ func (u *unsupported) report(v reflect.Value, path string, table fieldTable) {
 	for _, f := range table.refused {
 		u.find(v, path, f.path, func(at string) {
 			if len(u.errs) < maxErrors {
-				u.errs = append(u.errs, u.doc.Errorf(at, "not supported yet: %s", f.name))
+				message := "not supported yet: %s"
+				if strings.HasSuffix(f.name, ".event") {
+					message = "only the arguments of a WorkflowEventBinding have an event: %s"
+				}
+				u.errs = append(u.errs, u.doc.Errorf(at, message, f.name))
 			}
 		})
 	}

@@ -105,6 +105,8 @@ func (v *validator) outputs(t *Template, path, where string) {
 		v.valueFrom(p.ValueFrom, at+".valueFrom", name)
 		f := p.ValueFrom
 		switch {
+		case f.Event != "":
+			v.fail(at+".valueFrom", "valueFrom type unspecified. choose one of: path, jqFilter, jsonPath, parameter, raw, expression")
 		case !t.IsLeaf() && f.Parameter == "" && f.Expression == "":
 			v.fail(at+".valueFrom", "%s.valueFrom must have parameter or expression set", name)
 		case (t.Container != nil || t.Script != nil || t.ContainerSet != nil) && f.Path == "":

@@ -149,7 +149,7 @@ func undisturbed(j *job) (*outcome, error) {
 		}
 		waiting = append(waiting, d.Dispatch...)
 		waiting = slices.DeleteFunc(waiting, func(k workflow.Key) bool { return slices.Contains(d.End, k) })
-		if events = grants(d.Orders); len(events) > 0 {
+		if events = append(grants(d.Orders), recalls(d.Orders)...); len(events) > 0 {
 			continue
 		}
 		if len(waiting) == 0 {

@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -11,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"argosy/queue"
 	"argosy/workflow"
 	"argosy/workflow/spec"
 )
@@ -60,21 +62,58 @@ func locksOf(rng *rand.Rand, class string) *spec.Synchronization {
 
 // configMap holds the limits.
 func configMap() *workflow.ConfigMap {
-	m := &workflow.ConfigMap{Data: map[string]string{"leaf": fmt.Sprint(limit), "run": fmt.Sprint(limit)}, Version: 1}
-	for i := range mostTemplates {
-		m.Data[fmt.Sprintf("scope-%d", i)] = fmt.Sprint(limit)
+	m := &workflow.ConfigMap{Data: map[string]string{}, Version: 1}
+	for k, n := range limitsOf(limit) {
+		m.Data[k] = fmt.Sprint(n)
 	}
 	return m
 }
 
-// keepLimits stores the limits before anything else happens.
-func (w *world) keepLimits() {
-	m := corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: limits}, Data: configMap().Data}
+func limitsOf(n int) map[string]int {
+	of := map[string]int{"leaf": n, "run": n}
+	for i := range mostTemplates {
+		of[fmt.Sprintf("scope-%d", i)] = n
+	}
+	return of
+}
+
+// storeLimits stores the config map of limits.
+func (w *world) storeLimits(n, version int) {
+	m := corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: limits}, Data: map[string]string{}}
+	for k, n := range limitsOf(n) {
+		m.Data[k] = fmt.Sprint(n)
+	}
 	data, err := json.Marshal(m)
 	if err != nil {
 		panic(err)
 	}
-	w.server.SetField("objects:{ConfigMap/argo}", limits, "1|"+string(data))
+	w.server.SetField("objects:{ConfigMap/argo}", limits, fmt.Sprintf("%d|%s", version, data))
+}
+
+// relimit is the life of a server that is told of other limits, while runs may wait for them.
+func (w *world) relimit(t *thread, p *process) {
+	locks := queue.NewLocks(p.conn)
+	for {
+		if w.now.Before(w.relimitAt) {
+			p.park(t, w.relimitAt, nil)
+			continue
+		}
+		losses := w.losses
+		w.storeLimits(w.limitThen, 2)
+		if err := locks.SetLimits(context.Background(), "argo/ConfigMap/"+limits+"/", limitsOf(w.limitThen), 2); err != nil {
+			p.sleep(t, time.Second)
+			continue
+		}
+		p.park(t, time.Time{}, func() bool { return w.losses != losses })
+	}
+}
+
+// keepLimits stores the limits before anything else happens, and may have them change.
+func (w *world) keepLimits(seed uint64) {
+	w.storeLimits(limit, 1)
+	if rng := rand.New(rand.NewPCG(seed, 4)); rng.IntN(2) == 0 {
+		w.relimitAt, w.limitThen = epoch.Add(time.Duration(rng.Int64N(int64(20*time.Second)))), 1+rng.IntN(4)
+	}
 	w.server.SetField("objects:{SyncLimit/argo}", database, fmt.Sprintf(`1|{"limit":%d}`, limit))
 }
 
@@ -98,7 +137,7 @@ const lockKeys = "{locks}:"
 func (v *watch) locked() {
 	for _, k := range v.w.server.Keys() {
 		if lock, ok := strings.CutPrefix(k, lockKeys+"h:"); ok {
-			if holders := v.w.server.Fields(k); len(holders) > mostOf(lock) {
+			if holders := v.w.server.Fields(k); len(holders) > v.w.mostOf(lock) {
 				v.violated("no lock is over-held", "%s has the holders %v", lock, holders)
 			}
 		}
@@ -123,15 +162,18 @@ func (v *watch) started() {
 		}
 	}
 	for _, lock := range sorted(n) {
-		if n[lock] > mostOf(lock) {
+		if n[lock] > v.w.mostOf(lock) {
 			v.violated("no more goes on than has the lock", "%d with %s", n[lock], lock)
 		}
 	}
 }
 
-func mostOf(lock string) int {
+func (w *world) mostOf(lock string) int {
 	if strings.Contains(lock, "/Mutex/") || strings.HasSuffix(lock, "!") {
 		return 1
+	}
+	if strings.Contains(lock, "/ConfigMap/") {
+		return max(limit, w.limitThen)
 	}
 	return limit
 }
@@ -150,7 +192,7 @@ func holds(l *workflow.LockState, waits bool) (locks []string) {
 // keep notes what a node has of locks.
 func (v *watch) keep(r *runWatch, k workflow.Key, n *workflow.Node) {
 	w := r.nodes[k]
-	if n.Held == "lock" || n.Held == "room" {
+	if n.Held == "lock" || n.Held == "room" || n.Held == "memo" {
 		w.waits = n.Type == spec.NodeTypePod || n.Type == spec.NodeTypeSuspend
 	}
 	w.locks = holds(n.Lock, n.Held == "lock")

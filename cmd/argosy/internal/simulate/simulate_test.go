@@ -133,6 +133,10 @@ func TestMistakesAreFound(t *testing.T) {
 			right: "redis.call('SCARD', P .. 'held') >= limits.all", wrong: "redis.call('SCARD', P .. 'held') > limits.all", within: 300,
 		},
 		{
+			name: "a cache has what nobody kept", script: "memo",
+			right: "redis.call('HGET', KEYS[1], ARGV[1])", wrong: `'{"nodeID":"x","created":1}'`, within: 300,
+		},
+		{
 			name: "a run that has a place is not known to have it", script: "place",
 			right: "    r.state = 'held'\n    take(run, r)", wrong: "    free(run, r)", within: 300,
 		},

@@ -19,6 +19,7 @@ type watch struct {
 	w      *world
 	runs   map[string]*runWatch
 	placed map[string]bool // runs that have a place
+	saved  map[string]bool // outputs that were memoized
 }
 
 // runWatch is what is known of a run.
@@ -49,7 +50,9 @@ type holder struct {
 	until          time.Time // of the lease
 }
 
-func newWatch(w *world) *watch { return &watch{w: w, runs: map[string]*runWatch{}} }
+func newWatch(w *world) *watch {
+	return &watch{w: w, runs: map[string]*runWatch{}, saved: map[string]bool{}}
+}
 
 // clone is what is known, to come back to.
 func (v *watch) clone() *watch {
@@ -106,6 +109,9 @@ func (v *watch) applied(p *process, c *queuesim.Command) {
 		return
 	case c.Script == "place":
 		v.given(c.Args[0])
+		return
+	case c.Script == "memo":
+		v.saves(c.Args)
 		return
 	case c.Script == "remove":
 		v.deletes(c.Keys)

@@ -39,6 +39,10 @@ func (v *watch) node(r *runWatch, state *workflow.State, k workflow.Key, data st
 	case !existed || n.Type != spec.NodeTypePod || !n.Fulfilled() || workflow.Fulfilled(old.phase):
 		return
 	}
+	if n.Memo != nil && n.Memo.Hit {
+		v.recalled(r, n)
+		return
+	}
 	closing := state.Ends(k)
 	accepted, reported := r.accepted[k]
 	if n.IsDaemon() {

@@ -32,8 +32,11 @@ type world struct {
 	slots   int
 	locks   bool // workflows have some
 	places  places
-	jobs    []*job
-	until   time.Time // when faults cease
+	// relimitAt is when the limit of semaphores becomes another; zero: never.
+	relimitAt time.Time
+	limitThen int
+	jobs      []*job
+	until     time.Time // when faults cease
 
 	processes []*process // that live
 	lives     map[string]int
@@ -85,7 +88,7 @@ func newWorld(seed uint64, server *queuesim.Server, metrics *coordinator.Metrics
 	}
 	w.slots = 1 + rng.IntN(4)
 	if w.locks = rand.New(rand.NewPCG(seed, 2)).IntN(3) == 0; w.locks {
-		w.keepLimits()
+		w.keepLimits(seed)
 	}
 	if w.places.deal(seed); w.places.needed {
 		w.keepPlaces()
@@ -100,6 +103,9 @@ func newWorld(seed uint64, server *queuesim.Server, metrics *coordinator.Metrics
 	}
 	if w.until = epoch; rng.IntN(5) > 0 {
 		w.until = w.soon(30 * time.Second)
+	}
+	if w.locks && !w.relimitAt.IsZero() {
+		w.boot("server-0", w.relimit)
 	}
 	for i := range 1 + rng.IntN(3) {
 		w.boot(fmt.Sprintf("coordinator-%d", i+1), w.coordinate)
@@ -123,6 +129,7 @@ func (w *world) newJob(seed uint64, i int) (*job, error) {
 	if w.locks {
 		lockUp(rand.New(rand.NewPCG(seed, uint64(200+i))), wf)
 	}
+	memoized := memoize(rand.New(rand.NewPCG(seed, uint64(300+i))), wf)
 	if p := wf.Spec.Priority; p != nil {
 		j.priority = *p
 	}
@@ -133,7 +140,7 @@ func (w *world) newJob(seed uint64, i int) (*job, error) {
 	if j.want, err = undisturbed(j); err != nil {
 		return nil, fmt.Errorf("seed %d, %s, undisturbed: %w", seed, j.name, err)
 	}
-	j.want.loose, j.want.timed = failFast, wf.Spec.Template(leafWork).Timeout != ""
+	j.want.loose, j.want.timed = failFast, memoized || wf.Spec.Template(leafWork).Timeout != ""
 	if wf.Spec.Template(leafServe) != nil && rand.New(rand.NewPCG(seed, uint64(300+i))).IntN(3) == 0 {
 		j.leaf.mortal, j.want.timed = true, true
 	}
