@@ -49,6 +49,7 @@ type FlightState string
 const (
 	FlightSent   FlightState = "sent"   // no worker has claimed it
 	FlightHeld   FlightState = "held"   // a worker holds it
+	FlightReady  FlightState = "ready"  // a worker holds it, and has told that the daemon is ready
 	FlightCancel FlightState = "cancel" // a worker holds it and was asked to end it
 )
 

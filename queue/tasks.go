@@ -74,6 +74,7 @@ const (
 	RenewalOK                    // extended
 	RenewalCancel                // extended; the run was asked to stop: end it, and report
 	RenewalOver                  // the run has ended, or was deleted: end it, for nobody else has it
+	RenewalReady                 // extended; the run was told that the daemon is ready
 )
 
 // Renew extends the leases of all deliveries that the worker holds, in one round trip, and

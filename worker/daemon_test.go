@@ -71,6 +71,20 @@ func TestADaemonThatIsReadyGivesItsSlotBackAndKeepsItsLease(t *testing.T) {
 	})
 }
 
+func TestADaemonsReadinessThatWasLostIsToldAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r, _ := daemons(t, Config{})
+		r.queue.deliveries <- first
+		pass(1500 * time.Millisecond)
+		require.Contains(t, r.queue.ready, first)
+		r.queue.set(func() { clear(r.queue.ready) }) // Redis lost it
+		pass(5 * time.Second)
+		require.Contains(t, r.queue.ready, first)
+		r.finish(t)
+	})
+}
+
 func TestHowADaemonEnds(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

@@ -83,6 +83,9 @@ func (q *fakeQueue) Renew(_ context.Context, _ string, ds []Delivery, _ time.Dur
 	states := make([]Lease, len(ds))
 	for i, d := range ds {
 		states[i] = q.lease[d]
+		if _, told := q.ready[d]; told && states[i] == LeaseHeld {
+			states[i] = LeaseServes
+		}
 	}
 	return states, nil
 }

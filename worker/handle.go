@@ -122,6 +122,11 @@ func (w *Worker) ready(ctx context.Context, log *slog.Logger, d Delivery, r work
 		return
 	}
 	log.Info("daemon is ready", "hop", "report", "address", r.Address)
+	w.leases.ready(d, func(ctx context.Context) {
+		if err := w.queue.Ready(ctx, d, r); err != nil {
+			log.Debug("daemon is ready, which the run does not know yet", "hop", "report", "err", err)
+		}
+	})
 	serves()
 }
 

@@ -18,11 +18,12 @@ type leases struct {
 
 	mu   sync.Mutex
 	held map[Delivery]context.CancelCauseFunc // nil while it is being claimed
+	told map[Delivery]func(context.Context)   // of daemons that are ready: tells the run again
 	down bool                                 // the last renewal failed
 }
 
 func newLeases(q Queue, worker string, length time.Duration, log *slog.Logger) *leases {
-	return &leases{queue: q, worker: worker, length: length, log: log, held: map[Delivery]context.CancelCauseFunc{}}
+	return &leases{queue: q, worker: worker, length: length, log: log, held: map[Delivery]context.CancelCauseFunc{}, told: map[Delivery]func(context.Context){}}
 }
 
 // take reserves the delivery for the caller, until its release. False: it is in work here
@@ -38,7 +39,27 @@ func (l *leases) take(d Delivery) (release func(), ok bool) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		delete(l.held, d)
+		delete(l.told, d)
 	}, true
+}
+
+// ready notes that the run was told that a daemon is ready. Should Redis lose that, it is told
+// again.
+func (l *leases) ready(d Delivery, again func(context.Context)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.held[d] != nil {
+		l.told[d] = again
+	}
+}
+
+func (l *leases) again(ctx context.Context, d Delivery) {
+	l.mu.Lock()
+	tell := l.told[d]
+	l.mu.Unlock()
+	if tell != nil {
+		tell(ctx)
+	}
 }
 
 // hold starts to renew the lease of a delivery that was taken. The context ends when the
@@ -74,6 +95,8 @@ func (l *leases) renew(ctx context.Context) {
 	}
 	for i, state := range states {
 		switch state {
+		case LeaseHeld:
+			l.again(ctx, ds[i])
 		case LeaseCancelled, LeaseOver:
 			l.cancel(ds[i], ErrStopped)
 		case LeaseLost:

@@ -39,6 +39,7 @@ const (
 	LeaseCancelled              // renewed, and the run wants the step ended
 	LeaseLost                   // somebody else's, or nobody's: drop the work
 	LeaseOver                   // its run has ended, or was deleted: end the work, nobody asks for it
+	LeaseServes                 // renewed, and the run was told that the daemon is ready
 )
 
 // ErrRefused says that a delivery is not to be worked on: it ended, was sent anew, or is

@@ -87,7 +87,7 @@ end
 local function cancel(key, entry, as)
   -- What a worker holds it ends itself, on renewal; what nobody has started ends here.
   local state, rest = string.match(entry, '^(%a+)(|.*)$')
-  if state == 'held' then
+  if state == 'held' or state == 'ready' then
     redis.call('HSET', KEYS[5], key, 'cancel' .. rest)
   elseif state == 'sent' then
     redis.call('HDEL', KEYS[5], key)
@@ -114,7 +114,7 @@ end
 for _, key in ipairs(o['end'] or {}) do
   local entry = redis.call('HGET', KEYS[5], key)
   local state, rest = string.match(entry or '', '^(%a+)(|.*)$')
-  if state == 'held' then
+  if state == 'held' or state == 'ready' then
     redis.call('HSET', KEYS[5], key, 'cancel' .. rest)
   elseif state == 'sent' then
     redis.call('HDEL', KEYS[5], key)

@@ -6,9 +6,12 @@ local entry = redis.call('HGET', KEYS[1], ARGV[1])
 if not entry then
   return 0
 end
-local state, number, worker = string.match(entry, '^(%a+)|(%d+)|%d+|[^|]*|(.*)$')
+local state, rest, number, worker = string.match(entry, '^(%a+)(|(%d+)|%d+|[^|]*|(.*))$')
 if state == 'sent' or number ~= ARGV[2] or worker ~= ARGV[3] then
   return 0
+end
+if state == 'held' then
+  redis.call('HSET', KEYS[1], ARGV[1], 'ready' .. rest)
 end
 redis.call('RPUSH', KEYS[2], ARGV[4])
 return 1

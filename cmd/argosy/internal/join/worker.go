@@ -58,6 +58,8 @@ func (q *Work) Renew(ctx context.Context, _ string, ds []worker.Delivery, _ time
 		switch r {
 		case queue.RenewalOK:
 			leases[i] = worker.LeaseHeld
+		case queue.RenewalReady:
+			leases[i] = worker.LeaseServes
 		case queue.RenewalCancel:
 			leases[i] = worker.LeaseCancelled
 		case queue.RenewalOver:
