@@ -49,6 +49,11 @@ func (t *Tasks) Chunk(ctx context.Context, d Delivery, chunk *workflow.ChunkStat
 	if c.Needs, err = t.conn.nodes(ctx, d.Run, workflow.ItemNeeds(c.Loop, chunk.From, chunk.To)[1:]); err != nil {
 		return nil, fmt.Errorf("reading the items of chunk %s: %w", d.ID(), err)
 	}
+	for k, n := range c.Needs {
+		if n == nil { // it was deleted meanwhile
+			return nil, fmt.Errorf("reading %q of chunk %s: %w", k, d.ID(), ErrNotFound)
+		}
+	}
 	c.Needs[call] = head[call]
 	return c, nil
 }

@@ -108,7 +108,7 @@ type Waiting struct {
 
 // waitFor is how long what is said to wait counts. A run that has anything in flight takes
 // a turn every Check.
-const waitFor = 30 * time.Second
+const waitFor = 40 * time.Second
 
 // Settle ends a turn. A turn whose lease passed has been taken over, and is left alone.
 func (t *Turns) Settle(ctx context.Context, ticket *Ticket, s Settlement) error {

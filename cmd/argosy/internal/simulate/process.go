@@ -23,10 +23,10 @@ type process struct {
 	start   func(t *thread, p *process)
 	current *thread // that runs, while one does
 	conn    *queue.Conn
-	taken   []int // messages that it has from the broker
-	slots   int   // of the pool, as far as it was told
-	tight   bool  // whether it was told that Redis is nearly full
-	running map[queue.Delivery]bool
+	taken   []int                  // messages that it has from the broker
+	slots   int                    // of the pool, as far as it was told
+	tight   bool                   // whether it was told that Redis is nearly full
+	running map[queue.Delivery]int // the losses of Redis when it was started
 }
 
 var (
@@ -38,7 +38,7 @@ var (
 // boot starts a process, now or after its predecessor's end.
 func (w *world) boot(role string, start func(t *thread, p *process)) {
 	w.lives[role]++
-	p := &process{w: w, role: role, life: w.lives[role], start: start, running: map[queue.Delivery]bool{}}
+	p := &process{w: w, role: role, life: w.lives[role], start: start, running: map[queue.Delivery]int{}}
 	p.skew = time.Duration(w.rng.Int64N(int64(4*time.Second))) - 2*time.Second
 	w.processes = append(w.processes, p)
 	p.spawn("main", func(t *thread) {

@@ -71,7 +71,7 @@ const (
 	// told is how long it may take until the pool knows what a run has waiting.
 	told = 8 * time.Second
 	// forgotten is how long it may believe that something waits that does not any more.
-	forgotten = 38 * time.Second
+	forgotten = 48 * time.Second
 )
 
 // waits holds what the pool was told against what the run has waiting. Too much is told for a
