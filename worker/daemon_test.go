@@ -52,9 +52,9 @@ func TestADaemonThatIsReadyGivesItsSlotBackAndKeepsItsLease(t *testing.T) {
 		r, _ := daemons(t, Config{})
 		r.queue.deliveries <- first
 		pass(500 * time.Millisecond)
-		require.Empty(t, r.queue.ready)
+		require.Empty(t, r.queue.told())
 		pass(time.Second)
-		require.Equal(t, map[Delivery]workflow.Ready{first: {Address: "10.0.0.1", Host: "here"}}, r.queue.ready)
+		require.Equal(t, map[Delivery]workflow.Ready{first: {Address: "10.0.0.1", Host: "here"}}, r.queue.told())
 
 		client := Delivery{Run: "run-1", Key: workflow.Root.Step(1, "b"), N: 1}
 		r.queue.set(func() { r.queue.node = &workflow.Node{Type: spec.NodeTypePod, Template: "main"} })
@@ -62,11 +62,11 @@ func TestADaemonThatIsReadyGivesItsSlotBackAndKeepsItsLease(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, spec.NodeSucceeded, r.queue.reports[client].Phase)
 		pass(5 * time.Second)
-		require.Equal(t, []Delivery{first}, r.queue.renewals[len(r.queue.renewals)-1])
+		r.queue.set(func() { require.Equal(t, []Delivery{first}, r.queue.renewals[len(r.queue.renewals)-1]) })
 
 		r.queue.deliveries <- first // handed out again
 		synctest.Wait()
-		require.Equal(t, 2, r.queue.claims, "it is in work here")
+		r.queue.set(func() { require.Equal(t, 2, r.queue.claims, "it is in work here") })
 		r.finish(t)
 	})
 }
@@ -77,10 +77,10 @@ func TestADaemonsReadinessThatWasLostIsToldAgain(t *testing.T) {
 		r, _ := daemons(t, Config{})
 		r.queue.deliveries <- first
 		pass(1500 * time.Millisecond)
-		require.Contains(t, r.queue.ready, first)
+		require.Contains(t, r.queue.told(), first)
 		r.queue.set(func() { clear(r.queue.ready) }) // Redis lost it
 		pass(5 * time.Second)
-		require.Contains(t, r.queue.ready, first)
+		require.Contains(t, r.queue.told(), first)
 		r.finish(t)
 	})
 }
@@ -105,7 +105,7 @@ func TestHowADaemonEnds(t *testing.T) {
 				r, ended := daemons(t, Config{})
 				r.queue.deliveries <- first
 				pass(2500 * time.Millisecond)
-				require.NotEmpty(t, r.queue.ready)
+				require.NotEmpty(t, r.queue.told())
 				if tt.shutdown {
 					r.finish(t)
 				}
@@ -148,10 +148,10 @@ func TestADaemonIsToldOfHoweverLongTheQueueIsAway(t *testing.T) {
 		synctest.Wait()
 		r.queue.set(func() { r.queue.down = true })
 		pass(time.Minute)
-		require.Empty(t, r.queue.ready)
+		require.Empty(t, r.queue.told())
 		r.queue.set(func() { r.queue.down = false })
 		pass(5 * time.Second)
-		require.NotEmpty(t, r.queue.ready)
+		require.NotEmpty(t, r.queue.told())
 		r.finish(t)
 	})
 }

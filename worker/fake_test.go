@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"maps"
 	"sync"
 	"testing"
 	"time"
@@ -150,6 +151,13 @@ func (q *fakeQueue) set(f func()) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	f()
+}
+
+// told is a copy of what was said to be ready.
+func (q *fakeQueue) told() map[Delivery]workflow.Ready {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return maps.Clone(q.ready)
 }
 
 type fakeSpecs struct {

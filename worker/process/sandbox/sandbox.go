@@ -171,13 +171,14 @@ func (s *Sandbox) endWith(ctx context.Context, grace time.Duration) (stop func()
 			timers = append(timers, time.AfterFunc(d, f))
 		}
 	}
+	slot, seq := s.slot, s.seq // they are the command's also when the sandbox is closed meanwhile
 	detach := context.AfterFunc(ctx, func() {
 		if grace > 0 {
-			s.slot.signal(s.seq, unix.SIGTERM)
+			slot.signal(seq, unix.SIGTERM)
 		}
-		after(grace, func() { s.slot.signal(s.seq, unix.SIGKILL) })
+		after(grace, func() { slot.signal(seq, unix.SIGKILL) })
 		after(grace+killTime, func() {
-			s.slot.cmd.Process.Kill() //nolint:errcheck // it may have ended by itself
+			slot.cmd.Process.Kill() //nolint:errcheck // it may have ended by itself
 		})
 	})
 	return func() bool {
