@@ -201,7 +201,7 @@ func (v *watch) keep(r *runWatch, k workflow.Key, n *workflow.Node) {
 
 // loseLocks notes that a run that had ended goes on: what it had it has given back.
 func (r *runWatch) loseLocks() {
-	r.locks = nil
+	r.locks, r.place = nil, ""
 	for k, n := range r.nodes {
 		n.locks = nil
 		r.nodes[k] = n

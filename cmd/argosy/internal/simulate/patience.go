@@ -25,7 +25,10 @@ func (v *watch) patience() {
 		if r == nil || r.finished || r.deleted {
 			continue
 		}
-		if quiet := w.now.Sub(later(r.moved, w.calmAt)); quiet > stuck && !v.queues(r) {
+		if v.queues(r) {
+			r.moved = w.now // it is another's turn to go on
+		}
+		if quiet := w.now.Sub(later(r.moved, w.calmAt)); quiet > stuck {
 			v.violated("no run is wedged", "nothing happened to run %s for %.1fs", r.id, quiet.Seconds())
 		}
 		if v.waits(r, well); r.waits.IsZero() {
