@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 
 	"argosy/workflow"
 	"argosy/workflow/spec"
@@ -56,11 +55,6 @@ type Committed struct {
 	Orders []*workflow.Orders
 	// Sent are those of Out that went out with the commit already.
 	Sent map[Delivery]bool
-}
-
-// Unsent are those of Out that did not.
-func (c *Committed) Unsent() []Delivery {
-	return slices.DeleteFunc(slices.Clone(c.Out), func(d Delivery) bool { return c.Sent[d] })
 }
 
 // orders is the first argument of commit.lua.

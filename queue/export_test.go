@@ -1,6 +1,10 @@
 package queue
 
-import "github.com/redis/go-redis/v9"
+import (
+	"slices"
+
+	"github.com/redis/go-redis/v9"
+)
 
 // Leave has a ticket lie as one that was taken for a caller who had gone.
 func (t *Turns) Leave(ticket *Ticket) { t.ready <- ticket }
@@ -13,3 +17,8 @@ const (
 	MaxCombined = maxCombined
 	CombineTime = combineTime
 )
+
+// Unsent are those of Out that did not go out with the commit.
+func (c *Committed) Unsent() []Delivery {
+	return slices.DeleteFunc(slices.Clone(c.Out), func(d Delivery) bool { return c.Sent[d] })
+}
