@@ -213,8 +213,12 @@ func (l *Locks) tell(ctx context.Context, all []told) error {
 			return fmt.Errorf("encoding an event: %w", err)
 		}
 		keys, args := []string{runKey(t.run), inKey(t.run), metaKey(t.run)}, []any{data}
-		if lock := t.event.Lock; lock != nil && lock.Granted && t.event.Key != workflow.RunPlace && !l.conn.cluster {
-			keys, args = append(keys, locksPrefix+"r:"+t.run), append(args, string(keyOfLife(t.event.Key, lock.Life)))
+		if lock := t.event.Lock; lock != nil && lock.Granted && !l.conn.cluster {
+			books, field := locksPrefix+"r:"+t.run, string(keyOfLife(t.event.Key, lock.Life))
+			if t.event.Key == workflow.RunPlace {
+				books, field = placesPrefix+"runs", t.run
+			}
+			keys, args = append(keys, books), append(args, field)
 		}
 		steps = append(steps, call(l.conn.scripts.signal, keys, args...))
 	}
@@ -250,7 +254,7 @@ func (l *Locks) tell(ctx context.Context, all []told) error {
 // What a run was granted it takes within a turn, and a run that has or wants locks makes sure
 // of them by itself every 30 s: see workflow.State.Looked.
 const (
-	unsureAfter = 6 * time.Second
+	unsureAfter = 4 * time.Second
 	unseenAfter = 45 * time.Second
 	// SweepLocksEvery is how often Sweep should be called, by any number of processes.
 	SweepLocksEvery = 3 * time.Second

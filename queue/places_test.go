@@ -139,6 +139,21 @@ func TestAPlaceThatWasGivenIsToldOfUntilItIsTaken(t *testing.T) {
 	})
 }
 
+func TestAPlaceWhoseGrantRedisLostIsNotTold(t *testing.T) {
+	each(t, func(w *world) {
+		if w.onCluster(1, 0) == 1 {
+			return // there it may lose one side only
+		}
+		l := newLocking(w)
+		l.places(queue.PlaceLimits{All: 1})
+		a, b := l.in("argo", "a", 1, 0), l.in("argo", "b", 2, 0)
+		require.Equal(w.t, []string{"a"}, l.began(a, b))
+		require.NoError(w.t, w.raw.ZAdd(w.ctx, "{places}:unsure", zAt("b|"+string(workflow.RunPlace), 1)).Err())
+		require.NoError(w.t, l.locks.Sweep(w.ctx))
+		require.Empty(w.t, l.told(b), "it still waits")
+	})
+}
+
 func TestARunGivesItsPlaceBackWithItsEnd(t *testing.T) {
 	each(t, func(w *world) {
 		l := newLocking(w)

@@ -66,7 +66,10 @@ func Scripts() (map[string]string, error) {
 }
 
 // calls are the scripts that others call, as functions of their names.
-var calls = map[string][]string{"take": {"claim", "begin"}}
+var calls = map[string][]string{
+	"take": {"claim", "begin"},
+	"lock": {"standing"}, "place": {"standing"},
+}
 
 // readScript returns the text of a script, after what it calls.
 func readScript(name string) (string, error) {

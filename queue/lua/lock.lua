@@ -14,21 +14,8 @@ local run, token, sort = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local o = cjson.decode(ARGV[4])
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
-if KEYS[2] then
-  local meta = redis.call('HMGET', KEYS[2], 'tok', 'ver', 'fin')
-  if o.drop then
-    if not meta[3] and redis.call('EXISTS', KEYS[3]) == 1 then
-      return nil
-    end
-  elseif tonumber(meta[1]) ~= token or tonumber(meta[2] or 0) ~= tonumber(ARGV[5]) then
-    return nil
-  end
-end
-if token > 0 then
-  local last = redis.call('HGET', P .. 'tokens', run)
-  if last and tonumber(last) > token then
-    return nil
-  end
+if standing(KEYS, {run, ARGV[2], ARGV[5], o.drop and 'drop' or ''}) == 0 then
+  return nil
 end
 
 local answers, touched, order = {}, {}, {}

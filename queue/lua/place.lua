@@ -13,21 +13,8 @@ local P, do_ = KEYS[1], ARGV[1]
 local run, token, key, space, sort = ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[6]
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
-if KEYS[2] then
-  local meta = redis.call('HMGET', KEYS[2], 'tok', 'ver', 'fin')
-  if do_ == 'drop' then
-    if not meta[3] and redis.call('EXISTS', KEYS[3]) == 1 then
-      return nil
-    end
-  elseif tonumber(meta[1]) ~= token or tonumber(meta[2] or 0) ~= tonumber(ARGV[8]) then
-    return nil
-  end
-end
-if token > 0 then
-  local last = redis.call('HGET', P .. 'tokens', run)
-  if last and tonumber(last) > token then
-    return nil
-  end
+if standing(KEYS, {run, ARGV[3], ARGV[8], do_}) == 0 then
+  return nil
 end
 if do_ == 'limits' then
   redis.call('SET', P .. 'limits', ARGV[7])

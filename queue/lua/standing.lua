@@ -1,0 +1,24 @@
+-- Tells if what a turn of a run says about locks or its place still stands.
+-- KEYS: 1 what the keys of locks, or of places, begin with
+--       2 the run's meta  3 its run: on one server, which loses what it loses of both sides at once
+-- ARGV: 1 run  2 token of the turn, 0 is of none  3 version of the run's state that it committed
+--       4 drop, if it is about a run that has to have ended or to be gone
+-- Returns 1, or 0 when a later turn was here, or Redis lost what this is about.
+local token = tonumber(ARGV[2])
+if KEYS[2] then
+  local meta = redis.call('HMGET', KEYS[2], 'tok', 'ver', 'fin')
+  if ARGV[4] == 'drop' then
+    if not meta[3] and redis.call('EXISTS', KEYS[3]) == 1 then
+      return 0
+    end
+  elseif tonumber(meta[1]) ~= token or tonumber(meta[2] or 0) ~= tonumber(ARGV[3]) then
+    return 0
+  end
+end
+if token > 0 then
+  local last = redis.call('HGET', KEYS[1] .. 'tokens', ARGV[1])
+  if last and tonumber(last) > token then
+    return 0
+  end
+end
+return 1
