@@ -11,7 +11,8 @@
 //
 //	                  helper (pid 1, its own mount namespace)
 //	                    |
-//	+-----> idle -- request --> open: a new mount namespace, overlay, chroot
+//	+-----> idle -- request --> open: a new mount namespace, overlay, chroot; made while
+//	|                             |    the helper is idle, for a step that mounts nothing more
 //	|                             |
 //	|              (view: a descriptor of the root goes to the worker, to stage inputs)
 //	|                             |

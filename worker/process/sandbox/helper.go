@@ -56,6 +56,7 @@ type helper struct {
 	ctl  *conn
 	null int  // what discards
 	open bool // the thread stands in a step's root
+	next bool // the thread stands in one that no step was given yet
 
 	mu    sync.Mutex
 	seq   uint32      // the newest step that signals concerned or that was opened
@@ -93,6 +94,9 @@ func helperMain(arg string) error {
 		return err
 	}
 	go h.watchSignals()
+	if err := h.prepare(); err != nil {
+		return err
+	}
 	return h.serve()
 }
 
@@ -169,7 +173,43 @@ func (h *helper) handle(req request, fds []int) error {
 		return nil
 	}
 	h.open = false
-	return h.base.leave(req.Seq)
+	if err := h.base.leave(req.Seq); err != nil {
+		return err
+	}
+	if len(req.Private)+len(req.Mounts) > 0 {
+		return nil // the next step is like this one, most often
+	}
+	return h.prepare()
+}
+
+// prepare puts the next step's root together while nobody waits for it. What fails here the
+// step that needs it will find, and say.
+func (h *helper) prepare() error {
+	if h.base.cfg.Scratch != "" {
+		return nil // a place on the disk has its step's number
+	}
+	if err := h.base.open(anyStep, nil, nil); err != nil {
+		return h.base.leave(anyStep)
+	}
+	h.next = true
+	return nil
+}
+
+// anyStep stands for a step's number where none is needed.
+const anyStep = 1
+
+// enter has the thread stand in the root of a step.
+func (h *helper) enter(req request) error {
+	if h.next {
+		h.next = false
+		if len(req.Private)+len(req.Mounts) == 0 {
+			return nil
+		}
+		if err := h.base.leave(anyStep); err != nil {
+			return err
+		}
+	}
+	return h.base.open(req.Seq, req.Private, req.Mounts)
 }
 
 func (h *helper) answer(req request, fds []int) error {
@@ -181,7 +221,7 @@ func (h *helper) answer(req request, fds []int) error {
 	if !h.open {
 		h.open = true
 		h.begin(req.Seq)
-		err = h.base.open(req.Seq, req.Private, req.Mounts)
+		err = h.enter(req)
 	}
 	if err == nil && req.Root {
 		var root int

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // eachPool runs a test with every kind of scratch, with the privileges that the test has.
@@ -99,6 +100,36 @@ func TestWhatAStepWritesStaysWithIt(t *testing.T) {
 		x, out := sh(t, p, "ls -A /tmp /var/tmp /dev/shm")
 		require.Zero(t, x.Code)
 		require.Equal(t, "/dev/shm:\n\n/tmp:\n\n/var/tmp:\n", out)
+	})
+}
+
+// The root of a step may be older than the step.
+func TestAStepSeesWhatCameToBeBeforeItBegan(t *testing.T) {
+	t.Parallel()
+	here, err := os.Getwd()
+	require.NoError(t, err)
+	if unix.Access(here, unix.W_OK) != nil {
+		return // nobody, as whom TestUnprivileged runs these anew, can write nowhere that steps share
+	}
+	eachPool(t, func(t *testing.T, p *Pool) {
+		dir, err := os.MkdirTemp(here, "host-") // a step's /tmp is its own
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
+		file := filepath.Join(dir, "file")
+		_, out := sh(t, p, "ls -A "+dir)
+		require.Empty(t, out)
+		require.NoError(t, os.WriteFile(file, []byte("new"), 0o644))
+		_, out = sh(t, p, "cat "+file)
+		require.Equal(t, "new", out)
+
+		box, err := p.Get(t.Context())
+		require.NoError(t, err)
+		box.Private = []string{dir}
+		_, out = shIn(t, box, "ls -A "+dir)
+		box.Close()
+		require.Empty(t, out, "a root that was made for others is not used for a step that wants another")
+		_, out = sh(t, p, "cat "+file)
+		require.Equal(t, "new", out)
 	})
 }
 
