@@ -232,7 +232,7 @@ func (l *Locks) tell(ctx context.Context, all []told) error {
 	}
 	dead := map[string][]workflow.Key{}
 	for i, cmd := range cmds[:signals] {
-		if asInt(cmd.Val()) != 1 {
+		if asInt(cmd.Val()) <= 0 {
 			k := all[i].event.Key
 			if lock := all[i].event.Lock; lock != nil {
 				k = keyOfLife(k, lock.Life)
@@ -301,13 +301,13 @@ func (l *Locks) KeepSwept(ctx context.Context) {
 	tick := time.NewTicker(SweepLocksEvery)
 	defer tick.Stop()
 	for {
+		if err := l.Sweep(ctx); err != nil && ctx.Err() == nil {
+			l.conn.log.Debug("locks are not swept", "error", err)
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-		}
-		if err := l.Sweep(ctx); err != nil && ctx.Err() == nil {
-			l.conn.log.Debug("locks are not swept", "error", err)
 		}
 	}
 }

@@ -41,10 +41,10 @@ func (m *Memos) Save(ctx context.Context, namespace string, saves []workflow.Mem
 	return nil
 }
 
-// Load tells a run what is kept for its nodes.
-func (m *Memos) Load(ctx context.Context, run *workflow.Run, loads []workflow.MemoLoad) error {
+// Load reads what is kept for nodes of a run: the events to tell it so with Settlement.Told.
+func (m *Memos) Load(ctx context.Context, run *workflow.Run, loads []workflow.MemoLoad) ([]workflow.Event, error) {
 	if len(loads) == 0 {
-		return nil
+		return nil, nil
 	}
 	steps := make([]step, len(loads))
 	for i, l := range loads {
@@ -52,11 +52,11 @@ func (m *Memos) Load(ctx context.Context, run *workflow.Run, loads []workflow.Me
 	}
 	cmds, err := m.conn.together(ctx, steps...)
 	if err != nil {
-		return fmt.Errorf("reading memoized outputs for run %s: %w", run.ID, err)
+		return nil, fmt.Errorf("reading memoized outputs for run %s: %w", run.ID, err)
 	}
-	answers := make([]told, len(loads))
+	answers := make([]workflow.Event, len(loads))
 	for i, cmd := range cmds {
-		answers[i] = told{run.ID, workflow.Event{Kind: workflow.EventMemo, Key: loads[i].Key}}
+		answers[i] = workflow.Event{Kind: workflow.EventMemo, Key: loads[i].Key}
 		if errors.Is(cmd.Err(), redis.Nil) {
 			continue
 		}
@@ -65,12 +65,9 @@ func (m *Memos) Load(ctx context.Context, run *workflow.Run, loads []workflow.Me
 			m.conn.log.Warn("what is kept cannot be read and does not count", "cache", loads[i].Cache, "key", loads[i].Name, "error", err)
 			continue
 		}
-		answers[i].event.Memo = memo
+		answers[i].Memo = memo
 	}
-	if err := NewLocks(m.conn).tell(ctx, answers); err != nil {
-		return fmt.Errorf("telling run %s of memoized outputs: %w", run.ID, err)
-	}
-	return nil
+	return answers, nil
 }
 
 // forgetAtOnce is how many memos one script removes.

@@ -1,7 +1,6 @@
 package queue_test
 
 import (
-	"encoding/json"
 	"testing"
 	"time"
 
@@ -9,6 +8,7 @@ import (
 
 	"argosy/queue"
 	"argosy/workflow"
+	"argosy/workflow/spec"
 )
 
 func TestMemosAreToldToTheRunThatAsks(t *testing.T) {
@@ -22,17 +22,34 @@ func TestMemosAreToldToTheRunThatAsks(t *testing.T) {
 		save(run.Namespace, "k", "old")
 		save(run.Namespace, "k", "new")
 		save("other", "none", "theirs")
-		require.NoError(w.t, m.Load(w.ctx, run, []workflow.MemoLoad{{Key: "/a", Cache: "c", Name: "k"}, {Key: "/b", Cache: "c", Name: "none"}, {Key: "/c", Cache: "d", Name: "k"}}))
-		var events []workflow.Event
-		for _, text := range w.raw.LRange(w.ctx, "{r:1}:in", 0, -1).Val() {
-			var e workflow.Event
-			require.NoError(w.t, json.Unmarshal([]byte(text), &e))
-			events = append(events, e)
-		}
+		events, err := m.Load(w.ctx, run, []workflow.MemoLoad{{Key: "/a", Cache: "c", Name: "k"}, {Key: "/b", Cache: "c", Name: "none"}, {Key: "/c", Cache: "d", Name: "k"}})
+		require.NoError(w.t, err)
 		require.Equal(w.t, []workflow.Event{
 			{Kind: workflow.EventMemo, Key: "/a", Memo: &workflow.Memo{Node: "new", Outputs: out, Created: 5}},
 			{Kind: workflow.EventMemo, Key: "/b"}, {Kind: workflow.EventMemo, Key: "/c"},
 		}, events)
+	})
+}
+
+// What Redis loses of a turn's end, it loses whole: a run is not left without what it asked for.
+func TestARunIsToldOfWhatCameOfItsOrdersAsTheyGoOffItsList(t *testing.T) {
+	each(t, func(w *world) {
+		w.submit("1")
+		first := w.claim()
+		loaded := w.begin(first)
+		w.commit(loaded, &queue.Commit{
+			State: &workflow.State{Phase: spec.WorkflowRunning, Started: 1}, Orders: &workflow.Orders{Memos: []workflow.MemoLoad{{Key: "/a", Cache: "c", Name: "k"}}},
+		})
+		told := []workflow.Event{{Kind: workflow.EventMemo, Key: "/a"}}
+		settle := func(token int64) {
+			require.NoError(w.t, w.turns.Settle(w.ctx, first, queue.Settlement{Next: 1, Token: token, Sent: 1, Told: told}))
+		}
+		settle(loaded.Token - 1)
+		require.Empty(w.t, w.raw.LRange(w.ctx, "{r:1}:in", 0, -1).Val(), "of a turn that is over, another will do it")
+		require.EqualValues(w.t, 1, w.raw.LLen(w.ctx, "{r:1}:out").Val())
+		settle(loaded.Token)
+		require.Zero(w.t, w.raw.LLen(w.ctx, "{r:1}:out").Val())
+		require.Equal(w.t, told, w.begin(w.claim()).Events)
 	})
 }
 
@@ -53,7 +70,8 @@ func TestMemosThatNobodyWantsForLongAreCollected(t *testing.T) {
 		}
 		age("wanted")
 		age("unwanted")
-		require.NoError(w.t, m.Load(w.ctx, run, []workflow.MemoLoad{{Key: "/a", Cache: "c", Name: "wanted"}, {Key: "/a", Cache: "c", Name: "none"}}))
+		_, err := m.Load(w.ctx, run, []workflow.MemoLoad{{Key: "/a", Cache: "c", Name: "wanted"}, {Key: "/a", Cache: "c", Name: "none"}})
+		require.NoError(w.t, err)
 		forget(1)
 		require.Equal(w.t, []string{"wanted"}, w.raw.HKeys(w.ctx, "memos:{argo/c}").Val())
 		forget(0)

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -88,6 +89,9 @@ type Settlement struct {
 	// length of Committed.Out and Locks (or Loaded's).
 	Token int64
 	Sent  int
+	// Told are events for the run itself, which come of what was dispatched: it has them once
+	// that is off its out list, and not without.
+	Told []workflow.Event
 	// Rests says that the run has not ended, and waits for somebody: it is looked back at only
 	// after a long time.
 	Rests bool
@@ -116,7 +120,18 @@ func (t *Turns) Settle(ctx context.Context, ticket *Ticket, s Settlement) error 
 	k := ticket.shard
 	steps := make([]step, 0, 2)
 	if s.Sent > 0 {
-		steps = append(steps, call(c.scripts.clear, []string{metaKey(ticket.Run), outKey(ticket.Run)}, s.Token, s.Sent))
+		args := []any{s.Token, s.Sent}
+		for i := range s.Told {
+			data, err := json.Marshal(&s.Told[i])
+			if err != nil {
+				return fmt.Errorf("settling run %s: encoding an event: %w", ticket.Run, err)
+			}
+			args = append(args, data)
+		}
+		steps = append(steps, call(c.scripts.clear, []string{metaKey(ticket.Run), outKey(ticket.Run), inKey(ticket.Run)}, args...))
+		if len(s.Told) > 0 {
+			steps = append(steps, c.ring(ticket.Run))
+		}
 	}
 	until, asked := ticket.lease()
 	later, rest := 0, int64(0)

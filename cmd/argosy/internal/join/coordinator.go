@@ -104,6 +104,7 @@ type turn struct {
 	locking *queue.Locks
 	memos   *queue.Memos
 	locks   []*workflow.Orders      // not done yet, as far as is known
+	told    []workflow.Event        // what came of them for the run itself
 	drop    bool                    // the run has ended, and had locks
 	sent    map[queue.Delivery]bool // with the commit
 }
@@ -229,12 +230,14 @@ func (t *turn) Order(ctx context.Context) error {
 		if errors.Is(err, queue.ErrFenced) {
 			return fmt.Errorf("%w: %w", coordinator.ErrFenced, err)
 		}
-		if err == nil {
-			err = t.memos.Load(ctx, t.loaded.Run, o.Memos)
-		}
 		if err != nil {
 			return err
 		}
+		told, err := t.memos.Load(ctx, t.loaded.Run, o.Memos)
+		if err != nil {
+			return err
+		}
+		t.told = append(t.told, told...)
 	}
 	return nil
 }
@@ -274,7 +277,7 @@ func (t *turn) Settle(ctx context.Context, s coordinator.Settlement) error {
 		}
 	}
 	return t.turns.Settle(ctx, t.ticket, queue.Settlement{
-		Next: t.next, Token: t.loaded.Token, Sent: s.Sent + len(t.locks), Later: t.ended, Rests: t.next == 0 && !t.ended, Cron: t.cron, Waiting: (*queue.Waiting)(s.Waiting),
+		Next: t.next, Token: t.loaded.Token, Sent: s.Sent + len(t.locks), Told: t.told, Later: t.ended, Rests: t.next == 0 && !t.ended, Cron: t.cron, Waiting: (*queue.Waiting)(s.Waiting),
 	})
 }
 

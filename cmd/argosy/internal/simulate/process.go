@@ -26,7 +26,7 @@ type process struct {
 	taken   []int                  // messages that it has from the broker
 	slots   int                    // of the pool, as far as it was told
 	tight   bool                   // whether it was told that Redis is nearly full
-	running map[queue.Delivery]int // the losses of Redis when it was started
+	running map[queue.Delivery]int // the losses of Redis when it was started, -1 if its lease was over
 }
 
 var (

@@ -37,8 +37,8 @@ func (w *world) coordinate(t *thread, p *process) {
 	if w.locks || w.places.needed {
 		p.spawn("sweeper of locks", func(t *thread) {
 			for {
-				p.sleep(t, queue.SweepLocksEvery)
 				_ = locks.Sweep(context.Background()) // the next time comes
+				p.sleep(t, queue.SweepLocksEvery)
 			}
 		})
 	}

@@ -174,6 +174,10 @@ func (v *watch) applied(p *process, c *queuesim.Command) {
 		if c.Answer == int64(1) {
 			r.gets(v.w.now)
 		}
+	case "clear":
+		if c.Answer == int64(1) && len(c.Args) > 2 {
+			r.gets(v.w.now)
+		}
 	case "takeup":
 		if version, _ := c.Answer.(int64); version > 0 {
 			r.finished, r.again, r.moved = false, true, v.w.now
@@ -377,12 +381,27 @@ func (v *watch) finishes(r *runWatch) {
 
 // starts looks at a step that a worker begins to run.
 func (v *watch) starts(p *process, d queue.Delivery) {
-	// What Redis lost of a loop may be cut into other chunks, whose items another chunk still runs.
+	// What is left of a loop, when Redis or a worker lost something, may be cut into other chunks,
+	// whose items another chunk still runs.
 	if losses, runs := p.running[d]; runs && losses == v.w.losses {
 		v.violated("one worker runs a delivery once at a time", "%s runs %s twice", p.id(), name(d))
 	}
 	p.running[d] = v.w.losses
 	if r := v.runs[d.Run]; r != nil {
 		r.moved = v.w.now
+		if !r.leases(p.id(), d.Key) {
+			p.running[d] = -1
+		}
 	}
+}
+
+// leases says that the lease of a node, or of a chunk of the loop that it is an item of, is a worker's.
+func (r *runWatch) leases(worker string, k workflow.Key) bool {
+	for held, h := range r.holder {
+		loop, _, chunk := strings.Cut(string(held), "#c")
+		if h.worker == worker && h.until.After(r.moved) && (held == k || chunk && strings.HasPrefix(string(k), loop)) {
+			return true
+		}
+	}
+	return false
 }

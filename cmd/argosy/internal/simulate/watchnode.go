@@ -27,7 +27,7 @@ func (v *watch) node(r *runWatch, state *workflow.State, k workflow.Key, data st
 		v.violated("commits can be read", "%v", err)
 		return
 	}
-	if old := r.nodes[k]; r.again && workflow.Fulfilled(old.phase) && (!n.Fulfilled() || old.phase.FailedOrError()) {
+	if old := r.nodes[k]; r.again && workflow.Fulfilled(old.phase) && (n.Phase != old.phase || old.phase.FailedOrError()) {
 		r.forget(k) // it runs again, and may end at once
 	}
 	old, existed := r.nodes[k]
