@@ -73,7 +73,7 @@ func (w *Web) Put(ctx context.Context, _ string, r io.Reader, size int64) error 
 
 // Get implements Store.
 func (w *Web) Get(ctx context.Context, _ string) (io.ReadCloser, error) {
-	answer, err := w.do(ctx, http.MethodGet, nil, 0)
+	answer, err := w.do(ctx, http.MethodGet, nil, 0) //nolint:bodyclose // whoever reads it closes it
 	if err != nil {
 		return nil, fmt.Errorf("getting %s: %w", w.URL, err)
 	}

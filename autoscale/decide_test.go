@@ -107,7 +107,7 @@ func TestStaleObservationsHold(t *testing.T) {
 		require.True(t, d.Hold)
 		require.Equal(t, autoscale.Stale, d.Reason)
 		require.Equal(t, o.Replicas, d.Want)
-		require.Equal(t, h.Add(policy, d), h, "what was not seen is not remembered")
+		require.Equal(t, h, h.Add(policy, d), "what was not seen is not remembered")
 	}
 }
 

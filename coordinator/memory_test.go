@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
 	"slices"
@@ -77,7 +76,7 @@ func newMemory(t *testing.T, specJSON string) *memory {
 // start returns a coordinator over the store, and what it counts.
 func (m *memory) start(c coordinator.Config) (*coordinator.Coordinator, *prometheus.Registry) {
 	registry := prometheus.NewRegistry()
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
+	log := slog.New(slog.DiscardHandler)
 	return coordinator.New(m, c, coordinator.NewMetrics(registry), log), registry
 }
 
@@ -112,7 +111,6 @@ func (m *memory) Claim(context.Context, time.Duration) (coordinator.Claimed, err
 type memoryTurn struct {
 	*memory
 	token, read int
-	fired       int
 }
 
 func (t *memoryTurn) Begin(context.Context) (*coordinator.Loaded, error) {

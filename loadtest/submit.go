@@ -64,7 +64,7 @@ func submitSome(ctx context.Context, addr string, next func() (body []byte, done
 		if _, err := conn.Write(request.Bytes()); err != nil {
 			return err
 		}
-		res, err := http.ReadResponse(r, nil)
+		res, err := http.ReadResponse(r, nil) //nolint:bodyclose // it is read to its end, and the connection is ours
 		if err != nil {
 			return err
 		}

@@ -27,7 +27,6 @@ type fleet struct {
 	turns  *queue.Turns
 	tasks  *queue.Tasks
 	ctx    context.Context
-	stop   func()
 }
 
 // lease is that of turns and of tasks here.

@@ -14,7 +14,8 @@ import (
 	"argosy/workflow/spec"
 )
 
-// Runs whose artifacts are deleted with an event of theirs are looked at until it has come:
+// Garbage are the runs whose artifacts are deleted with an event of theirs. They are looked at
+// until it has come:
 //
 //	Submit: marked ---- Take, every now and then ----> ended: its artifacts go ----> Done
 //	   |                                                  |

@@ -41,7 +41,7 @@ func ArchiveLogs(next Executor, store ArtifactStore) Executor {
 		kept, keepErr := s.keepLog(ctx, store, log)
 		if keepErr != nil {
 			if err == nil && r.Phase == spec.NodeSucceeded {
-				err = Faultf(classOf(keepErr, ClassStore), "saving the step's log: %w", keepErr)
+				err = Faultf(classOf(keepErr), "saving the step's log: %w", keepErr)
 			}
 			return r, err
 		}

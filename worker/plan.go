@@ -83,7 +83,7 @@ func planInput(ctx context.Context, a *spec.Artifact, store ArtifactStore) (hand
 	case errors.Is(err, ErrNoArtifact):
 		return in, Faultf(ClassInput, "artifact %s failed to load: %w", a.Name, err)
 	case err != nil:
-		return in, Faultf(classOf(err, ClassStore), "artifact %s failed to load: %w", a.Name, err)
+		return in, Faultf(classOf(err), "artifact %s failed to load: %w", a.Name, err)
 	}
 	in.Objects = objects
 	return in, nil

@@ -125,7 +125,7 @@ func stageInput(ctx context.Context, store ArtifactStore, a *spec.Artifact, f Fi
 	case errors.Is(err, ErrNoArtifact):
 		return Faultf(ClassInput, "artifact %s failed to load: %w", a.Name, err)
 	case err != nil:
-		return Faultf(classOf(err, ClassStore), "artifact %s failed to load: %w", a.Name, err)
+		return Faultf(classOf(err), "artifact %s failed to load: %w", a.Name, err)
 	}
 	if a.Mode != nil {
 		if err := chmod(path, fs.FileMode(*a.Mode), a.RecurseMode); err != nil {
@@ -135,12 +135,12 @@ func stageInput(ctx context.Context, store ArtifactStore, a *spec.Artifact, f Fi
 	return nil
 }
 
-// classOf is the class of a Fault in an error, or else the one given.
-func classOf(err error, class string) string {
+// classOf is the class of a Fault in an error, or else the store's.
+func classOf(err error) string {
 	if f, ok := errors.AsType[*Fault](err); ok {
 		return f.Class
 	}
-	return class
+	return ClassStore
 }
 
 // makeRoom resolves a step's path and makes its parent directories.
@@ -200,7 +200,7 @@ func keepOutputs(ctx context.Context, store ArtifactStore, t *spec.Template, f F
 		case errors.Is(err, ErrNoArtifact):
 			return &Fault{Class: ClassOutput, Err: err}
 		default:
-			return &Fault{Class: classOf(err, ClassStore), Err: err}
+			return &Fault{Class: classOf(err), Err: err}
 		}
 	}
 	r.Outputs = &out

@@ -117,7 +117,7 @@ func (t *turn) takeUp() {
 	case open:
 		u.hooks(t.edit(Root))
 		u.open(root)
-		for i := 0; i < len(u.next); i++ {
+		for i := 0; i < len(u.next); i++ { //nolint:intrange // they add to the list
 			u.next[i]()
 		}
 	case keep:

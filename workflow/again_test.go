@@ -60,10 +60,10 @@ func TestRunsThatAreTakenUpAgainEndAsIfTheyHadRunSoAtOnce(t *testing.T) {
 		c.finish()
 		for life := uint64(1); life < 4; life++ {
 			var a workflow.Again
-			switch {
-			case life == 2:
+			switch life {
+			case 2:
 				a.Renewed = true
-			case life == 3:
+			case 3:
 				a.Keys = c.some()
 			}
 			if c.view.State.Phase == spec.WorkflowSucceeded && len(a.Keys) == 0 {

@@ -101,7 +101,7 @@ func (c *chaos) events() []workflow.Event {
 			e.Lock.Life = c.view.State.Lives
 			events = append(events, e)
 			c.answered = append(c.answered, e)
-		case c.r.IntN(20) == 0:
+		case c.r.IntN(19) == 0:
 			events = append(events, workflow.Event{Kind: workflow.EventLocks})
 		case len(c.timers) > 0 && (len(c.queue) == 0 || c.r.IntN(4) == 0):
 			events = append(events, c.ring())

@@ -2,7 +2,6 @@ package workflow_test
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -371,7 +370,7 @@ func TestAViewWithoutALoopsOutputsAsksForThem(t *testing.T) {
 	view.Outputs = nil
 	_, err := workflow.Advance(&view, []workflow.Event{last}, e.now)
 	var missing *workflow.MissingError
-	require.True(t, errors.As(err, &missing))
+	require.ErrorAs(t, err, &missing)
 	require.Equal(t, workflow.Root.Step(0, "a"), missing.Loop)
 	require.Len(t, e.shelf[missing.Loop].Extras, 3)
 }

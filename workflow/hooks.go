@@ -13,7 +13,7 @@ import (
 	"argosy/workflow/spec"
 )
 
-// Hooks belong to a node that a step or task made (each item of a loop, a Retry node but none of
+// HookState is of the hooks of a node. Hooks belong to a node that a step or task made (each item of a loop, a Retry node but none of
 // its attempts), or to the root, and are nodes below it. The node's end is told to the scope
 // above only when its hooks have ended:
 //

@@ -86,7 +86,7 @@ func (f *reference) tried(k workflow.Key, t *nestedTemplate) spec.NodePhase {
 		attempt := k.Attempt(n)
 		phase := f.body(attempt, t)
 		f.phases[attempt] = phase
-		again := false
+		var again bool
 		switch t.policy {
 		case spec.RetryPolicyAlways:
 			again = isBad(phase)

@@ -10,7 +10,7 @@ import (
 	"argosy/workflow/spec"
 )
 
-// How an item of a chunked loop ended is kept in ItemSize bytes, little-endian:
+// ItemSize is in how many bytes it is kept how an item of a chunked loop ended, little-endian:
 //
 //	0    phase code in the low nibble; flagKept, flagExit, flagExtra
 //	1    leaves that were run, at most 255

@@ -48,13 +48,13 @@ func TestARetryWaitsBeforeItIsMade(t *testing.T) {
     container: {image: busybox, command: [echo]}
 `)
 			failing(e, 7)
-			d := e.turn()
+			e.turn()
 			for _, wait := range tt.waits {
 				require.Len(t, e.queue, 1)
 				k := e.queue[0]
 				e.queue = nil
 				answer := e.answer(k)
-				d = e.turn(answer)
+				d := e.turn(answer)
 				if wait == 0 {
 					continue
 				}
@@ -67,7 +67,7 @@ func TestARetryWaitsBeforeItIsMade(t *testing.T) {
 				require.Zero(t, e.view.State.Held)
 			}
 			require.Len(t, e.queue, 1)
-			d = e.turn(e.answer(e.queue[0]))
+			d := e.turn(e.answer(e.queue[0]))
 			require.True(t, d.Finished(), e.dump())
 			require.Equal(t, tt.message, e.view.State.Message)
 			require.Len(t, e.view.Nodes, 2+len(tt.waits))

@@ -141,7 +141,7 @@ type LoopCounts struct {
 // LoopsAnnotation holds those of its loops then that are cut: a JSON list of Loop.
 const (
 	NodesCut        spec.ConditionType = "NodesCut"
-	LoopsAnnotation                    = "argosy.dev/loops"
+	LoopsAnnotation string             = "argosy.dev/loops"
 )
 
 // Loop is how far a loop got of which some items are shown.

@@ -83,7 +83,7 @@ func (r *renderer) render(n, scope *Node) []string {
 		ns.Children, out = r.groups(n, id)
 		ns.OutboundNodes = out
 	case n.DAG != nil:
-		ns.Children, out = r.tasks(n, id)
+		ns.Children, out = r.tasks(n)
 		ns.OutboundNodes = out
 	case n.Loop != nil:
 		ns.Children, out = r.items(n, scope)
@@ -279,7 +279,7 @@ func (r *renderer) group(n *Node, i int, members []*Node, began Millis) (g spec.
 }
 
 // tasks renders a DAG's tasks. A task hangs from the outbound nodes of those it depends on.
-func (r *renderer) tasks(n *Node, id string) (children, out []string) {
+func (r *renderer) tasks(n *Node) (children, out []string) {
 	plan, err := r.v.Plan.dagOf(r.v.Run, n)
 	if err != nil { // then nothing of it ran
 		return nil, nil

@@ -307,10 +307,9 @@ func (e *MissingError) Error() string {
 // Needs lists the nodes that the events concern and the scopes above them: what a View must
 // hold at least.
 func Needs(events []Event) []Key {
-	keys := make([]Key, len(events))
+	keys := make([]Key, 0, len(events))
 	for i := range events {
-		keys[i] = events[i].Key
-		keys = append(keys, events[i].Keys...)
+		keys = append(append(keys, events[i].Key), events[i].Keys...)
 	}
 	return withScopes(keys)
 }

@@ -109,12 +109,12 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 }
 
 // runAll runs the cases on a fleet of their own.
-func runAll(ctx context.Context, s *settings, c *corpus, cases []testCase, out io.Writer) ([]outcome, error) {
+func runAll(ctx context.Context, s *settings, c *corpus, cases []testCase, out io.Writer) (ended []outcome, err error) {
 	env, err := newSurroundings(s, c)
 	if err != nil {
 		return nil, err
 	}
-	defer env.remove()
+	defer func() { err = errors.Join(err, env.remove()) }()
 	f, err := startFleet(ctx, s, env)
 	if err != nil {
 		return nil, err
@@ -128,11 +128,8 @@ func runAll(ctx context.Context, s *settings, c *corpus, cases []testCase, out i
 		}
 	}
 	r := &runner{settings: s, env: env, fleet: f}
-	ended := each(s.parallel, cases, func(t *testCase) outcome { return r.run(ctx, t) })
-	if err := f.stop(); err != nil {
-		return ended, err
-	}
-	return ended, nil
+	ended = each(s.parallel, cases, func(t *testCase) outcome { return r.run(ctx, t) })
+	return ended, f.stop()
 }
 
 // words splits a list of names with commas or semicolons between.

@@ -30,7 +30,7 @@ func (a *Agent) request(ctx context.Context, s *worker.Step) (workflow.Result, e
 		limited, cancel = context.WithTimeout(ctx, time.Duration(*t.TimeoutSeconds)*time.Second)
 	}
 	defer cancel()
-	sent, answer, body, err := a.exchange(limited, s.Run.Namespace, t)
+	sent, answer, body, err := a.exchange(limited, s.Run.Namespace, t) //nolint:bodyclose // it closes what it read
 	switch {
 	case err == nil:
 	case ctx.Err() != nil:

@@ -85,7 +85,9 @@ func (e *Executor) environment(ctx context.Context, s *worker.Step, c *corev1.Co
 
 // envFrom are all keys of a config map or secret.
 func (e *Executor) envFrom(ctx context.Context, s *worker.Step, from *corev1.EnvFromSource) (map[string][]byte, error) {
-	read, name, kind, optional := worker.Objects.ConfigMap, "", "config map", (*bool)(nil)
+	read, kind := worker.Objects.ConfigMap, "config map"
+	var name string
+	var optional *bool
 	switch {
 	case from.ConfigMapRef != nil:
 		name, optional = from.ConfigMapRef.Name, from.ConfigMapRef.Optional

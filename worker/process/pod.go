@@ -35,7 +35,7 @@ type pod struct {
 }
 
 // open checks a step, before anything of it is started.
-func (e *Executor) open(ctx context.Context, s *worker.Step) (*pod, error) {
+func (e *Executor) open(s *worker.Step) (*pod, error) {
 	s, err := patched(s)
 	if err != nil {
 		return nil, invalid(err)

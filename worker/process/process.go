@@ -104,7 +104,7 @@ func RunHelper(args []string) (code int, ok bool) { return sandbox.RunHelper(arg
 
 // Execute runs a step, each of its containers in a sandbox of its own.
 func (e *Executor) Execute(ctx context.Context, s *worker.Step) (workflow.Result, error) {
-	p, err := e.open(ctx, s)
+	p, err := e.open(s)
 	if err != nil {
 		return workflow.Result{}, err
 	}

@@ -45,7 +45,8 @@ func (s steady) Next(t time.Time) time.Time {
 	if t.Before(s.since) {
 		return s.since.Add(s.every)
 	}
-	return s.since.Add((t.Sub(s.since)/s.every + 1) * s.every)
+	passed := t.Sub(s.since)
+	return t.Add(s.every - passed%s.every)
 }
 
 // zoned gives a schedule a time zone, unless it brings its own.

@@ -286,7 +286,7 @@ func (a *action) gone(ctx context.Context, on *target, object *unstructured.Unst
 		switch {
 		case apierrors.IsNotFound(err), apierrors.IsForbidden(err): // who may not look cannot wait
 			return nil
-		case err != nil && context.Cause(ctx) == errWaited:
+		case err != nil && errors.Is(context.Cause(ctx), errWaited):
 			return refusal{errWaited}
 		case err != nil:
 			return err
@@ -299,7 +299,7 @@ func (a *action) gone(ctx context.Context, on *target, object *unstructured.Unst
 		}
 		select {
 		case <-ctx.Done():
-			if context.Cause(ctx) == errWaited {
+			if errors.Is(context.Cause(ctx), errWaited) {
 				return refusal{errWaited}
 			}
 			return context.Cause(ctx)

@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"context"
-	"errors"
 	"testing"
 	"time"
 
@@ -88,7 +87,7 @@ func TestACommandThatCannotStartIsNotAttended(t *testing.T) {
 		t.Error("attended")
 	}})
 	var not *NotStartedError
-	require.True(t, errors.As(err, &not))
+	require.ErrorAs(t, err, &not)
 }
 
 func TestAnAttendedCommandReapsWhatIsLeftToIt(t *testing.T) {

@@ -153,8 +153,7 @@ func (g *generator) hooks(kind, name string) spec.LifecycleHooks {
 // callee picks what to call.
 func (g *generator) callee(depth int) string {
 	g.leaves--
-	switch {
-	case depth < 2 && g.leaves > 3 && g.one(5):
+	if depth < 2 && g.leaves > 3 && g.one(5) {
 		return g.scope(depth + 1)
 	}
 	return g.leaf()

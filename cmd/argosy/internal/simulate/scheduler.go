@@ -83,9 +83,6 @@ func (s *scheduler) park(t *thread, until time.Time, ready func() bool) {
 	}
 }
 
-// sleep parks for a time.
-func (s *scheduler) sleep(t *thread, d time.Duration) { s.park(t, s.now.Add(d), nil) }
-
 // at has something happen at a time.
 func (s *scheduler) at(when time.Time, do func()) {
 	i, _ := slices.BinarySearchFunc(s.events, when, func(e event, w time.Time) int {

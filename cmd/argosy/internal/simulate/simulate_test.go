@@ -15,17 +15,6 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// run executes a seed, with its trace if it broke a rule.
-func run(t *testing.T, r *Runner, seed uint64) (Outcome, string) {
-	t.Helper()
-	o, err := r.Run(seed, nil)
-	require.NoError(t, err)
-	if o.Broken == nil {
-		return o, ""
-	}
-	return o, trace(t, r, seed)
-}
-
 func trace(t *testing.T, r *Runner, seed uint64) string {
 	t.Helper()
 	var b bytes.Buffer

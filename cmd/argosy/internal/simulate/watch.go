@@ -158,7 +158,7 @@ func (v *watch) applied(p *process, c *queuesim.Command) {
 		}
 	case "report":
 		if c.Answer == int64(1) {
-			v.reports(p, r, c)
+			v.reports(r, c)
 		}
 	case "ready":
 		if c.Answer == int64(1) {
@@ -247,7 +247,7 @@ func (v *watch) fenced(r *runWatch, c *queuesim.Command) workflow.Key {
 }
 
 // reports looks at a result that was accepted.
-func (v *watch) reports(p *process, r *runWatch, c *queuesim.Command) {
+func (v *watch) reports(r *runWatch, c *queuesim.Command) {
 	r.moved = v.w.now
 	r.gets(v.w.now)
 	k := v.fenced(r, c)
