@@ -106,7 +106,7 @@ func TestStaleObservationsHold(t *testing.T) {
 		d := autoscale.Decide(policy, h, o)
 		require.True(t, d.Hold)
 		require.Equal(t, autoscale.Stale, d.Reason)
-		require.Equal(t, o.Replicas, d.Want)
+		require.Equal(t, o.Replicas, d.Want) //nolint:testifylint // want is what was decided
 		require.Equal(t, h, h.Add(policy, d), "what was not seen is not remembered")
 	}
 }
