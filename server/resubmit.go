@@ -58,7 +58,7 @@ func (s *Service) Resubmit(ctx context.Context, namespace, name string, o Resubm
 	}
 	wf.Labels[labelFrom] = r.Run.Name
 	wf.Annotations = maps.Clone(r.Run.Annotations)
-	wf.Spec.Arguments = args
+	wf.Spec.Arguments, wf.Spec.Shutdown = args, spec.ShutdownStrategyNone
 	if !o.Memoized {
 		doc, err := json.Marshal(wf)
 		if err != nil {

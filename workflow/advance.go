@@ -149,6 +149,9 @@ func (t *turn) open() {
 		return
 	}
 	t.launch(Root)
+	if how := string(t.v.Plan.Spec.Shutdown); t.v.Run.From == nil && (how == SignalStop || how == SignalTerminate) {
+		t.signal(&Event{Kind: EventSignal, Signal: how})
+	}
 }
 
 func (t *turn) setDeadline() {

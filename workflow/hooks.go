@@ -225,14 +225,14 @@ func (t *turn) failures() string {
 		PodName      string    `json:"podName"`
 		FinishedAt   time.Time `json:"finishedAt"`
 	}
-	failures := []failure{}
+	var failures []failure // of none, Argo has null
 	all := maps.Clone(t.v.Nodes)
 	maps.Copy(all, t.changed)
 	for _, k := range slices.Sorted(maps.Keys(all)) {
 		if n := all[k]; n.Failed() {
 			run := t.v.Run.Name
 			failures = append(failures, failure{
-				k.DisplayName(run), n.Message, localName(n.Template), string(n.Phase), PodName(run, n.Template, k), n.Finished.Time().Truncate(time.Second),
+				n.display(run), n.Message, localName(n.Template), string(n.Phase), PodName(run, n.Template, k), n.Finished.Time().Truncate(time.Second),
 			})
 		}
 	}

@@ -144,6 +144,14 @@ func (k Key) DisplayName(run string) string {
 	return run + name
 }
 
+// display is the name that users see for a node.
+func (n *Node) display(run string) string {
+	if n.Display != "" {
+		return n.Display
+	}
+	return n.Key.DisplayName(run)
+}
+
 // ID returns the node's Argo id: the workflow's name for the root, otherwise
 // <workflow>-<32-bit FNV-1a of the node's name>.
 func (k Key) ID(run string) string { return NodeID(run, k.Name(run)) }

@@ -15,6 +15,7 @@ type Node struct {
 	Phase    spec.NodePhase `json:"p"`            // Argo's node phase
 	Template string         `json:"tm,omitempty"` // the template that the node runs, by name
 	Message  string         `json:"m,omitempty"`
+	Display  string         `json:"dp,omitempty"` // the name to show, where the template gives one
 	Started  Millis         `json:"s,omitempty"`
 	Finished Millis         `json:"f,omitempty"`
 	Host     string         `json:"h,omitempty"`  // where a leaf ran

@@ -7,6 +7,9 @@ import (
 	"argosy/workflow/spec"
 )
 
+// annotationDisplayName is what a template has its nodes called by, where they are shown.
+const annotationDisplayName = "workflows.argoproj.io/display-name"
+
 // opener turns a call into a node that is ready to run. A turn opens calls among all that it
 // sees of the run; a worker opens the items of a chunk with what the loop's call kept for it.
 type opener struct {
@@ -52,6 +55,9 @@ func (o *opener) open(k Key, c *call, item []byte, scope expr.Scope) (*Node, *te
 	n := &Node{Key: k, Type: tmpl.nodeType(), Template: c.template, Item: item}
 	if err = o.bindInputs(n, tmpl, args); err == nil && k.Depth() >= maxDepth {
 		err = fmt.Errorf("max recursion depth of %d exceeded: %s", maxDepth, k.Name(o.run.Name))
+	}
+	if text := tmpl.Annotations[annotationDisplayName]; err == nil && text != "" {
+		n.Display, err = expr.Substitute(text, o.inputScope(n), expr.Lenient)
 	}
 	if err != nil {
 		return failed(err)

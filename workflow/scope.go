@@ -101,6 +101,9 @@ func (t *turn) captureVars(n *Node, tmpl *template) error {
 	}
 	for _, name := range tmpl.dynamic {
 		v, state := (&stateScope{t}).Lookup(name)
+		if state == expr.Pending && name == "workflow.failures" {
+			v, state = "{{"+name+"}}", expr.Known // the run has not ended: the tag stays
+		}
 		if state != expr.Known {
 			return fmt.Errorf("failed to resolve {{%s}}: no node has exported it yet", name)
 		}

@@ -131,7 +131,7 @@ func (r *renderer) hooks(n, scope *Node) (ids []string) {
 // node that it is of, if any.
 func NodeStatus(run *Run, s *State, n, scope *Node, held bool) spec.NodeStatus {
 	ns := spec.NodeStatus{
-		ID: n.Key.ID(run.Name), Name: n.Key.Name(run.Name), DisplayName: n.Key.DisplayName(run.Name), Type: n.Type,
+		ID: n.Key.ID(run.Name), Name: n.Key.Name(run.Name), DisplayName: n.display(run.Name), Type: n.Type,
 		Phase:   n.Phase,
 		Message: n.Message, StartedAt: metaTime(n.Started), FinishedAt: metaTime(n.Finished),
 		HostNodeName: n.Host, Inputs: renderInputs(n.Inputs), Outputs: renderOutputs(n.Outputs),

@@ -150,7 +150,7 @@ func TestDryRunShowsWhatWouldBeSubmitted(t *testing.T) {
 	_, errs, code := c.run("submit", "--dry-run", "-")
 	require.Equal(t, exitUsage, code)
 	require.Contains(t, errs, "stdin:2:58: ", "an argument without a value has a place")
-	require.Contains(t, errs, "spec.arguments.who.value is required")
+	require.Contains(t, errs, "spec.arguments.who.value or spec.arguments.who.valueFrom is required")
 }
 
 func TestLintFindsEverythingInAFolder(t *testing.T) {

@@ -77,6 +77,12 @@ list nodes instead, read in pages, so that a run may have any number of them.`,
 	return cmd
 }
 
+// Annotations that say what a run is.
+const (
+	annotationTitle       = "workflows.argoproj.io/title"
+	annotationDescription = "workflows.argoproj.io/description"
+)
+
 // printRun shows a run as `argo get` does.
 func printRun(w io.Writer, wf *spec.Workflow, o tree.Options) {
 	s := &wf.Status
@@ -90,6 +96,8 @@ func printRun(w io.Writer, wf *spec.Workflow, o tree.Options) {
 		}
 	}
 	field("Name", wf.Name)
+	field("Title", tree.OneLine(wf.Annotations[annotationTitle]))
+	field("Description", tree.OneLine(wf.Annotations[annotationDescription]))
 	field("Namespace", wf.Namespace)
 	account := wf.Spec.ServiceAccountName
 	if account == "" {

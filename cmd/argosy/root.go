@@ -35,7 +35,7 @@ func newRoot(a *app) *cobra.Command {
 	})
 	root.AddCommand(
 		a.submit(), a.list(), a.get(), a.watch(), a.wait(), a.logs(),
-		a.stop(), a.terminate(), a.suspend(), a.resume(), a.node(), a.retry(), a.resubmit(), a.remove(), a.lint(), a.version(),
+		a.stop(), a.terminate(), a.suspend(), a.resume(), a.node(), a.retry(), a.resubmit(), a.remove(), a.lint(), a.convert(), a.version(),
 		a.template(), a.clusterTemplate(), a.cron(), a.sync(),
 		a.run(), a.up(), a.coordinator(), a.worker(), a.server(), a.autoscaler(),
 	)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -131,4 +132,30 @@ func (f *fleet) load(ctx context.Context, objects []spec.Document) []string {
 		}
 		objects = left
 	}
+}
+
+// limit gives the semaphores of the database that a workflow names the limit that Argo's tests
+// give theirs, unless they have one.
+func (f *fleet) limit(ctx context.Context, wf *spec.Workflow) error {
+	const database, limit = 1, 2
+	all := []*spec.Synchronization{wf.Spec.Synchronization}
+	for i := range wf.Spec.Templates {
+		all = append(all, wf.Spec.Templates[i].Synchronization)
+	}
+	for _, s := range all {
+		if s == nil {
+			continue
+		}
+		for _, sem := range s.Semaphores {
+			if sem == nil || sem.Database == nil {
+				continue
+			}
+			_, err := f.CreateSyncLimit(ctx, client.SyncLimit{Namespace: f.namespace, Key: sem.Database.Key, Limit: limit, Type: database})
+			var known *client.Error
+			if err != nil && !(errors.As(err, &known) && known.Status == http.StatusConflict) {
+				return fmt.Errorf("limiting semaphore %s: %w", sem.Database.Key, err)
+			}
+		}
+	}
+	return nil
 }

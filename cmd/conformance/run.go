@@ -45,6 +45,9 @@ func (r *runner) run(ctx context.Context, t *testCase) outcome {
 	}
 	wf, err := r.workflow(ctx, t)
 	if err == nil {
+		err = r.fleet.limit(ctx, wf)
+	}
+	if err == nil {
 		wf, err = r.fleet.Submit(ctx, r.settings.namespace, wf, false)
 	}
 	var no *client.Error

@@ -30,7 +30,7 @@ type surroundings struct {
 
 // newSurroundings prepares them. remove them in the end.
 func newSurroundings(s *settings, c *corpus) (*surroundings, error) {
-	env := &surroundings{needs: append(words(s.meets), "shell-only", "s3", "other-workflowtemplate", "configmap", "python")}
+	env := &surroundings{needs: append(words(s.meets), "shell-only", "s3", "other-workflowtemplate", "configmap", "python", "db-lock")}
 	if s.executor == "kubernetes" {
 		env.needs = append(env.needs, "k8s-api", "pvc")
 	}

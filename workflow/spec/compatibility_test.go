@@ -223,7 +223,7 @@ spec.suspend | yes
 resume by selector | yes
 node set | yes
 intermediate inputs | yes
-stop | differs | not by spec.shutdown | spec.shutdown
+stop | yes
 terminate | yes
 retry (workflow) | yes
 retry --restart-successful / -p | differs | at most 2,000 nodes by a selector
@@ -310,7 +310,7 @@ status conditions | differs | Completed, PodRunning, SpecError and MetricsError
 labels | differs | phase and completed
 node status compression / offload | differs | nodes are kept apart from their run whatever its size
 workflow archive | no
-title / description / display-name annotations | no | an annotation of a template has no effect | template.annotations
+title / description / display-name annotations | differs | text, not Markdown; argosy get shows a title and a description; any display-name is taken
 creator labels | no
 instanceID / leader election | differs | any number of coordinators are active at once
 # 14. Server API, auth, UI
@@ -343,7 +343,7 @@ argo cron | yes
 argo archive | no
 argo cp | no
 argo sync | yes
-argo convert | no
+argo convert | yes
 argo server / auth token / version / completion / executor-plugin build | differs | server, version and completion
 @latest alias | yes
 connection flags | differs | --argosy-server, --token and --namespace, and Argo's variables for them

@@ -69,7 +69,6 @@ var (
 func specFields() fieldTable {
 	return fieldTable{
 		refused: words(`
-			shutdown
 			executorPlugins`,
 			"arguments.parameters[].valueFrom", parameterSources, "arguments.artifacts[]", inputStores),
 		none: words(`executor podGC podDisruptionBudget artifactGC.serviceAccountName artifactGC.podMetadata
@@ -87,7 +86,7 @@ func templateFields() fieldTable {
 			`,
 			"inputs.parameters[].valueFrom", parameterSources, "inputs.artifacts[]", inputStores, "outputs.artifacts[]", inputStores+" git http.saveStreamViaFile",
 			"archiveLocation", inputStores+notS3, "data.source.artifactPaths", inputStores+notS3),
-		none: words(`retryStrategy.affinity annotations executor podResources resourceClaims`,
+		none: words(`retryStrategy.affinity executor podResources resourceClaims`,
 			"outputs.artifacts[]", "artifactGC.serviceAccountName artifactGC.podMetadata"),
 		jobs: words(`pendingTimeout metadata nodeSelector affinity tolerations schedulerName priorityClassName serviceAccountName
 			automountServiceAccountToken hostAliases securityContext

@@ -40,14 +40,14 @@ func Validate(doc *Document, o Options) ([]Warning, error) {
 		v.workflowName(obj.Name, obj.GenerateName)
 	case *WorkflowTemplate:
 		v.spec, v.at, v.stored = &obj.Spec, "spec", true
-		v.objectName(obj.Name, maxNameLength)
+		v.storedName(obj.Name, obj.GenerateName, maxNameLength)
 	case *ClusterWorkflowTemplate:
 		v.spec, v.at, v.stored = &obj.Spec, "spec", true
-		v.objectName(obj.Name, maxNameLength)
+		v.storedName(obj.Name, obj.GenerateName, maxNameLength)
 	case *CronWorkflow:
 		v.spec, v.at = &obj.Spec.WorkflowSpec, "spec.workflowSpec"
-		v.o.Lint = false           // nobody is there to give it arguments
-		v.objectName(obj.Name, 52) // a run's name adds "-" and ten digits
+		v.storedName(obj.Name, obj.GenerateName, 52) // a run's name adds "-" and ten digits
+		v.o.Lint = false                             // nobody is there to give it arguments
 		v.cron(&obj.Spec)
 	default:
 		return nil, nil
@@ -142,11 +142,11 @@ func (v *validator) arguments() {
 	for i := range v.spec.Arguments.Parameters {
 		p := &v.spec.Arguments.Parameters[i]
 		if !p.HasValue() && !v.o.Lint && !v.stored && v.spec.WorkflowTemplateRef == nil {
-			v.fail(fmt.Sprintf("%s.parameters[%d]", path, i), "spec.arguments.%s.value is required", p.Name)
+			v.fail(fmt.Sprintf("%s.parameters[%d]", path, i), "spec.arguments.%s.value or spec.arguments.%s.valueFrom is required", p.Name, p.Name)
 		}
 		v.argumentSource(p.ValueFrom, fmt.Sprintf("%s.parameters[%d].valueFrom", path, i), "spec.arguments."+p.Name)
 		v.hasChoice(p, fmt.Sprintf("%s.parameters[%d]", path, i))
-		v.enum(p, p.Value, fmt.Sprintf("%s.parameters[%d]", path, i), p.Name)
+		v.enum(p, p.Value, fmt.Sprintf("%s.parameters[%d]", path, i), "spec.arguments."+p.Name)
 	}
 	if !v.stored {
 		v.argumentArtifacts(v.spec.Arguments.Artifacts, path+".artifacts", "spec.arguments.")
@@ -283,7 +283,7 @@ func (v *validator) workflowTemplateRef(ref *WorkflowTemplateRef) {
 	for i := range stored.Arguments.Parameters {
 		p := &stored.Arguments.Parameters[i]
 		if given := v.spec.Arguments.GetParameterByName(p.Name); !p.HasValue() && given == nil && !v.o.Lint {
-			v.fail(path, "spec.arguments.%s.value is required", p.Name)
+			v.fail(path, "spec.arguments.%s.value or spec.arguments.%s.valueFrom is required", p.Name, p.Name)
 		}
 	}
 }

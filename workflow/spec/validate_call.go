@@ -219,7 +219,7 @@ func (v *validator) supplied(t *Template, a *Arguments, path, where string) {
 		arg := a.GetParameterByName(in.Name)
 		switch {
 		case arg != nil && arg.HasValue():
-			v.enum(in, arg.Value, path, in.Name)
+			v.offers(in, arg.Value, path)
 		case in.HasValue():
 		case arg != nil && where != "": // said already
 		case arg != nil && (v.o.Lint || v.stored): // comes with the submission

@@ -20,12 +20,25 @@ func (v *validator) workflowName(name, generateName string) {
 	switch {
 	case name != "":
 		v.objectName(name, maxNameLength)
+	case generateName == "" && v.o.Lint:
+		v.warn("metadata", "name or generateName is required")
 	case generateName == "":
 		v.fail("metadata", "name or generateName is required")
 	default:
 		if problems := validation.IsDNS1123Subdomain(strings.TrimRight(generateName, "-.") + "x"); len(problems) > 0 {
 			v.warn("metadata.generateName", "generateName '%s' gives names that Kubernetes refuses: %s", generateName, rule(problems))
 		}
+	}
+}
+
+// storedName checks the name of what is stored: one that is generated has a place where it is
+// created, and a file that has none may get it there.
+func (v *validator) storedName(name, generateName string, most int) {
+	switch {
+	case name != "" || generateName == "" && !v.o.Lint:
+		v.objectName(name, most)
+	case generateName == "":
+		v.warn("metadata", "name is required")
 	}
 }
 

@@ -113,7 +113,13 @@ func (s *scope) resolvesPart(name string) bool {
 
 // resolves says that a tag names something, or is none of Argo's and stays as it is.
 func (s *scope) resolves(tag string) bool {
-	root, rest, _ := strings.Cut(tag, ".")
+	root, rest, dotted := strings.Cut(tag, ".")
+	switch {
+	case root != "item" && strings.HasPrefix(root, "item"):
+		return false // Argo takes all that begins so as meant for a loop
+	case !dotted && root != "item":
+		return true // Argo's own all have a dot
+	}
 	switch root {
 	case "item":
 		if s.item(rest) {

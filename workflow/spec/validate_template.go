@@ -64,9 +64,8 @@ func (v *validator) inputs(t *Template, path, where string) {
 	for i := range t.Inputs.Parameters {
 		p := &t.Inputs.Parameters[i]
 		at := fmt.Sprintf("%s.inputs.parameters[%d]", path, i)
-		v.hasChoice(p, at)
-		v.enum(p, p.Value, at, p.Name)
-		v.enum(p, p.Default, at, p.Name)
+		v.offers(p, p.Value, at)
+		v.offers(p, p.Default, at)
 		if p.ValueFrom != nil {
 			v.valueFrom(p.ValueFrom, at+".valueFrom", where+".inputs.parameters."+p.Name)
 		}
@@ -187,23 +186,38 @@ func (v *validator) location(a *Artifact, path, name string) {
 // hasChoice checks that an enum names something.
 func (v *validator) hasChoice(p *Parameter, path string) {
 	if p.Enum != nil && len(p.Enum) == 0 {
-		v.fail(path+".enum", "parameter '%s' enum should contain at least one value", p.Name)
+		v.fail(path+".enum", "spec.arguments.%s.enum should contain at least one value", p.Name)
 	}
 }
 
 // enum checks a value that is known now against the values that a parameter allows.
 func (v *validator) enum(p *Parameter, value *AnyString, path, name string) {
+	if allowed := missing(p, value); allowed != "" {
+		v.fail(path, "%s.value should be present in %s.enum list: %s", name, name, allowed)
+	}
+}
+
+// offers warns of a value that an input does not offer. The enum of an input is for whoever is
+// asked for a value; it bounds nothing.
+func (v *validator) offers(p *Parameter, value *AnyString, path string) {
+	if allowed := missing(p, value); allowed != "" && len(v.warnings) < maxErrors {
+		v.warn(path, "the value '%s' of parameter %s is not in its enum: %s", shorten(value.String()), p.Name, allowed)
+	}
+}
+
+// missing lists what a parameter allows if a value that is known now is none of it.
+func missing(p *Parameter, value *AnyString) string {
 	if value == nil || len(p.Enum) == 0 || strings.Contains(value.String(), "{{") {
-		return
+		return ""
 	}
 	var allowed []string
 	for _, e := range p.Enum {
 		if e == *value {
-			return
+			return ""
 		}
 		allowed = append(allowed, e.String())
 	}
-	v.fail(path, "parameter %s.value '%s' should be present in %s.enum list: %s", name, value, name, strings.Join(allowed, ", "))
+	return strings.Join(allowed, ", ")
 }
 
 func (v *validator) leaf(t *Template, path, where string) {
@@ -282,7 +296,7 @@ func (v *validator) containerSet(t *Template, path, where string) {
 		v.fail(path, "%s.containerSet dependency cycle detected: %s", where, cycle)
 	}
 	if _, ok := g.index["main"]; !ok && (len(t.Inputs.Artifacts) > 0 || len(t.Outputs.Parameters) > 0 || len(t.Outputs.Artifacts) > 0) {
-		v.fail(path, "%s.containerSet with inputs or outputs needs a container named 'main'", where)
+		v.fail(path, "%s.containerSet.containers must have a container named \"main\" for input or output", where)
 	}
 }
 

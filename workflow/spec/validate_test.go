@@ -83,7 +83,7 @@ func TestLintLetsArgumentsComeWithTheSubmission(t *testing.T) {
 	_, err := spec.Validate(doc, spec.Options{Lint: true})
 	require.NoError(t, err)
 	_, err = spec.Validate(doc, spec.Options{})
-	require.ErrorContains(t, err, "spec.arguments.message.value is required")
+	require.ErrorContains(t, err, "spec.arguments.message.value or spec.arguments.message.valueFrom is required")
 	wf.Spec.Arguments.Parameters[0].Value = spec.AnyStringPtr("given with -p")
 	_, err = spec.Validate(doc, spec.Options{})
 	require.NoError(t, err)
@@ -221,4 +221,65 @@ spec:
 		"templates.main.steps[1].two nothing is called steps.zero.outputs.result here",
 		"templates.echo nothing is called workflow.parameters.none here",
 	}, got)
+}
+
+func TestNamesMayComeLater(t *testing.T) {
+	t.Parallel()
+	const body = "spec:\n  entrypoint: main\n  templates: [{name: main, container: {image: alpine}}]\n"
+	for name, c := range map[string]struct{ kind, metadata, strict, lint string }{
+		"a workflow without a name":      {"Workflow", "{}", "name or generateName is required", ""},
+		"a generated name":               {"Workflow", "{generateName: a-}", "", ""},
+		"a template's generated name":    {"WorkflowTemplate", "{generateName: a-}", "", ""},
+		"a template without a name":      {"WorkflowTemplate", "{}", "name is required", ""},
+		"a cluster template's too":       {"ClusterWorkflowTemplate", "{generateName: a-}", "", ""},
+		"a name that nothing could have": {"Workflow", "{name: A_b}", "not valid", "not valid"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			doc := parseOne(t, "apiVersion: argoproj.io/v1alpha1\nkind: "+c.kind+"\nmetadata: "+c.metadata+"\n"+body)
+			for want, o := range map[*string]spec.Options{&c.strict: {}, &c.lint: {Lint: true}} {
+				_, err := spec.Validate(doc, o)
+				if *want == "" {
+					require.NoError(t, err)
+				} else {
+					require.ErrorContains(t, err, *want)
+				}
+			}
+		})
+	}
+}
+
+func TestTheEnumOfAnInputIsAnOffer(t *testing.T) {
+	t.Parallel()
+	_, doc := parseWorkflow(t, `spec:
+  entrypoint: main
+  arguments: {parameters: [{name: how, value: c, enum: [a, b]}]}
+  templates:
+    - name: main
+      steps: [[{name: one, template: leaf, arguments: {parameters: [{name: size, value: large}]}}]]
+    - name: leaf
+      inputs: {parameters: [{name: size, default: tiny, enum: [small]}]}
+      container: {image: alpine, args: ["{{steps}} {{inputs.parameters.size}}"]}
+`)
+	warnings, err := spec.Validate(doc, spec.Options{})
+	require.EqualError(t, err, "wf.yaml:6:28: spec.arguments.parameters[0]: spec.arguments.how.value should be present in spec.arguments.how.enum list: a, b")
+	require.Len(t, warnings, 2)
+	require.Contains(t, warnings[0].String(), "the value 'large' of parameter size is not in its enum: small")
+	require.Contains(t, warnings[1].String(), "the value 'tiny' of parameter size is not in its enum: small")
+}
+
+func TestTagsOfNoRootOfOursAreLeftAlone(t *testing.T) {
+	t.Parallel()
+	for tag, known := range map[string]bool{"steps": true, "workflow": true, "user.name": true, "item": false, "items": false, "item[0]": false, "item.a": false, "steps.a.status": false, "workflow.nothing": false} {
+		t.Run(tag, func(t *testing.T) {
+			t.Parallel()
+			_, doc := parseWorkflow(t, "spec:\n  entrypoint: main\n  templates: [{name: main, container: {image: alpine, args: [\"{{"+tag+"}}\"]}}]\n")
+			_, err := spec.Validate(doc, spec.Options{})
+			if known {
+				require.NoError(t, err)
+			} else {
+				require.ErrorContains(t, err, "failed to resolve {{"+tag+"}}")
+			}
+		})
+	}
 }
