@@ -2,6 +2,7 @@ package workflow
 
 import (
 	"fmt"
+	"regexp"
 
 	"argosy/workflow/expr"
 	"argosy/workflow/spec"
@@ -9,6 +10,9 @@ import (
 
 // annotationDisplayName is what a template has its nodes called by, where they are shown.
 const annotationDisplayName = "workflows.argoproj.io/display-name"
+
+// displayNamePattern is what such a name looks like.
+var displayNamePattern = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9-.]{0,61}[a-zA-Z0-9]$`)
 
 // opener turns a call into a node that is ready to run. A turn opens calls among all that it
 // sees of the run; a worker opens the items of a chunk with what the loop's call kept for it.
@@ -54,10 +58,13 @@ func (o *opener) open(k Key, c *call, item []byte, scope expr.Scope) (*Node, *te
 	}
 	n := &Node{Key: k, Type: tmpl.nodeType(), Template: c.template, Item: item}
 	if err = o.bindInputs(n, tmpl, args); err == nil && k.Depth() >= maxDepth {
-		err = fmt.Errorf("max recursion depth of %d exceeded: %s", maxDepth, k.Name(o.run.Name))
+		err = fmt.Errorf("Maximum recursion depth exceeded: %d templates are nested at %s", maxDepth, k.Name(o.run.Name)) //nolint:staticcheck // Argo's words
 	}
 	if text := tmpl.Annotations[annotationDisplayName]; err == nil && text != "" {
 		n.Display, err = expr.Substitute(text, o.inputScope(n), expr.Lenient)
+		if err == nil && !displayNamePattern.MatchString(n.Display) {
+			err = fmt.Errorf("displayName must match the regex %s", displayNamePattern)
+		}
 	}
 	if err != nil {
 		return failed(err)

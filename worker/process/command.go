@@ -19,6 +19,8 @@ import (
 var baseEnv = [...]corev1.EnvVar{
 	{Name: "PATH", Value: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
 	{Name: "HOME", Value: "/root"},
+	// Where a step may say how far it is. Nobody reads it, yet what writes it must not fail.
+	{Name: "ARGO_PROGRESS_FILE", Value: "/tmp/argo-progress"},
 }
 
 // command translates a container, or says what of it has no meaning without a cluster.

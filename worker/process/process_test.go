@@ -135,7 +135,7 @@ func TestAStepSeesItsTemplateAndNothingOfOurs(t *testing.T) {
 	r, err := e.Execute(t.Context(), s)
 	require.NoError(t, err)
 	require.Equal(t, spec.NodeSucceeded, r.Phase, s.Log)
-	require.Equal(t, fmt.Sprintf("HELLO=hello me $(YOU)\nHOME=/tmp\n"+
+	require.Equal(t, fmt.Sprintf("ARGO_PROGRESS_FILE=/tmp/argo-progress\nHELLO=hello me $(YOU)\nHOME=/tmp\n"+
 		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\nPWD=/work/dir\nWHO=me\n"+
 		"/work/dir\n/cache:\n\n%s:\n", state), fmt.Sprint(s.Log))
 	require.NotEmpty(t, r.Host)

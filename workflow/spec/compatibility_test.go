@@ -180,7 +180,7 @@ pod deleted externally | yes
 workflow phases | yes
 node phases / types | differs | those of what runs yet
 exit status propagation | yes
-progress | differs | the containers of a set count as their one step; no $ARGO_PROGRESS_FILE
+progress | differs | the containers of a set count as their one step; what a step writes to $ARGO_PROGRESS_FILE, which local processes have, does not show
 # 7. Hooks and exit handlers
 onExit (workflow) | yes
 exit handler failure | yes
@@ -310,7 +310,7 @@ status conditions | differs | Completed, PodRunning, SpecError and MetricsError
 labels | differs | phase and completed
 node status compression / offload | differs | nodes are kept apart from their run whatever its size
 workflow archive | no
-title / description / display-name annotations | differs | text, not Markdown; argosy get shows a title and a description; any display-name is taken
+title / description / display-name annotations | differs | argosy get shows a title and a description, as text
 creator labels | no
 instanceID / leader election | differs | any number of coordinators are active at once
 # 14. Server API, auth, UI

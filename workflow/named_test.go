@@ -12,7 +12,7 @@ import (
 // named has templates that say what their nodes are called.
 const named = `
   - name: said
-    annotations: {workflows.argoproj.io/display-name: "say {{inputs.parameters.text}}"}
+    annotations: {workflows.argoproj.io/display-name: "say-{{inputs.parameters.text}}"}
     inputs: {parameters: [{name: text, default: hi}]}
     container: {image: busybox, command: [echo], args: ["{{inputs.parameters.text}}"]}
   - name: tried
@@ -28,9 +28,9 @@ func TestATemplateSaysWhatItsNodesAreCalled(t *testing.T) {
 		from int // items from which loops are chunked
 		want map[string]string
 	}{
-		"a step":                      {"steps: [[{name: a, template: said, arguments: {parameters: [{name: text, value: yes it is}]}}]]", -1, map[string]string{"wf[0].a": "say yes it is", "wf": "wf"}},
-		"a task":                      {"dag: {tasks: [{name: a, template: said}]}", -1, map[string]string{"wf.a": "say hi"}},
-		"items":                       {`dag: {tasks: [{name: a, template: said, withItems: [x, z], arguments: {parameters: [{name: text, value: "{{item}}"}]}}]}`, -1, map[string]string{"wf.a": "a", "wf.a(0:x)": "say x", "wf.a(1:z)": "say z"}},
+		"a step":                      {"steps: [[{name: a, template: said, arguments: {parameters: [{name: text, value: yes.it.is}]}}]]", -1, map[string]string{"wf[0].a": "say-yes.it.is", "wf": "wf"}},
+		"a task":                      {"dag: {tasks: [{name: a, template: said}]}", -1, map[string]string{"wf.a": "say-hi"}},
+		"items":                       {`dag: {tasks: [{name: a, template: said, withItems: [x, z], arguments: {parameters: [{name: text, value: "{{item}}"}]}}]}`, -1, map[string]string{"wf.a": "a", "wf.a(0:x)": "say-x", "wf.a(1:z)": "say-z"}},
 		"a retry, not its attempts":   {"dag: {tasks: [{name: a, template: tried}]}", -1, map[string]string{"wf.a": "tried", "wf.a(0)": "a(0)"}},
 		"not what was skipped before": {"dag: {tasks: [{name: a, template: said, when: 1 == 2}]}", -1, map[string]string{"wf.a": "a"}},
 	} {
@@ -48,6 +48,15 @@ func TestATemplateSaysWhatItsNodesAreCalled(t *testing.T) {
 			require.Equal(t, c.want, got)
 		})
 	}
+}
+
+func TestANameThatIsNoneFailsItsNode(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t, head+named+"  - name: main\n    steps: [[{name: a, template: said, arguments: {parameters: [{name: text, value: what not}]}}]]\n")
+	e.run(inOrder)
+	n := e.node("wf[0].a")
+	require.Equal(t, spec.NodeError, n.Phase)
+	require.Equal(t, "displayName must match the regex ^[a-zA-Z0-9][a-zA-Z0-9-.]{0,61}[a-zA-Z0-9]$", n.Message)
 }
 
 func TestARunThatIsSubmittedAsStoppedEndsAtOnce(t *testing.T) {
@@ -86,4 +95,17 @@ func TestFailuresAreKnownAtTheEnd(t *testing.T) {
 	require.Equal(t, spec.WorkflowSucceeded, e.view.State.Phase, e.dump())
 	require.Equal(t, "Running {{workflow.failures}}", texts["wf[0].a.onExit"], "before the end the tag stays")
 	require.Equal(t, `Succeeded "null"`, texts["wf.onExit"], "as Argo has it where nothing failed")
+}
+
+func TestRecursionHasAnEnd(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t, head+"  - name: main\n    steps: [[{name: more, template: main}]]\n").run(inOrder)
+	require.Equal(t, spec.WorkflowFailed, e.view.State.Phase)
+	deepest := ""
+	for _, n := range e.view.Nodes {
+		if n.Phase == spec.NodeError {
+			deepest = n.Message
+		}
+	}
+	require.Contains(t, deepest, "Maximum recursion depth exceeded")
 }
