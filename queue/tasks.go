@@ -130,7 +130,17 @@ func (t *Tasks) Ready(ctx context.Context, d Delivery, r workflow.Ready) error {
 	if err != nil {
 		return fmt.Errorf("encoding that delivery %s is ready: %w", d.ID(), err)
 	}
-	return t.report(ctx, d, call(t.conn.scripts.ready, []string{flyKey(d.Run), inKey(d.Run)}, string(d.Key), d.Number, t.worker, event))
+	return t.report(ctx, d, call(t.conn.scripts.ready, []string{flyKey(d.Run), inKey(d.Run)}, string(d.Key), d.Number, t.worker, event, "ready"))
+}
+
+// Waits tells the run what a delivery that the worker holds waits for before it starts, "" once it
+// does, and rings. ErrFenced is as of Report.
+func (t *Tasks) Waits(ctx context.Context, d Delivery, message string) error {
+	event, err := json.Marshal(workflow.Event{Kind: workflow.EventWaits, Key: d.Key, Message: message})
+	if err != nil {
+		return fmt.Errorf("encoding what delivery %s waits for: %w", d.ID(), err)
+	}
+	return t.report(ctx, d, call(t.conn.scripts.ready, []string{flyKey(d.Run), inKey(d.Run)}, string(d.Key), d.Number, t.worker, event, ""))
 }
 
 // report takes the step that hands results in, and rings.

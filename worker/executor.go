@@ -34,6 +34,13 @@ type Step struct {
 	// Ready is set for a daemon: to be called once it can be used, with its address, and only
 	// then. It may take long, while the daemon runs on. The daemon's end is that of any step.
 	Ready func(ctx context.Context, r workflow.Ready)
+	// Waits is for executors whose steps wait for something to run on: it tells what for, in words
+	// for users, and "" once the step has started. Nil: nobody asks. Waited is what was told of
+	// the step before this worker had it.
+	Waits  func(ctx context.Context, message string) error
+	Waited string
+	// Avoid are hosts on which the step is not to run.
+	Avoid []string
 	// PendingTimeout is how long the step may take to start; zero is any time. It is for
 	// executors whose steps wait for something to run on.
 	PendingTimeout time.Duration

@@ -29,6 +29,7 @@ type fakeQueue struct {
 	lease    map[Delivery]Lease
 	reports  map[Delivery]workflow.Result
 	ready    map[Delivery]workflow.Ready
+	waits    []string
 	released []Delivery
 	renewals [][]Delivery
 	claims   int
@@ -114,6 +115,16 @@ func (q *fakeQueue) Ready(_ context.Context, d Delivery, r workflow.Ready) error
 		return ErrLeaseLost
 	}
 	q.ready[d] = r
+	return nil
+}
+
+func (q *fakeQueue) Waits(_ context.Context, d Delivery, message string) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.down {
+		return errDown
+	}
+	q.waits = append(q.waits, message)
 	return nil
 }
 

@@ -101,6 +101,10 @@ func (w *Worker) step(ctx context.Context, log *slog.Logger, plan *workflow.Plan
 	if serves != nil {
 		step.Ready = func(ctx context.Context, r workflow.Ready) { w.ready(ctx, log, d, r, serves) }
 	}
+	if n.Key == d.Key { // and not an item of a chunk, which has no node
+		step.Waited = n.Message
+		step.Waits = func(ctx context.Context, message string) error { return w.queue.Waits(ctx, d, message) }
+	}
 	log.Debug("step starts", "hop", "execute", "template", step.Template.Name)
 	started := w.cfg.Now()
 	r, err := w.exec.Execute(ctx, step)

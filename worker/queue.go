@@ -61,6 +61,9 @@ type Queue interface {
 	Report(ctx context.Context, d Delivery, r workflow.Result) error
 	// Ready tells that a daemon is ready, whose delivery goes on; ErrLeaseLost as for Report.
 	Ready(ctx context.Context, d Delivery, r workflow.Ready) error
+	// Waits tells what a delivery waits for before it starts, "" once it does; ErrLeaseLost as for
+	// Report.
+	Waits(ctx context.Context, d Delivery, message string) error
 	// Chunk reads what running a claimed chunk takes beside its record, for a worker on a
 	// host. ErrLeaseLost: the run is gone.
 	Chunk(ctx context.Context, d Delivery, c *workflow.ChunkState, host string) (*Chunk, error)

@@ -34,6 +34,7 @@ func newStep(plan *workflow.Plan, run *workflow.Run, leaf *workflow.Node, n int,
 		Template:      t,
 		CaptureResult: wantResult,
 		Log:           io.Discard,
+		Avoid:         leaf.Avoid,
 	}
 	if t.ActiveDeadlineSeconds != nil {
 		seconds, err := wholeSeconds(t.ActiveDeadlineSeconds)

@@ -81,6 +81,8 @@ func (t *turn) take(events []Event) {
 			t.result(e)
 		case EventReady:
 			t.ready(e)
+		case EventWaits:
+			t.pends(e)
 		case EventItems:
 			t.itemsEnded(e)
 		case EventSignal:

@@ -19,6 +19,15 @@ func (t *turn) startLeaf(n *Node) {
 	t.delta.Dispatch = append(t.delta.Dispatch, n.Key)
 }
 
+// pends notes what a leaf waits for that a worker has.
+func (t *turn) pends(e *Event) {
+	n := t.node(e.Key)
+	if n == nil || n.Phase != spec.NodePending || !leaf(n.Type) || n.Message == e.Message {
+		return
+	}
+	t.edit(e.Key).Message = e.Message
+}
+
 // result applies how a leaf ended. The first result stands.
 func (t *turn) result(e *Event) {
 	n := t.node(e.Key)
@@ -36,6 +45,7 @@ func (t *turn) result(e *Event) {
 		s.InFlight--
 	}
 	n.ends(e.Result, t.now)
+	s.Resources = s.Resources.Add(n.Resources)
 	if n.Daemon != nil && n.Phase == spec.NodeSucceeded {
 		n.Phase = spec.NodeFailed // it should not have ended
 	}
@@ -71,7 +81,7 @@ func (n *Node) ends(r *Result, now Millis) {
 	if r.Started != 0 {
 		n.Started = r.Started
 	}
-	n.Outputs, n.Host, n.Class, n.Containers = r.Outputs, r.Host, r.Class, r.Containers
+	n.Outputs, n.Host, n.Class, n.Containers, n.Resources = r.Outputs, r.Host, r.Class, r.Containers, r.Resources
 	n.Phase, n.Message, n.Finished = r.Phase, r.Message, r.Finished
 	if n.Finished == 0 {
 		n.Finished = now

@@ -86,6 +86,13 @@ func (t *turn) nodeMetrics(n *Node) expr.Scope {
 		end = t.now
 	}
 	m := expr.Map{"duration": seconds(end - n.Started), "status": string(n.Phase)}
+	used := n.Resources
+	if n.Key == Root {
+		used = t.delta.State.Resources
+	}
+	for name, amount := range used {
+		m["resourcesDuration."+string(name)] = strconv.FormatInt(int64(amount), 10)
+	}
 	if o := n.Outputs; o != nil {
 		if o.ExitCode != nil {
 			m["exitCode"] = strconv.Itoa(*o.ExitCode)

@@ -27,6 +27,10 @@ type Node struct {
 
 	Inputs  *Values `json:"i,omitempty"`
 	Outputs *Values `json:"o,omitempty"`
+	// Resources are what a leaf's pod had of them, for how long.
+	Resources spec.ResourcesDuration `json:"rs,omitempty"`
+	// Avoid are the hosts of the attempts before, if this one is to run elsewhere.
+	Avoid []string `json:"av,omitempty"`
 	// Containers are how those of a container set ended.
 	Containers []Container `json:"cn,omitempty"`
 

@@ -19,6 +19,7 @@ func forPods(s *spec.WorkflowSpec) *spec.WorkflowSpec {
 		SchedulerName: s.SchedulerName, PodPriorityClassName: s.PodPriorityClassName, HostAliases: s.HostAliases,
 		SecurityContext: s.SecurityContext, PodSpecPatch: s.PodSpecPatch, PodMetadata: s.PodMetadata,
 		PodResources: s.PodResources, ResourceClaims: s.ResourceClaims,
+		VolumeClaimGC: s.VolumeClaimGC, PodGC: s.PodGC, PodDisruptionBudget: s.PodDisruptionBudget,
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -17,6 +18,8 @@ type RetryState struct {
 	Limit    *int `json:"l,omitempty"` // attempts beyond the first; nil is no limit
 
 	First Millis `json:"f,omitempty"` // when the first attempt started, under a backoff
+	// Hosts are those of attempts that failed, which later ones avoid.
+	Hosts []string `json:"h,omitempty"`
 	// Vars are the lastRetry.* of the next attempt, if anybody asks for them.
 	Vars map[string]string `json:"v,omitempty"`
 }
@@ -77,6 +80,9 @@ func nextAttempt(n *Node, tmpl *template) *Node {
 	child := &Node{
 		Key: n.Key.Attempt(n.Retry.Attempts), Type: tmpl.nodeType(), Template: n.Template,
 		Inputs: n.Inputs, Vars: n.Vars, Item: n.Item, WantResult: n.WantResult,
+	}
+	if leaf(child.Type) {
+		child.Avoid = n.Retry.Hosts
 	}
 	if tmpl.lastRetry {
 		child.Vars = maps.Clone(n.Vars)
@@ -143,6 +149,9 @@ func (t *turn) attemptEnded(n *Node, child *Node) {
 		n.Outputs = nil
 		if tmpl.lastRetry {
 			n.Retry.Vars = lastRetry(child)
+		}
+		if a := tmpl.RetryStrategy.Affinity; a != nil && a.NodeAntiAffinity != nil && child.Host != "" && !slices.Contains(n.Retry.Hosts, child.Host) {
+			n.Retry.Hosts = append(n.Retry.Hosts[:len(n.Retry.Hosts):len(n.Retry.Hosts)], child.Host)
 		}
 		if wait > 0 {
 			n.Message = "Backoff for " + inWords(wait)

@@ -31,9 +31,10 @@ func Status(v *View, held map[Key]bool) spec.WorkflowStatus {
 	if status.Phase == "" {
 		status.Phase = spec.WorkflowPending
 	}
+	status.ResourcesDuration = s.Resources
 	status.Conditions = conditions(s, held)
 	status.Progress = s.leaves().progress()
-	r := &renderer{v: v, held: held, children: map[Key][]*Node{}, tallies: map[Key]tally{}, status: &status}
+	r := &renderer{v: v, held: held, children: map[Key][]*Node{}, tallies: map[Key]tally{}, sums: map[Key]spec.ResourcesDuration{}, status: &status}
 	for _, n := range v.Nodes {
 		if n == nil || n.Type == "" {
 			continue
@@ -68,6 +69,7 @@ type renderer struct {
 	held     map[Key]bool
 	children map[Key][]*Node
 	tallies  map[Key]tally
+	sums     map[Key]spec.ResourcesDuration
 	status   *spec.WorkflowStatus
 }
 
@@ -106,6 +108,9 @@ func (r *renderer) render(n, scope *Node) []string {
 	}
 	if !n.executable() {
 		ns.Progress = r.tally(n).progress()
+		if n.Fulfilled() {
+			ns.ResourcesDuration = r.resources(n)
+		}
 	}
 	r.status.Nodes[id] = ns
 	return out
@@ -134,7 +139,7 @@ func NodeStatus(run *Run, s *State, n, scope *Node, held bool) spec.NodeStatus {
 		ID: n.Key.ID(run.Name), Name: n.Key.Name(run.Name), DisplayName: n.display(run.Name), Type: n.Type,
 		Phase:   n.Phase,
 		Message: n.Message, StartedAt: metaTime(n.Started), FinishedAt: metaTime(n.Finished),
-		HostNodeName: n.Host, Inputs: renderInputs(n.Inputs), Outputs: renderOutputs(n.Outputs),
+		HostNodeName: n.Host, ResourcesDuration: n.Resources, Inputs: renderInputs(n.Inputs), Outputs: renderOutputs(n.Outputs),
 		Progress: n.leaves().progress(),
 	}
 	// Its template has a name in the scope of its caller, or is referred to out of it.
@@ -152,7 +157,7 @@ func NodeStatus(run *Run, s *State, n, scope *Node, held bool) spec.NodeStatus {
 	switch {
 	case s.Finished != 0 && !n.Fulfilled(): // the run was given up
 		ns.Phase, ns.Message, ns.FinishedAt = spec.NodeError, s.Message, metaTime(s.Finished)
-	case held && ns.Phase == spec.NodePending:
+	case held && ns.Phase == spec.NodePending && n.Message == "": // else it says what it waits for
 		ns.Phase = spec.NodeRunning
 	}
 	if n.Lock != nil && n.Lock.Waiting != "" && n.Held == heldLock {
@@ -257,6 +262,7 @@ func (r *renderer) group(n *Node, i int, members []*Node, began Millis) (g spec.
 			out = append(out, r.render(child, n)...)
 		}
 		count.add(r.tally(child))
+		g.ResourcesDuration = g.ResourcesDuration.Add(r.resources(child))
 		if k == 0 || child.Started < began {
 			began = child.Started
 		}

@@ -67,6 +67,8 @@ type State struct {
 	Place string `json:"pl,omitempty"`
 	// Looked is when it was last made sure that the locks agree with the run.
 	Looked Millis `json:"lt,omitempty"`
+	// Resources are what the run's pods had of them, for how long.
+	Resources spec.ResourcesDuration `json:"rs,omitempty"`
 	// Outputs are the run's global outputs, exported by globalName.
 	Outputs *Values `json:"o,omitempty"`
 	// MetricsError is why a custom metric could not be made, the last time.
@@ -152,6 +154,7 @@ type EventKind string
 const (
 	EventResult EventKind = "result" // a leaf ended: Key, Result
 	EventReady  EventKind = "ready"  // a daemon has become ready: Key, Ready
+	EventWaits  EventKind = "waits"  // what a leaf waits for that a worker has, "" once it starts: Key, Message
 	EventItems  EventKind = "items"  // items of a chunk ended: Key, Items
 	EventSignal EventKind = "signal" // somebody asked: Signal
 	EventTimer  EventKind = "timer"  // a timer that a Delta set came due: Key, Timer
@@ -209,6 +212,8 @@ type Result struct {
 	Started  Millis  `json:"s,omitempty"`
 	Finished Millis  `json:"f,omitempty"`
 	Host     string  `json:"h,omitempty"`
+	// Resources are what the step's pod had of them, for how long.
+	Resources spec.ResourcesDuration `json:"rs,omitempty"`
 	// Containers are those of a container set.
 	Containers []Container `json:"cn,omitempty"`
 }

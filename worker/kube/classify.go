@@ -84,7 +84,11 @@ func classifyJob(job *batchv1.Job) verdict {
 	return verdict{waiting: waitsForPod, giveUp: worker.Faultf(worker.ClassExecutor, "no pod was created for the step's Job")}
 }
 
-const waitsForPod = "the Job has no pod yet"
+// What a step waits for that Kubernetes gives no reason for.
+const (
+	waitsForPod = "the Job has no pod yet"
+	podIs       = "the pod is "
+)
 
 // jobEnded returns the condition that says so.
 func jobEnded(job *batchv1.Job) *batchv1.JobCondition {
@@ -140,19 +144,62 @@ func takenBack(pod *corev1.Pod, code int) *worker.Fault {
 	if code == 0 {
 		return nil
 	}
-	if pod.Status.Reason == "Evicted" {
-		return worker.Faultf(worker.ClassEvicted, "%s", firstText(pod.Status.Message, "the pod was evicted"))
+	if class := reasonClass(pod.Status.Reason); class != "" {
+		return worker.Faultf(class, "%s", firstText(pod.Status.Message, pod.Status.Reason))
 	}
-	for i := range pod.Status.Conditions {
-		c := &pod.Status.Conditions[i]
-		if c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue {
-			return worker.Faultf(worker.ClassEvicted, "the pod was taken away (%s): %s", c.Reason, c.Message)
-		}
+	if fault := disrupted(pod); fault != nil {
+		return fault
 	}
 	if pod.DeletionTimestamp != nil && (code == 137 || code == 143) {
 		return worker.Faultf(worker.ClassLost, "pod deleted")
 	}
 	return nil
+}
+
+// reasonClass is the class of the reasons with which nodes and controllers end pods; "" for
+// others.
+func reasonClass(reason string) string {
+	switch {
+	case reason == "NodeLost":
+		return worker.ClassLost
+	case reason == "Evicted", reason == "Preempting", reason == "Terminated", reason == "NodeShutdown", reason == "Shutdown",
+		reason == "NodeAffinity", reason == "UnexpectedAdmissionError", strings.HasPrefix(reason, "OutOf"):
+		return worker.ClassEvicted
+	}
+	return ""
+}
+
+// disrupted says that Kubernetes took the pod away: preempted it, drained its node, gave its
+// node up.
+func disrupted(pod *corev1.Pod) *worker.Fault {
+	for i := range pod.Status.Conditions {
+		c := &pod.Status.Conditions[i]
+		if c.Type != corev1.DisruptionTarget || c.Status != corev1.ConditionTrue {
+			continue
+		}
+		class := worker.ClassEvicted
+		if c.Reason == "DeletionByPodGC" || c.Reason == "DeletionByTaintManager" { // its node is gone, or does not answer
+			class = worker.ClassLost
+		}
+		return worker.Faultf(class, "the pod was taken away (%s): %s", c.Reason, c.Message)
+	}
+	return nil
+}
+
+// lostAfter is how long after its grace period a pod may take to end that was deleted. What takes
+// longer runs on a node that does not answer.
+const lostAfter = time.Minute
+
+// classifyLeaving is for a pod that should be gone by now, if there is one.
+func classifyLeaving(pod *corev1.Pod) (at time.Time, v verdict) {
+	if pod == nil || pod.DeletionTimestamp == nil || containersEnded(pod) {
+		return time.Time{}, v
+	}
+	fault := worker.Faultf(worker.ClassLost, "pod deleted: node %s does not tell of its end", pod.Spec.NodeName)
+	if why := disrupted(pod); why != nil {
+		fault = worker.Faultf(why.Class, "%w, and node %s does not tell of its end", why.Err, pod.Spec.NodeName)
+	}
+	return pod.DeletionTimestamp.Add(lostAfter), verdict{stage: stageEnded, fault: fault, remove: true}
 }
 
 // classifyUnstarted is for a pod that failed while its main container never ended.
@@ -163,11 +210,14 @@ func classifyUnstarted(pod *corev1.Pod, main *corev1.ContainerStatus) verdict {
 		if t.Message != "" {
 			text += ": " + strings.TrimSpace(t.Message)
 		}
+		if c.Name != initContainer { // the user's own
+			return ended(main, workflow.Result{Phase: spec.NodeFailed, Message: text}, takenBack(pod, int(t.ExitCode)))
+		}
 		return ended(main, workflow.Result{}, worker.Faultf(worker.ClassExecutor, "%s", text))
 	}
-	class := worker.ClassLost
-	if pod.Status.Reason == "Evicted" || strings.HasPrefix(pod.Status.Reason, "OutOf") || pod.Status.Reason == "Preempting" {
-		class = worker.ClassEvicted
+	class := firstText(reasonClass(pod.Status.Reason), worker.ClassLost)
+	if fault := disrupted(pod); fault != nil && pod.Status.Reason == "" {
+		return ended(main, workflow.Result{}, fault)
 	}
 	text := firstText(pod.Status.Message, pod.Status.Reason)
 	if text == "" {
@@ -188,7 +238,7 @@ func failedInit(pod *corev1.Pod) *corev1.ContainerStatus {
 
 // classifyWaiting is for a pod that has not come to its main containers.
 func classifyWaiting(pod *corev1.Pod, mains []corev1.ContainerStatus) verdict {
-	v := verdict{waiting: "the pod is " + strings.ToLower(string(pod.Status.Phase))}
+	v := verdict{waiting: podIs + strings.ToLower(string(pod.Status.Phase))}
 	for i := range pod.Status.Conditions {
 		c := &pod.Status.Conditions[i]
 		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {

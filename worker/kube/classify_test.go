@@ -125,6 +125,14 @@ func TestClassify(t *testing.T) {
 		{name: "deadline", pod: podIn(failed, terminated(143, "Error", ""), reason("DeadlineExceeded", worker.DeadlineMessage)), stage: stageEnded, phase: spec.NodeFailed, message: worker.DeadlineMessage},
 		{name: "deadline before the start", pod: podIn(failed, reason("DeadlineExceeded", "")), stage: stageEnded, phase: spec.NodeFailed, message: worker.DeadlineMessage},
 		{name: "evicted", pod: podIn(failed, terminated(137, "Error", ""), reason("Evicted", "The node was low on resource: memory.")), stage: stageEnded, class: worker.ClassEvicted, message: "The node was low on resource: memory."},
+		{name: "node shut down", pod: podIn(failed, terminated(137, "Error", ""), reason("Terminated", "Pod was terminated in response to imminent node shutdown.")), stage: stageEnded, class: worker.ClassEvicted, message: "Pod was terminated in response to imminent node shutdown."},
+		{name: "node deleted", pod: podIn(failed, running, condition(corev1.DisruptionTarget, corev1.ConditionTrue, "DeletionByPodGC", "PodGC: node no longer exists")),
+			stage: stageEnded, class: worker.ClassLost, message: "the pod was taken away (DeletionByPodGC): PodGC: node no longer exists"},
+		{name: "preempted before the start", pod: podIn(failed, condition(corev1.DisruptionTarget, corev1.ConditionTrue, "PreemptionByScheduler", "by a higher priority")),
+			stage: stageEnded, class: worker.ClassEvicted, message: "the pod was taken away (PreemptionByScheduler): by a higher priority"},
+		{name: "the user's init container failed", pod: podIn(failed, waitingFor(mainContainer, "PodInitializing", ""), func(p *corev1.Pod) {
+			p.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: "fetch", State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 2, Reason: "Error"}}}}
+		}), stage: stageEnded, phase: spec.NodeFailed, message: "fetch: Error (exit code 2)"},
 		{name: "evicted before the start", pod: podIn(failed, reason("Evicted", "The node had condition: [DiskPressure].")), stage: stageEnded, class: worker.ClassEvicted, message: "The node had condition: [DiskPressure]."},
 		{name: "preempted", pod: podIn(failed, terminated(143, "Error", ""), condition(corev1.DisruptionTarget, corev1.ConditionTrue, "PreemptionByScheduler", "by a higher priority")),
 			stage: stageEnded, class: worker.ClassEvicted, message: "the pod was taken away (PreemptionByScheduler): by a higher priority"},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -73,6 +74,7 @@ type Executor struct {
 	client  kubernetes.Interface
 	gateway *worker.Gateway
 	hub     *hub
+	budgets sync.Map // runs whose podDisruptionBudget is there
 	log     *slog.Logger
 }
 

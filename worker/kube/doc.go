@@ -26,4 +26,5 @@
 //	pods/log      get
 //	events        list
 //	persistentvolumeclaims  get, list, create, delete
+//	poddisruptionbudgets (policy)  list, create, delete
 package kube

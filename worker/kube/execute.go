@@ -10,8 +10,6 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
 
 	"argosy/worker"
@@ -47,7 +45,16 @@ func (e *Executor) Execute(ctx context.Context, s *worker.Step) (workflow.Result
 			return workflow.Result{}, err
 		}
 		defer made.close()
-		if job, err = e.place(ctx, s, name, made.job, changed); err != nil {
+		placing, cancel := ctx, context.CancelFunc(func() {})
+		if s.PendingTimeout > 0 {
+			placing, cancel = context.WithTimeoutCause(ctx, s.PendingTimeout, errPending)
+		}
+		job, err = e.place(placing, s, name, made.job, changed)
+		cancel()
+		if errors.Is(err, errPending) {
+			return pendedTooLong(s, s.Waited), nil
+		}
+		if err != nil {
 			return workflow.Result{}, err
 		}
 	}
@@ -59,6 +66,7 @@ func (e *Executor) Execute(ctx context.Context, s *worker.Step) (workflow.Result
 		Executor: e, step: s, name: name, job: job, changed: changed,
 		log: e.log.With("hop", "execute", "run", s.Run.ID, "node", string(s.Key), "job", name.String()),
 	}
+	f.ask = f.warnings
 	return f.follow(ctx)
 }
 
@@ -70,6 +78,13 @@ type following struct {
 	job     *batchv1.Job // as we made or found it
 	changed <-chan struct{}
 	log     *slog.Logger
+
+	ask    func(ctx context.Context, uid types.UID) ([]corev1.Event, error)
+	asked  time.Time // when Kubernetes was asked why the step waits
+	why    string    // what it said
+	toldAt time.Time
+	waited string // what the run was told that the step waits for
+	uids   []types.UID
 
 	seen    bool   // the watch has shown the Job
 	serves  bool   // it is a daemon that is ready, and that was told
@@ -88,9 +103,10 @@ func (f *following) follow(ctx context.Context) (workflow.Result, error) {
 		job, pod := f.look()
 		v := verdict{waiting: "the Job is not seen yet"}
 		if f.seen || time.Since(began) > settleTime {
-			v = f.classify(job, pod)
+			v = f.consult(ctx, f.classify(job, pod), pod, time.Now())
 		}
 		v, again := f.judge(v, job, pod, time.Now())
+		again = f.tell(ctx, v, time.Now(), again)
 		if v.stage == stageRunning || v.stage == stageEnded {
 			f.followLogs(pod)
 		}
@@ -118,6 +134,15 @@ func (f *following) follow(ctx context.Context) (workflow.Result, error) {
 	}
 }
 
+// errPending is the cause with which the making of a Job ends that takes too long.
+var errPending = errors.New("the step did not start in time")
+
+func pendedTooLong(s *worker.Step, waiting string) workflow.Result {
+	return workflow.Result{
+		Phase: spec.NodeFailed, Message: fmt.Sprintf("Pod was pending longer than pendingTimeout %s: %s", s.PendingTimeout, waiting),
+	}
+}
+
 // ready says that all of a pod's containers are, and that it can be reached.
 func ready(pod *corev1.Pod) bool {
 	return pod != nil && pod.Status.PodIP != "" && len(pod.Status.ContainerStatuses) > 0 &&
@@ -142,6 +167,9 @@ func (f *following) look() (*batchv1.Job, *corev1.Pod) {
 		pod = nil
 	}
 	f.seen = f.seen || job != nil
+	if pod != nil && !slices.Contains(f.uids, pod.UID) {
+		f.uids = append(f.uids, pod.UID)
+	}
 	return job, pod
 }
 
@@ -165,9 +193,14 @@ func (f *following) judge(v verdict, job *batchv1.Job, pod *corev1.Pod, now time
 		if left := f.job.CreationTimestamp.Add(limit).Sub(now); left > 0 {
 			again = min(again, left)
 		} else {
-			return verdict{stage: stageEnded, remove: true, result: workflow.Result{
-				Phase: spec.NodeFailed, Message: fmt.Sprintf("Pod was pending longer than pendingTimeout %s: %s", limit, v.waiting),
-			}}, again
+			return verdict{stage: stageEnded, remove: true, result: pendedTooLong(f.step, v.waiting)}, again
+		}
+	}
+	if end, left := classifyLeaving(pod); !end.IsZero() && v.stage != stageEnded {
+		if wait := end.Sub(now); wait > 0 {
+			again = min(again, wait)
+		} else {
+			v = left
 		}
 	}
 	if v.giveUp == nil {
@@ -220,12 +253,12 @@ func (f *following) finish(ctx context.Context, v verdict, pod *corev1.Pod) (wor
 		}
 	}
 	if pod != nil {
-		r.Host = pod.Spec.NodeName
+		r.Host, r.Resources = pod.Spec.NodeName, resourcesOf(pod)
+	}
+	if v.fault != nil || v.remove {
+		f.logEvents(context.WithoutCancel(ctx))
 	}
 	if v.remove {
-		if v.waiting == waitsForPod {
-			v.fault = f.explain(ctx, v.fault)
-		}
 		if err := f.remove(context.WithoutCancel(ctx)); err != nil {
 			f.log.Warn("the Job of a step that was given up could not be removed", "err", err)
 		}
@@ -234,21 +267,6 @@ func (f *following) finish(ctx context.Context, v verdict, pod *corev1.Pod) (wor
 		return r, v.fault
 	}
 	return r, nil
-}
-
-// explain adds to the fault of a Job without a pod what Kubernetes says of it.
-func (f *following) explain(ctx context.Context, fault *worker.Fault) *worker.Fault {
-	events, err := f.client.CoreV1().Events(f.name.Namespace).List(ctx, metav1.ListOptions{
-		FieldSelector: fields.AndSelectors(
-			fields.OneTermEqualSelector("involvedObject.uid", string(f.job.UID)),
-			fields.OneTermEqualSelector("reason", "FailedCreate"),
-		).String(),
-		Limit: 1,
-	})
-	if err != nil || len(events.Items) == 0 {
-		return fault
-	}
-	return worker.Faultf(fault.Class, "%w: %s", fault.Err, events.Items[0].Message)
 }
 
 // told reads what the runner left.

@@ -10,8 +10,6 @@ import (
 	"encoding/json"
 	"os"
 	"runtime"
-
-	"k8s.io/apimachinery/pkg/api/resource"
 )
 
 // writeImage writes a docker-archive whose image has nothing but the binary in its PATH, and
@@ -65,5 +63,3 @@ func sum(data []byte) string {
 	s := sha256.Sum256(data)
 	return hex.EncodeToString(s[:])
 }
-
-func resourceOf(text string) resource.Quantity { return resource.MustParse(text) }

@@ -40,12 +40,16 @@ func buildJob(cfg Config, s *worker.Step, r *runner, now time.Time) (*batchv1.Jo
 	if err != nil {
 		return nil, err
 	}
+	annotations := jobAnnotations(s)
+	if gc := podGC(s, pod.Labels); gc != "" {
+		annotations[annotationPodGC] = gc
+	}
 	return &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{
 			Name:        JobName(s),
 			Namespace:   s.Run.Namespace,
 			Labels:      jobLabels(cfg, s),
-			Annotations: jobAnnotations(s),
+			Annotations: annotations,
 		},
 		Spec: batchv1.JobSpec{
 			BackoffLimit:            new(int32(0)),
@@ -59,6 +63,7 @@ func buildJob(cfg Config, s *worker.Step, r *runner, now time.Time) (*batchv1.Jo
 func jobLabels(cfg Config, s *worker.Step) map[string]string {
 	labels := map[string]string{
 		labelManaged:  cfg.Install,
+		labelOwner:    cfg.Owner,
 		labelRun:      s.Run.ID,
 		labelDelivery: strconv.Itoa(s.Delivery),
 	}
@@ -88,18 +93,23 @@ func buildPod(cfg Config, s *worker.Step, r *runner, now time.Time) (*corev1.Pod
 			Volumes:            slices.Concat(wf.Volumes, claimVolumes(s), t.Volumes),
 			NodeSelector:       merged(wf.NodeSelector, t.NodeSelector),
 			Tolerations:        slices.Concat(wf.Tolerations, t.Tolerations),
-			Affinity:           first(t.Affinity, wf.Affinity),
+			Affinity:           avoiding(first(t.Affinity, wf.Affinity), s.Avoid),
 			SchedulerName:      firstText(t.SchedulerName, wf.SchedulerName),
 			PriorityClassName:  firstText(t.PriorityClassName, wf.PodPriorityClassName),
 			SecurityContext:    first(t.SecurityContext, wf.SecurityContext),
 			ImagePullSecrets:   wf.ImagePullSecrets,
 			HostAliases:        slices.Concat(wf.HostAliases, t.HostAliases),
 			DNSConfig:          wf.DNSConfig,
+			Resources:          first(t.PodResources, wf.PodResources),
+			ResourceClaims:     wf.ResourceClaims,
 			HostNetwork:        wf.HostNetwork != nil && *wf.HostNetwork,
 		},
 	}
 	if wf.DNSPolicy != nil {
 		pod.Spec.DNSPolicy = *wf.DNSPolicy
+	}
+	if len(t.ResourceClaims) > 0 {
+		pod.Spec.ResourceClaims = t.ResourceClaims
 	}
 	setAccount(&pod.Spec, s)
 	if !s.Deadline.IsZero() {

@@ -36,12 +36,15 @@ func (e *Executor) logAdoption(s *worker.Step, job *batchv1.Job) {
 // place creates the step's Job, or returns the one that is there already.
 func (e *Executor) place(ctx context.Context, s *worker.Step, name types.NamespacedName, job *batchv1.Job, changed <-chan struct{}) (*batchv1.Job, error) {
 	var made *batchv1.Job
+	tries := 0
 	err := e.patiently(ctx, func() (err error) {
 		made, err = e.client.BatchV1().Jobs(name.Namespace).Create(ctx, job, metav1.CreateOptions{})
 		if apierrors.IsAlreadyExists(err) {
 			made, err = e.adopt(ctx, s, name)
 		}
 		if err != nil {
+			tries++
+			e.tellUnplaced(ctx, s, err, tries)
 			e.log.Debug("the Job cannot be made yet", "hop", "execute", "run", s.Run.ID, "node", string(s.Key), "err", err)
 		}
 		return err
@@ -54,6 +57,17 @@ func (e *Executor) place(ctx context.Context, s *worker.Step, name types.Namespa
 		return nil, e.giveUpPlacing(ctx, s, name)
 	}
 	return nil, placeFault(err)
+}
+
+// tellUnplaced tells the run why a step's Job cannot be made for now: at once if that is a quota,
+// which may last.
+func (e *Executor) tellUnplaced(ctx context.Context, s *worker.Step, err error, tries int) {
+	if s.Waits == nil || !passing(err) || errors.Is(err, errLeaving) || err.Error() == s.Waited || tries < 4 && !apierrors.IsForbidden(err) {
+		return
+	}
+	if s.Waits(ctx, err.Error()) == nil {
+		s.Waited = err.Error()
+	}
 }
 
 // patiently repeats what failed for a reason that may pass, after a while or when something
@@ -109,6 +123,9 @@ func (e *Executor) newJob(ctx context.Context, s *worker.Step) (*newJob, error) 
 		r = &runner{plan: &handover.Plan{}}
 	}
 	err := e.provideClaims(ctx, s)
+	if err == nil {
+		err = e.provideBudget(ctx, s)
+	}
 	if err != nil {
 		made.close()
 		return nil, err
@@ -215,7 +232,8 @@ func (f *following) remove(ctx context.Context) error {
 		}
 	}
 	for {
-		if _, pod := f.look(); pod == nil || containersEnded(pod) {
+		_, pod := f.look()
+		if gone, _ := classifyLeaving(pod); pod == nil || containersEnded(pod) || !gone.IsZero() && time.Now().After(gone) {
 			return nil
 		}
 		select {

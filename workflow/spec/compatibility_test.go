@@ -155,14 +155,14 @@ item / item.key | yes
 retries / lastRetry.* | yes
 cronworkflow.* | yes
 request.* / response.* | yes
-metrics variables | differs | without resourcesDuration
+metrics variables | differs | resourcesDuration of Jobs, and not of steps and dag templates
 # 6. Retries, timeouts, failures
 retryStrategy.limit | yes
 Retry node | yes
 retryPolicy | yes
 retry expression | yes
 backoff | yes
-affinity.nodeAntiAffinity | no | it has no effect | template.retryStrategy.affinity
+affinity.nodeAntiAffinity | differs | in Jobs | template.retryStrategy.affinity
 retry on steps/dag templates | yes
 workflow-level retryStrategy | yes
 non-retryable | yes
@@ -170,7 +170,7 @@ retry outputs | yes
 activeDeadlineSeconds (workflow) | yes
 activeDeadlineSeconds (template) | yes
 timeout (template) | yes
-pendingTimeout | differs | in Jobs; local processes wait for nothing | template.pendingTimeout
+pendingTimeout | differs | in Jobs, also of one that a quota keeps from being made; local processes wait for nothing | template.pendingTimeout
 deadline message | yes
 signals | yes
 start failure | yes
@@ -246,19 +246,19 @@ secrets as env/volume | yes
 podSpecPatch | differs | in a local process, only what the patch says of the main container's command, arguments and environment
 podSpecPatch from outputs | yes
 podMetadata / template.metadata | differs | in Jobs; a local process has none of it | spec.podMetadata template.metadata
-resources / podResources / resourceClaims | differs | a container's resources, in Jobs | template.container.resources template.script.resources spec.podResources template.podResources spec.resourceClaims template.resourceClaims
+resources / podResources / resourceClaims | differs | in Jobs; a local process has none of it | template.container.resources template.script.resources spec.podResources template.podResources spec.resourceClaims template.resourceClaims
 nodeSelector, affinity, tolerations, schedulerName, priorityClass | differs | in Jobs; a local process has none of it | spec.nodeSelector template.nodeSelector spec.affinity template.affinity spec.tolerations template.tolerations spec.schedulerName template.schedulerName spec.podPriorityClassName template.priorityClassName
 hostAliases, dnsConfig, hostNetwork, imagePullSecrets | differs | in Jobs; a local process has none of it | spec.hostAliases template.hostAliases spec.dnsConfig spec.dnsPolicy spec.hostNetwork spec.imagePullSecrets
 securityContext | differs | in Jobs; a local process has none of it | spec.securityContext template.securityContext template.container.securityContext template.script.securityContext
-serviceAccountName / executor.serviceAccountName / automount | differs | in Jobs, without executor | spec.serviceAccountName template.serviceAccountName spec.executor template.executor spec.automountServiceAccountToken template.automountServiceAccountToken
+serviceAccountName / executor.serviceAccountName / automount | differs | in Jobs; no pod has an executor container that would need an account | spec.serviceAccountName template.serviceAccountName spec.executor template.executor spec.automountServiceAccountToken template.automountServiceAccountToken
 tty/stdin/workingDir/env/lifecycle | differs | lifecycle, probes and ports in Jobs only | template.container.lifecycle template.script.lifecycle template.container.livenessProbe template.script.livenessProbe template.container.startupProbe template.script.startupProbe template.container.ports template.script.ports
 image entrypoint lookup | differs | the file of --images says what images start; a Job that stages nothing leaves it to the image
-podGC | no | it has no effect | spec.podGC
+podGC | differs | of Jobs, looked at every 15 s; without it an ended Job stays for 10 minutes; of wide loops when the run ends | spec.podGC
 ttlStrategy | yes
 retentionPolicy | differs | a flag of the coordinator; of runs that ended since it was given
-podDisruptionBudget | no | it has no effect | spec.podDisruptionBudget
+podDisruptionBudget | differs | in Jobs; removed within 15 s of the end of the run | spec.podDisruptionBudget
 debug pause | no
-resourcesDuration | no
+resourcesDuration | differs | of Jobs; not of items of wide loops, nor of sidecars
 estimatedDuration | no
 initlessPod | differs | no pod has a wait container; a step that stages nothing is its container alone
 windows | no
@@ -301,7 +301,7 @@ executor plugin | no | | template.plugin
 workflow-level executorPlugins | no | | spec.executorPlugins
 artifact driver plugin API | no | | template.inputs.artifacts.plugin
 # 13. Metrics, events, tracing, persistence
-custom metrics | differs | without resourcesDuration; each coordinator exposes what it counted
+custom metrics | differs | each coordinator exposes what it counted
 templateDefaults metrics | yes
 controller metrics | differs | metrics of our own names
 k8s events | no

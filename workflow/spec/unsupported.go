@@ -71,11 +71,10 @@ func specFields() fieldTable {
 		refused: words(`
 			executorPlugins`,
 			"arguments.parameters[].valueFrom", parameterSources, "arguments.artifacts[]", inputStores),
-		none: words(`executor podGC podDisruptionBudget artifactGC.serviceAccountName artifactGC.podMetadata
-			artifactGC.podSpecPatch podResources resourceClaims`),
+		none: words(`executor artifactGC.serviceAccountName artifactGC.podMetadata artifactGC.podSpecPatch`),
 		jobs: words(`serviceAccountName automountServiceAccountToken nodeSelector affinity tolerations
 			imagePullSecrets hostNetwork dnsPolicy dnsConfig schedulerName podPriorityClassName hostAliases
-			securityContext podMetadata`),
+			securityContext podMetadata podGC podDisruptionBudget podResources resourceClaims`),
 	}
 }
 
@@ -86,9 +85,9 @@ func templateFields() fieldTable {
 			`,
 			"inputs.parameters[].valueFrom", parameterSources, "inputs.artifacts[]", inputStores, "outputs.artifacts[]", inputStores+" git http.saveStreamViaFile",
 			"archiveLocation", inputStores+notS3, "data.source.artifactPaths", inputStores+notS3),
-		none: words(`retryStrategy.affinity executor podResources resourceClaims`,
+		none: words(`executor`,
 			"outputs.artifacts[]", "artifactGC.serviceAccountName artifactGC.podMetadata"),
-		jobs: words(`pendingTimeout metadata nodeSelector affinity tolerations schedulerName priorityClassName serviceAccountName
+		jobs: words(`pendingTimeout retryStrategy.affinity podResources resourceClaims metadata nodeSelector affinity tolerations schedulerName priorityClassName serviceAccountName
 			automountServiceAccountToken hostAliases securityContext
 			container.resources container.livenessProbe container.readinessProbe container.startupProbe
 			container.lifecycle container.securityContext container.ports

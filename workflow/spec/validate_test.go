@@ -130,6 +130,7 @@ func TestUnsupportedFieldsAreRefusedOrWarnedOf(t *testing.T) {
   entrypoint: main
   synchronization: {mutexes: [{name: m}]}
   podGC: {strategy: OnPodSuccess}
+  executor: {serviceAccountName: a}
   suspend: false
   templates:
     - name: main
@@ -147,19 +148,20 @@ func TestUnsupportedFieldsAreRefusedOrWarnedOf(t *testing.T) {
 `)
 	warnings, err := spec.Unsupported(doc)
 	require.EqualError(t, err, strings.Join([]string{
-		"wf.yaml:14:34: spec.templates[0].steps[0][0].inline.plugin: not supported yet: plugin",
-		"wf.yaml:15:100: spec.templates[0].steps[1][0].arguments.artifacts[1].hdfs: not supported yet: arguments.artifacts.hdfs",
-		"wf.yaml:19:62: spec.templates[2].inputs.parameters[1].valueFrom.event: only the arguments of a WorkflowEventBinding have an event: inputs.parameters.valueFrom.event",
+		"wf.yaml:15:34: spec.templates[0].steps[0][0].inline.plugin: not supported yet: plugin",
+		"wf.yaml:16:100: spec.templates[0].steps[1][0].arguments.artifacts[1].hdfs: not supported yet: arguments.artifacts.hdfs",
+		"wf.yaml:20:62: spec.templates[2].inputs.parameters[1].valueFrom.event: only the arguments of a WorkflowEventBinding have an event: inputs.parameters.valueFrom.event",
 	}, "\n"))
 	var got []string
 	for i := range warnings {
 		got = append(got, warnings[i].String())
 	}
 	require.Equal(t, []string{
-		"wf.yaml:7:3: spec.podGC: has no effect yet: podGC",
-		"wf.yaml:12:7: spec.templates[0].metadata: has an effect in Kubernetes Jobs only: metadata",
-		"wf.yaml:20:33: spec.templates[2].retryStrategy.affinity: has no effect yet: retryStrategy.affinity",
-		"wf.yaml:21:34: spec.templates[2].container.resources: has an effect in Kubernetes Jobs only: container.resources",
+		"wf.yaml:7:3: spec.podGC: has an effect in Kubernetes Jobs only: podGC",
+		"wf.yaml:8:3: spec.executor: has no effect yet: executor",
+		"wf.yaml:13:7: spec.templates[0].metadata: has an effect in Kubernetes Jobs only: metadata",
+		"wf.yaml:21:33: spec.templates[2].retryStrategy.affinity: has an effect in Kubernetes Jobs only: retryStrategy.affinity",
+		"wf.yaml:22:34: spec.templates[2].container.resources: has an effect in Kubernetes Jobs only: container.resources",
 	}, got)
 
 }

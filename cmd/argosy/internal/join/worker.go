@@ -81,6 +81,11 @@ func (q *Work) Ready(ctx context.Context, d worker.Delivery, r workflow.Ready) e
 	return fenced(q.Tasks.Ready(ctx, q.delivery(d), r))
 }
 
+// Waits is part of worker.Queue.
+func (q *Work) Waits(ctx context.Context, d worker.Delivery, message string) error {
+	return fenced(q.Tasks.Waits(ctx, q.delivery(d), message))
+}
+
 func fenced(err error) error {
 	if errors.Is(err, queue.ErrFenced) {
 		return fmt.Errorf("%w: %w", worker.ErrLeaseLost, err)

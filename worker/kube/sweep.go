@@ -1,0 +1,165 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+
+	"argosy/worker"
+	"argosy/workflow"
+	"argosy/workflow/spec"
+)
+
+// Jobs end with their step, and go some time after. What is swept is the rest: those that still
+// run though nobody waits for them, as their worker died when it should have ended them or as
+// Redis lost their run; and those that a podGC wants gone sooner.
+
+const (
+	annotationPodGC = "argosy.dev/pod-gc" // when the Job goes: a strategy and a delay
+	podGCDelay      = 5 * time.Second     // unless the workflow says otherwise, as in Argo
+	// sweepAfter is how old a Job is at least that is swept while it runs.
+	sweepAfter = time.Minute
+)
+
+// Standing is how the step stands that a Job is of.
+type Standing struct {
+	Gone     bool               // its run is not there
+	Phase    spec.WorkflowPhase // how its run ended; "" if that goes on
+	Finished time.Time          // when
+	Ended    bool               // the step itself has ended
+}
+
+// over says that nobody waits for the step.
+func (s *Standing) over() bool { return s.Gone || s.Phase != "" || s.Ended }
+
+// podGC is the value of annotationPodGC for the step's Job; "" is none.
+func podGC(s *worker.Step, podLabels map[string]string) string {
+	gc := s.Spec.PodGC
+	if gc == nil || gc.Strategy == spec.PodGCOnPodNone {
+		return ""
+	}
+	if gc.LabelSelector != nil {
+		selector, err := metav1.LabelSelectorAsSelector(gc.LabelSelector)
+		if err != nil || !selector.Matches(labels.Set(podLabels)) {
+			return ""
+		}
+	}
+	delay := podGCDelay
+	if d, err := time.ParseDuration(gc.DeleteDelayDuration); err == nil && d >= 0 {
+		delay = d
+	}
+	return string(gc.Strategy) + " " + delay.String()
+}
+
+// SweepJobs removes the Jobs that nobody needs any more, of this install with this Redis. standing
+// tells how a node of a run stands.
+func (e *Executor) SweepJobs(ctx context.Context, standing func(ctx context.Context, run string, key workflow.Key) (Standing, error)) error {
+	var errs []error
+	for _, obj := range e.hub.jobs.GetStore().List() {
+		job, ok := obj.(*batchv1.Job)
+		if !ok || !e.sweeps(job, time.Now()) {
+			continue
+		}
+		s, err := standing(ctx, job.Labels[labelRun], workflow.Key(job.Annotations[annotationNode]))
+		if err != nil {
+			return fmt.Errorf("looking at run %s, which has Jobs: %w", job.Labels[labelRun], err)
+		}
+		if !unneeded(job, &s, time.Now()) {
+			continue
+		}
+		err = e.client.BatchV1().Jobs(job.Namespace).Delete(ctx, job.Name, metav1.DeleteOptions{
+			PropagationPolicy: new(metav1.DeletePropagationBackground), Preconditions: metav1.NewUIDPreconditions(string(job.UID)),
+		})
+		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+			errs = append(errs, fmt.Errorf("removing Job %s/%s: %w", job.Namespace, job.Name, err))
+			continue
+		}
+		e.log.Info("Job swept", "hop", "execute", "run", job.Labels[labelRun], "node", job.Annotations[annotationNode],
+			"job", job.Namespace+"/"+job.Name, "ended", jobEnded(job) != nil)
+	}
+	return errors.Join(errs...)
+}
+
+// sweeps says that a Job is ours, and may be one to remove.
+func (e *Executor) sweeps(job *batchv1.Job, now time.Time) bool {
+	switch {
+	case job.Labels[labelOwner] != e.cfg.Owner, job.Annotations[annotationNode] == "", job.DeletionTimestamp != nil:
+		return false
+	case jobEnded(job) != nil:
+		return job.Annotations[annotationPodGC] != ""
+	}
+	name := types.NamespacedName{Namespace: job.Namespace, Name: job.Name}
+	return now.Sub(job.CreationTimestamp.Time) >= sweepAfter && !e.hub.watched(name)
+}
+
+// unneeded says that a Job is to be removed.
+func unneeded(job *batchv1.Job, s *Standing, now time.Time) bool {
+	end := jobEnded(job)
+	if end == nil {
+		return s.over()
+	}
+	strategy, after, _ := strings.Cut(job.Annotations[annotationPodGC], " ")
+	since := end.LastTransitionTime.Time
+	var due bool
+	switch spec.PodGCStrategy(strategy) {
+	case spec.PodGCOnPodCompletion:
+		due = s.over()
+	case spec.PodGCOnPodSuccess:
+		due = s.over() && end.Type == batchv1.JobComplete
+	case spec.PodGCOnWorkflowCompletion:
+		due = s.Gone || s.Phase != ""
+	case spec.PodGCOnWorkflowSuccess:
+		due = s.Gone || s.Phase == spec.WorkflowSucceeded
+	}
+	if s.Finished.After(since) && (strategy == string(spec.PodGCOnWorkflowCompletion) || strategy == string(spec.PodGCOnWorkflowSuccess)) {
+		since = s.Finished
+	}
+	delay, err := time.ParseDuration(after)
+	if err != nil {
+		delay = podGCDelay
+	}
+	return due && now.Sub(since) >= delay
+}
+
+// watched says that somebody here follows the Job.
+func (h *hub) watched(name types.NamespacedName) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.waits[name]) > 0
+}
+
+// avoiding adds to an affinity that a pod is not to run on some hosts.
+func avoiding(a *corev1.Affinity, hosts []string) *corev1.Affinity {
+	if len(hosts) == 0 {
+		return a
+	}
+	if a = a.DeepCopy(); a == nil {
+		a = &corev1.Affinity{}
+	}
+	if a.NodeAffinity == nil {
+		a.NodeAffinity = &corev1.NodeAffinity{}
+	}
+	if a.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution == nil {
+		a.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution = &corev1.NodeSelector{}
+	}
+	required := a.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution
+	if len(required.NodeSelectorTerms) == 0 {
+		required.NodeSelectorTerms = make([]corev1.NodeSelectorTerm, 1)
+	}
+	for i := range required.NodeSelectorTerms { // any of which suffices
+		term := &required.NodeSelectorTerms[i]
+		term.MatchExpressions = append(term.MatchExpressions, corev1.NodeSelectorRequirement{
+			Key: corev1.LabelHostname, Operator: corev1.NodeSelectorOpNotIn, Values: hosts,
+		})
+	}
+	return a
+}
