@@ -26,6 +26,9 @@ type verdict struct {
 	giveUp *worker.Fault
 	// remove says that the Job would not end by itself.
 	remove bool
+	// unstarted says that the pod ended and its main container had not started; vanished that
+	// there is no pod to tell.
+	unstarted, vanished bool
 
 	// Of an ended step: its result, or the fault that ended it.
 	result workflow.Result
@@ -110,7 +113,7 @@ func classifyVanished(job *batchv1.Job) verdict {
 	if c := jobEnded(job); c != nil && c.Message != "" {
 		text += ": " + c.Message
 	}
-	return verdict{stage: stageEnded, fault: worker.Faultf(worker.ClassLost, "%s", text)}
+	return verdict{stage: stageEnded, fault: worker.Faultf(worker.ClassLost, "%s", text), vanished: true}
 }
 
 // classifyEnd is for a pod whose main container has ended.
@@ -217,13 +220,22 @@ func classifyUnstarted(pod *corev1.Pod, main *corev1.ContainerStatus) verdict {
 	}
 	class := firstText(reasonClass(pod.Status.Reason), worker.ClassLost)
 	if fault := disrupted(pod); fault != nil && pod.Status.Reason == "" {
-		return ended(main, workflow.Result{}, fault)
+		v := ended(main, workflow.Result{}, fault)
+		v.unstarted = !started(main)
+		return v
 	}
 	text := firstText(pod.Status.Message, pod.Status.Reason)
 	if text == "" {
 		text = "the pod failed and does not say why"
 	}
-	return ended(main, workflow.Result{}, worker.Faultf(class, "%s", text))
+	v := ended(main, workflow.Result{}, worker.Faultf(class, "%s", text))
+	v.unstarted = !started(main)
+	return v
+}
+
+// started says that a container runs or ran.
+func started(c *corev1.ContainerStatus) bool {
+	return c != nil && (c.State.Running != nil || c.State.Terminated != nil || c.LastTerminationState.Terminated != nil)
 }
 
 func failedInit(pod *corev1.Pod) *corev1.ContainerStatus {

@@ -38,6 +38,11 @@ type Config struct {
 	// ImageDeadline is how long a pod may wait for its image, or for a secret or config map
 	// that it names, once Kubernetes has said that it cannot be had; default 2 min.
 	ImageDeadline time.Duration
+	// Restarts is how often a pod is made anew that was taken away before it started: preempted,
+	// refused by its node, deleted; default 3, and none if it is negative.
+	Restarts int
+	// SweepAfter is how old a Job is at least that is swept while it runs; default 1 min.
+	SweepAfter time.Duration
 	// PullPolicy is for containers that name none; default IfNotPresent, whatever the tag:
 	// see docs/adr/0003-image-pull-policy.md.
 	PullPolicy corev1.PullPolicy
@@ -61,6 +66,12 @@ func (c Config) withDefaults() Config {
 	}
 	if c.ImageDeadline <= 0 {
 		c.ImageDeadline = 2 * time.Minute
+	}
+	if c.Restarts == 0 {
+		c.Restarts = 3
+	}
+	if c.SweepAfter <= 0 {
+		c.SweepAfter = time.Minute
 	}
 	if c.PullPolicy == "" {
 		c.PullPolicy = corev1.PullIfNotPresent

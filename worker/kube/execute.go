@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -38,11 +39,27 @@ func (e *Executor) Execute(ctx context.Context, s *worker.Step) (workflow.Result
 	name := types.NamespacedName{Namespace: s.Run.Namespace, Name: JobName(s)}
 	changed, stop := e.hub.watch(name)
 	defer stop()
-	job := e.existing(s, name)
+	for restarts := 0; ; restarts++ {
+		r, err := e.run(ctx, s, name, changed, restarts)
+		if !errors.Is(err, errNotStarted) {
+			return r, err
+		}
+	}
+}
+
+// run runs the step as a Job, which was made anew as often before since its pod never started.
+func (e *Executor) run(ctx context.Context, s *worker.Step, name types.NamespacedName, changed <-chan struct{}, restarts int) (workflow.Result, error) {
+	var job *batchv1.Job
+	if restarts == 0 {
+		job = e.existing(s, name)
+	}
 	if job == nil {
 		made, err := e.newJob(ctx, s)
 		if err != nil {
 			return workflow.Result{}, err
+		}
+		if restarts > 0 {
+			made.job.Annotations[annotationRestarts] = strconv.Itoa(restarts)
 		}
 		defer made.close()
 		placing, cancel := ctx, context.CancelFunc(func() {})
@@ -63,7 +80,7 @@ func (e *Executor) Execute(ctx context.Context, s *worker.Step) (workflow.Result
 		defer e.gateway.Open(s, nil)()
 	}
 	f := &following{
-		Executor: e, step: s, name: name, job: job, changed: changed,
+		Executor: e, step: s, name: name, job: job, changed: changed, waited: s.Waited, uids: []types.UID{job.UID},
 		log: e.log.With("hop", "execute", "run", s.Run.ID, "node", string(s.Key), "job", name.String()),
 	}
 	f.ask = f.warnings
@@ -86,6 +103,9 @@ type following struct {
 	waited string // what the run was told that the step waits for
 	uids   []types.UID
 
+	last *corev1.Pod // as it was last seen
+	ran  bool        // its main container was seen to run
+
 	seen    bool   // the watch has shown the Job
 	serves  bool   // it is a daemon that is ready, and that was told
 	waiting string // what it was last seen waiting for
@@ -107,6 +127,7 @@ func (f *following) follow(ctx context.Context) (workflow.Result, error) {
 		}
 		v, again := f.judge(v, job, pod, time.Now())
 		again = f.tell(ctx, v, time.Now(), again)
+		f.ran = f.ran || v.stage == stageRunning
 		if v.stage == stageRunning || v.stage == stageEnded {
 			f.followLogs(pod)
 		}
@@ -167,8 +188,11 @@ func (f *following) look() (*batchv1.Job, *corev1.Pod) {
 		pod = nil
 	}
 	f.seen = f.seen || job != nil
-	if pod != nil && !slices.Contains(f.uids, pod.UID) {
-		f.uids = append(f.uids, pod.UID)
+	if pod != nil {
+		f.last = pod
+		if !slices.Contains(f.uids, pod.UID) {
+			f.uids = append(f.uids, pod.UID)
+		}
 	}
 	return job, pod
 }
@@ -236,6 +260,19 @@ func deadline(pod *corev1.Pod) time.Time {
 	return pod.Status.StartTime.Add(time.Duration(*pod.Spec.ActiveDeadlineSeconds) * time.Second)
 }
 
+// errNotStarted says that the step's pod was taken away before it started, and may be made anew.
+var errNotStarted = errors.New("the pod was taken away before it started")
+
+// restarts says that the pod that a verdict is on never started, and may be made anew.
+func (f *following) restarts(v verdict) bool {
+	never := v.unstarted || v.vanished && f.last != nil && f.last.Spec.NodeName == ""
+	if v.fault == nil || !never || f.ran {
+		return false
+	}
+	n, _ := strconv.Atoi(f.job.Annotations[annotationRestarts]) // without any it is 0
+	return n < f.cfg.Restarts
+}
+
 // finish turns the verdict into the step's result, once its log is complete.
 func (f *following) finish(ctx context.Context, v verdict, pod *corev1.Pod) (workflow.Result, error) {
 	f.logs.complete(ctx)
@@ -257,6 +294,12 @@ func (f *following) finish(ctx context.Context, v verdict, pod *corev1.Pod) (wor
 	}
 	if v.fault != nil || v.remove {
 		f.logEvents(context.WithoutCancel(ctx))
+	}
+	if f.restarts(v) {
+		f.log.Warn("the step's pod never started, and is made anew", "why", v.fault)
+		if err := f.remove(ctx); err == nil {
+			return workflow.Result{}, errNotStarted
+		}
 	}
 	if v.remove {
 		if err := f.remove(context.WithoutCancel(ctx)); err != nil {

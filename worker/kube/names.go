@@ -22,6 +22,7 @@ const (
 
 	annotationNode     = "argosy.dev/node" // the node's key
 	annotationNodeName = "workflows.argoproj.io/node-name"
+	annotationRestarts = "argosy.dev/restarts" // how often the pod was made anew before
 	annotationNodeID   = "workflows.argoproj.io/node-id"
 )
 

@@ -110,7 +110,9 @@ func classifySet(job *batchv1.Job, pod *corev1.Pod, set *spec.ContainerSetTempla
 	case over == len(set.Containers):
 		return classifySetEnd(pod, set)
 	case pod.Status.Phase == corev1.PodFailed:
-		return classifyUnstarted(pod, nil)
+		v := classifyUnstarted(pod, nil)
+		v.unstarted = v.unstarted && !started
+		return v
 	case pod.DeletionTimestamp != nil:
 		return verdict{stage: stageRunning, waiting: "the pod is being deleted"}
 	case jobEnded(job) != nil:

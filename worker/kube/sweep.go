@@ -26,8 +26,6 @@ import (
 const (
 	annotationPodGC = "argosy.dev/pod-gc" // when the Job goes: a strategy and a delay
 	podGCDelay      = 5 * time.Second     // unless the workflow says otherwise, as in Argo
-	// sweepAfter is how old a Job is at least that is swept while it runs.
-	sweepAfter = time.Minute
 )
 
 // Standing is how the step stands that a Job is of.
@@ -98,7 +96,7 @@ func (e *Executor) sweeps(job *batchv1.Job, now time.Time) bool {
 		return job.Annotations[annotationPodGC] != ""
 	}
 	name := types.NamespacedName{Namespace: job.Namespace, Name: job.Name}
-	return now.Sub(job.CreationTimestamp.Time) >= sweepAfter && !e.hub.watched(name)
+	return now.Sub(job.CreationTimestamp.Time) >= e.cfg.SweepAfter && !e.hub.watched(name)
 }
 
 // unneeded says that a Job is to be removed.

@@ -175,7 +175,7 @@ deadline message | yes
 signals | yes
 start failure | yes
 Error vs Failed | yes
-failed pod restart | no
+failed pod restart | differs | always, at most three times; shown in the log of the worker
 pod deleted externally | yes
 workflow phases | yes
 node phases / types | differs | those of what runs yet
