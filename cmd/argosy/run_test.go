@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -46,6 +47,7 @@ func TestExamplesRun(t *testing.T) {
 	files, err := filepath.Glob("../../examples/*.yaml")
 	require.NoError(t, err)
 	require.NotEmpty(t, files)
+	var port sync.Mutex // of daemon.yaml, which is the host's
 	for _, file := range files {
 		texts, ok := want[filepath.Base(file)]
 		require.True(t, ok, "say here what example %s must print", file)
@@ -55,6 +57,10 @@ func TestExamplesRun(t *testing.T) {
 		for _, embedded := range []string{"server", "memory"} {
 			t.Run(filepath.Base(file)+" on "+embedded, func(t *testing.T) {
 				t.Parallel()
+				if strings.HasSuffix(file, "daemon.yaml") {
+					port.Lock()
+					defer port.Unlock()
+				}
 				out, errs, code := argosy(t, "run", "--embedded", embedded, file)
 				require.Zero(t, code, "%s%s", out, errs)
 				for _, text := range texts {
