@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/minio/minio-go/v7"
-	"github.com/minio/minio-go/v7/pkg/credentials"
 )
 
 const (
@@ -40,7 +39,16 @@ type S3Config struct {
 	Addressing string
 	Insecure   bool // http instead of https
 
+	// AccessKey and SecretKey are who asks; without them nobody in particular does.
 	AccessKey, SecretKey, SessionToken string
+	// OwnIdentity: without keys it is the identity that this process has in its cloud, or the
+	// role that it assumes.
+	OwnIdentity bool
+	RoleARN     string
+
+	// ObjectLocking is for a bucket that is made: its objects can be kept from deletion.
+	ObjectLocking bool
+	Encryption    S3Encryption
 
 	// LargeUploads is how many uploads over 16 MiB go on at once; each holds
 	// that much memory. The default is 8.
@@ -55,6 +63,9 @@ type S3 struct {
 	bucket string
 	region string
 	large  chan struct{}
+
+	locking    bool
+	encryption S3Encryption
 
 	mu    sync.Mutex // held while the bucket is looked for
 	ready bool
@@ -74,8 +85,11 @@ func NewS3(cfg S3Config) (*S3, error) {
 	if !known {
 		return nil, fmt.Errorf("opening the artifact bucket: addressing %q is none of path and virtual-hosted", cfg.Addressing)
 	}
+	if err := cfg.Encryption.check(cfg.Insecure); err != nil {
+		return nil, fmt.Errorf("opening the artifact bucket %s: %w", cfg.Bucket, err)
+	}
 	client, err := minio.NewCore(cfg.Endpoint, &minio.Options{
-		Creds:     credentials.NewStaticV4(cfg.AccessKey, cfg.SecretKey, cfg.SessionToken),
+		Creds:     cfg.credentials(),
 		Secure:    !cfg.Insecure,
 		Region:    region,
 		Transport: cfg.Transport,
@@ -88,7 +102,10 @@ func NewS3(cfg S3Config) (*S3, error) {
 		return nil, fmt.Errorf("opening the artifact bucket: %w", err)
 	}
 	uploads := cmp.Or(cfg.LargeUploads, defaultLargeUploads)
-	return &S3{client: client, bucket: cfg.Bucket, region: region, large: make(chan struct{}, max(uploads, 1)), ready: cfg.Existing}, nil
+	return &S3{
+		client: client, bucket: cfg.Bucket, region: region, large: make(chan struct{}, max(uploads, 1)), ready: cfg.Existing,
+		locking: cfg.ObjectLocking, encryption: cfg.Encryption,
+	}, nil
 }
 
 // EnsureBucket makes the bucket if it is absent.
@@ -100,10 +117,12 @@ func (s *S3) EnsureBucket(ctx context.Context) error {
 	}
 	exists, err := s.client.BucketExists(ctx, s.bucket)
 	if err == nil && !exists {
-		err = s.client.MakeBucket(ctx, s.bucket, minio.MakeBucketOptions{Region: s.region})
-		switch minio.ToErrorResponse(err).Code {
-		case "BucketAlreadyOwnedByYou", "BucketAlreadyExists": // by another worker just now
+		err = s.client.MakeBucket(ctx, s.bucket, minio.MakeBucketOptions{Region: s.region, ObjectLocking: s.locking})
+		switch code := minio.ToErrorResponse(err).Code; {
+		case code == "BucketAlreadyOwnedByYou", code == "BucketAlreadyExists": // by another worker just now
 			err = nil
+		case err == nil:
+			err = s.encryptBucket(ctx)
 		}
 	}
 	if err != nil {
@@ -153,10 +172,18 @@ func (s *S3) put(ctx context.Context, key string, r io.Reader, size int64) error
 			}
 		}
 	}
+	encryption, err := s.encryption.of(s.bucket, key)
+	if err != nil {
+		return err
+	}
 	for try := 1; ; try++ {
 		_, err = s.client.Client.PutObject(ctx, s.bucket, key, body, size, minio.PutObjectOptions{
 			ContentType: "application/octet-stream",
 			PartSize:    partSize,
+
+			ServerSideEncryption: encryption,
+			// A bucket with object locking takes nothing without.
+			SendContentMd5: s.locking,
 		})
 		// MinIO on a plain directory says AccessDenied when the last neighbour of the object
 		// is deleted at the same moment, and their common folder with it. A true denial is
@@ -200,7 +227,11 @@ func (s *S3) Get(ctx context.Context, key string) (io.ReadCloser, error) {
 	if err := checkKey(key); err != nil {
 		return nil, err
 	}
-	object, _, _, err := s.client.GetObject(ctx, s.bucket, key, minio.GetObjectOptions{})
+	encryption, err := s.encryption.of(s.bucket, key)
+	if err != nil {
+		return nil, fmt.Errorf("getting %s: %w", key, err)
+	}
+	object, _, _, err := s.client.GetObject(ctx, s.bucket, key, minio.GetObjectOptions{ServerSideEncryption: encryption})
 	if err != nil {
 		return nil, fmt.Errorf("getting %s: %w", key, away(ctx, notFound(err)))
 	}
@@ -212,7 +243,11 @@ func (s *S3) Stat(ctx context.Context, key string) (Object, error) {
 	if err := checkKey(key); err != nil {
 		return Object{}, err
 	}
-	info, err := s.client.StatObject(ctx, s.bucket, key, minio.StatObjectOptions{})
+	encryption, err := s.encryption.of(s.bucket, key)
+	if err != nil {
+		return Object{}, fmt.Errorf("looking at %s: %w", key, err)
+	}
+	info, err := s.client.StatObject(ctx, s.bucket, key, minio.StatObjectOptions{ServerSideEncryption: encryption})
 	if err != nil {
 		return Object{}, fmt.Errorf("looking at %s: %w", key, away(ctx, notFound(err)))
 	}

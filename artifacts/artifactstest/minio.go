@@ -2,9 +2,14 @@ package artifactstest
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,15 +27,30 @@ import (
 type MinIO struct {
 	endpoint string
 	home     string
+	tls      *tls.Config // of clients; nil: plain http
 	buckets  atomic.Int64
 	stop     func()
 }
+
+// KMSKey is a key that the server's key management has.
+const KMSKey = "argosytest-key"
 
 const account, secret = "argosytest", "argosytest-secret"
 
 // StartMinIO starts a server. Without its binary the test fails and says how to
 // get it: a suite that skips its real half has not passed.
 func StartMinIO(t *testing.T) *MinIO {
+	t.Helper()
+	return startMinIO(t, false)
+}
+
+// StartSecureMinIO starts one that is reached by https alone.
+func StartSecureMinIO(t *testing.T) *MinIO {
+	t.Helper()
+	return startMinIO(t, true)
+}
+
+func startMinIO(t *testing.T, secure bool) *MinIO {
 	t.Helper()
 	binary := minioBinary()
 	if binary == "" {
@@ -39,6 +59,9 @@ func StartMinIO(t *testing.T) *MinIO {
 	// A port that was free a moment ago may be taken when the server wants it.
 	m := &MinIO{home: t.TempDir(), stop: func() {}}
 	t.Cleanup(func() { m.stop() })
+	if secure {
+		m.certify(t)
+	}
 	for attempt := 0; ; attempt++ {
 		err := m.find()
 		if err == nil {
@@ -55,9 +78,38 @@ func StartMinIO(t *testing.T) *MinIO {
 
 // Bucket is the configuration of a bucket that no one else uses.
 func (m *MinIO) Bucket() artifacts.S3Config {
-	return artifacts.S3Config{
-		Endpoint: m.endpoint, Insecure: true, Bucket: fmt.Sprintf("bucket-%d", m.buckets.Add(1)),
+	cfg := artifacts.S3Config{
+		Endpoint: m.endpoint, Insecure: m.tls == nil, Bucket: fmt.Sprintf("bucket-%d", m.buckets.Add(1)),
 		AccessKey: account, SecretKey: secret,
+	}
+	if m.tls != nil {
+		cfg.Transport = &http.Transport{TLSClientConfig: m.tls}
+	}
+	return cfg
+}
+
+// certify gives the server the certificate that tests have for 127.0.0.1.
+func (m *MinIO) certify(t *testing.T) {
+	t.Helper()
+	s := httptest.NewTLSServer(nil)
+	defer s.Close()
+	m.tls = &tls.Config{RootCAs: x509.NewCertPool(), MinVersion: tls.VersionTLS12}
+	m.tls.RootCAs.AddCert(s.Certificate())
+	certificate := s.TLS.Certificates[0]
+	key, err := x509.MarshalPKCS8PrivateKey(certificate.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(m.home, "certs")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, block := range map[string]*pem.Block{
+		"public.crt": {Type: "CERTIFICATE", Bytes: certificate.Certificate[0]}, "private.key": {Type: "PRIVATE KEY", Bytes: key},
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -120,6 +172,7 @@ func (m *MinIO) start(t *testing.T, binary string) error {
 	server := exec.Command(binary, "server", "--quiet", "--address", m.endpoint, "--console-address", "127.0.0.1:0",
 		"--certs-dir", filepath.Join(m.home, "certs"), filepath.Join(m.home, "data"))
 	server.Env = append(os.Environ(), "MINIO_ROOT_USER="+account, "MINIO_ROOT_PASSWORD="+secret, "HOME="+m.home,
+		"MINIO_KMS_SECRET_KEY="+KMSKey+":"+base64.StdEncoding.EncodeToString([]byte("a key that is 32 bytes long here")),
 		"MINIO_BROWSER=off", "MINIO_UPDATE=off", "MINIO_API_REQUESTS_MAX=1000", "CI=true", "GOMAXPROCS=2")
 	server.Stdout, server.Stderr = &output, &output
 	if err := server.Start(); err != nil {
@@ -131,24 +184,28 @@ func (m *MinIO) start(t *testing.T, binary string) error {
 		_ = server.Process.Kill()
 		<-ended
 	})
-	if err := healthy(t.Context(), m.endpoint, ended); err != nil {
+	if err := m.healthy(t.Context(), ended); err != nil {
 		m.stop()
 		return fmt.Errorf("%w\n%s", err, output.String())
 	}
 	return nil
 }
 
-func healthy(ctx context.Context, endpoint string, ended chan error) error {
+func (m *MinIO) healthy(ctx context.Context, ended chan error) error {
+	client, scheme := http.DefaultClient, "http://"
+	if m.tls != nil {
+		client, scheme = &http.Client{Transport: &http.Transport{TLSClientConfig: m.tls}}, "https://"
+	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+endpoint+"/minio/health/ready", nil)
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, scheme+m.endpoint+"/minio/health/ready", nil)
 		if err != nil {
 			return err
 		}
-		if response, err := http.DefaultClient.Do(request); err == nil {
+		if response, err := client.Do(request); err == nil {
 			_ = response.Body.Close()
 			if response.StatusCode == http.StatusOK {
 				return nil

@@ -22,6 +22,7 @@ type artifactStore struct {
 	objects worker.Objects
 	web     *egress.Guard // for what workflows name
 	buckets *egress.Guard // for S3, where the fleet's own server may be named, with other keys
+	lend    bool          // the worker's own identity in its cloud, to workflows that ask for it
 
 	// Of a step.
 	namespace  string

@@ -82,18 +82,28 @@ func (s *artifactStore) s3(ctx context.Context, a *spec.S3Artifact) (artifacts.S
 		return nil, worker.Faultf(worker.ClassInvalid, "s3 endpoint %s comes without a bucket", b.Endpoint)
 	case b.Endpoint == "":
 		return nil, worker.Faultf(worker.ClassInvalid, "s3 bucket %q comes without an endpoint, and the fleet's own has only bucket %q", b.Bucket, s.bucket)
-	case b.UseSDKCreds || b.RoleARN != "":
-		return nil, worker.Faultf(worker.ClassInvalid, "s3 bucket %q: useSDKCreds and roleARN would lend a workflow the rights of the worker: use accessKeySecret and secretKeySecret", b.Bucket)
-	case b.EncryptionOptions != nil:
-		return nil, worker.Faultf(worker.ClassInvalid, "s3 bucket %q: not supported yet: encryptionOptions", b.Bucket)
+	case b.RoleARN != "" && !s.lend && (b.AccessKeySecret == nil || b.SecretKeySecret == nil):
+		return nil, notLent("s3 bucket %q: roleARN", b.Bucket)
+	case b.UseSDKCreds && !s.lend && (b.AccessKeySecret == nil || b.SecretKeySecret == nil):
+		return nil, notLent("s3 bucket %q: useSDKCreds", b.Bucket)
 	}
 	cfg := artifacts.S3Config{
 		Endpoint: b.Endpoint, Region: b.Region, Bucket: b.Bucket, Insecure: b.Insecure != nil && *b.Insecure,
 		Existing: b.CreateBucketIfNotPresent == nil, Addressing: b.AddressingStyle,
+		OwnIdentity: b.UseSDKCreds || b.RoleARN != "", RoleARN: b.RoleARN,
+	}
+	if c := b.CreateBucketIfNotPresent; c != nil {
+		cfg.ObjectLocking = c.ObjectLocking
 	}
 	var ca string
+	var customerKey *corev1.SecretKeySelector
+	if e := b.EncryptionOptions; e != nil {
+		cfg.Encryption = artifacts.S3Encryption{Enabled: e.EnableEncryption, KMSKey: e.KmsKeyID, KMSContext: e.KmsEncryptionContext}
+		customerKey = e.ServerSideCustomerKeySecret
+	}
 	err := s.secrets(ctx, map[*string]*corev1.SecretKeySelector{
 		&cfg.AccessKey: b.AccessKeySecret, &cfg.SecretKey: b.SecretKeySecret, &cfg.SessionToken: b.SessionTokenSecret, &ca: b.CASecret,
+		&cfg.Encryption.CustomerKey: customerKey,
 	})
 	if err != nil {
 		return nil, err
@@ -113,6 +123,11 @@ func (s *artifactStore) s3(ctx context.Context, a *spec.S3Artifact) (artifacts.S
 		return nil, &worker.Fault{Class: worker.ClassInvalid, Err: err}
 	}
 	return store, nil
+}
+
+// notLent refuses what would let a workflow act with the rights of the worker.
+func notLent(format string, args ...any) error {
+	return worker.Faultf(worker.ClassInvalid, "%s would lend a workflow the rights of the worker: name secrets of the workflow's namespace instead, or start the workers with --lend-cloud-identity", fmt.Sprintf(format, args...))
 }
 
 func (s *artifactStore) client() (*http.Client, *http.Transport) {

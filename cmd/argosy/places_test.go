@@ -15,6 +15,8 @@ import (
 
 	"argosy/artifacts"
 	"argosy/artifacts/artifactstest"
+	"argosy/worker/egress"
+	"argosy/workflow/spec"
 )
 
 // keysOf lists what a bucket has.
@@ -141,5 +143,19 @@ func gitBackend(t *testing.T, dir string) http.Handler {
 	return &cgi.Handler{
 		Path: filepath.Join(strings.TrimSpace(string(path)), "git-http-backend"),
 		Env:  []string{"GIT_PROJECT_ROOT=" + dir, "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*"},
+	}
+}
+
+func TestTheWorkersCloudIdentityIsLentToNobodyUnasked(t *testing.T) {
+	t.Parallel()
+	for name, b := range map[string]spec.S3Bucket{
+		"useSDKCreds": {Endpoint: "s3.amazonaws.com", Bucket: "b", UseSDKCreds: true},
+		"roleARN":     {Endpoint: "s3.amazonaws.com", Bucket: "b", RoleARN: "arn:aws:iam::1:role/r"},
+	} {
+		a := &spec.Artifact{Name: "a", ArtifactLocation: spec.ArtifactLocation{S3: &spec.S3Artifact{S3Bucket: b, Key: "k"}}}
+		_, _, err := (&artifactStore{buckets: &egress.Guard{}}).at(t.Context(), a)
+		require.ErrorContains(t, err, name+" would lend a workflow the rights of the worker")
+		_, _, err = (&artifactStore{buckets: &egress.Guard{}, lend: true}).at(t.Context(), a)
+		require.NoError(t, err)
 	}
 }

@@ -36,6 +36,7 @@ type workerFlags struct {
 	drain    time.Duration
 	store    storeFlags
 	local    bool // workflows may reach any address
+	lend     bool // workflows may act as the worker in its cloud
 	process  processFlags
 	kube     kubeFlags
 }
@@ -121,6 +122,7 @@ func (f *workerFlags) register(flags *pflag.FlagSet) {
 	flags.DurationVar(&f.process.grace, "grace", 30*time.Second, "time between asking a step to end and killing it")
 	f.store.register(flags)
 	flags.BoolVar(&f.local, "allow-local-addresses", os.Getenv("ARGOSY_ALLOW_LOCAL_ADDRESSES") == "true", "let http templates and artifacts reach this machine, link-local addresses, and the fleet's own Redis and store (env ARGOSY_ALLOW_LOCAL_ADDRESSES)")
+	flags.BoolVar(&f.lend, "lend-cloud-identity", os.Getenv("ARGOSY_LEND_CLOUD_IDENTITY") == "true", "let artifact locations that ask for it (useSDKCreds, roleARN) be reached as this worker itself in its cloud (env ARGOSY_LEND_CLOUD_IDENTITY)")
 	f.kube.cluster.register(flags)
 	flags.StringVar(&f.kube.gatewayAddr, "gateway-addr", envOr("ARGOSY_GATEWAY_ADDR", ":8080"), "where to serve step pods (env ARGOSY_GATEWAY_ADDR)")
 	flags.StringVar(&f.kube.gatewayURL, "gateway-url", os.Getenv("ARGOSY_GATEWAY_URL"), "how step pods reach a worker (env ARGOSY_GATEWAY_URL; default: this machine's address towards the cluster)")
@@ -183,6 +185,7 @@ func (f *workerFlags) parts(ctx context.Context, r *role, s service) (groups [][
 	}
 	objects := join.Objects{Objects: queue.NewObjects(r.conn)}
 	guard := &egress.Guard{Local: f.local, Deny: append(r.conn.Addresses(), f.store.addresses()...)}
+	kept.lend = f.lend
 	kept.objects, kept.web, kept.buckets = objects, guard, &egress.Guard{Local: f.local, Deny: r.conn.Addresses()}
 	store := worker.Patient(kept, r.log)
 	name := workerName()

@@ -44,8 +44,9 @@ All files are checked first: if one is wrong, nothing is started.`,
 	for name, d := range map[string]struct{ env, value string }{
 		"log-level": {"ARGOSY_LOG_LEVEL", "warn"}, "log-format": {"ARGOSY_LOG_FORMAT", "text"},
 		"gateway-addr": {"ARGOSY_GATEWAY_ADDR", ":0"}, // several may run at once
-		// Whoever runs workflows here and now could reach them anyway.
+		// Whoever runs workflows here and now could reach them anyway, and is who they run as.
 		"allow-local-addresses": {"ARGOSY_ALLOW_LOCAL_ADDRESSES", "true"},
+		"lend-cloud-identity":   {"ARGOSY_LEND_CLOUD_IDENTITY", "true"},
 	} {
 		l := cmd.Flags().Lookup(name)
 		l.DefValue = envOr(d.env, d.value)

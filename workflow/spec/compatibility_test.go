@@ -30,7 +30,7 @@ suspend | yes
 resource | differs | the worker itself acts, as the run's service account, without a pod: no pod has the name pod.name; a manifest has one object; apply is the API server's
 http | differs | the worker itself makes the request, not a pod of each workflow; no proxies, and at most 16 MiB of an answer
 plugin | no | | template.plugin
-data | differs | the worker itself lists and transforms, without a pod; only of S3 | template.data.source.artifactPaths.git template.data.source.artifactPaths.http template.data.source.artifactPaths.artifactory template.data.source.artifactPaths.hdfs template.data.source.artifactPaths.oss template.data.source.artifactPaths.gcs template.data.source.artifactPaths.azure template.data.source.artifactPaths.plugin template.data.source.artifactPaths.s3.useSDKCreds template.data.source.artifactPaths.s3.roleARN template.data.source.artifactPaths.s3.encryptionOptions
+data | differs | the worker itself lists and transforms, without a pod; only of S3 | template.data.source.artifactPaths.git template.data.source.artifactPaths.http template.data.source.artifactPaths.artifactory template.data.source.artifactPaths.hdfs template.data.source.artifactPaths.oss template.data.source.artifactPaths.gcs template.data.source.artifactPaths.azure template.data.source.artifactPaths.plugin
 inline | yes
 template type / lookup rules | yes
 templateDefaults | yes
@@ -106,7 +106,7 @@ default repository | differs | the store that the fleet is started with, or what
 artifactRepositoryRef | differs | read when the workflow is submitted, from the workflow's own namespace; S3 only
 key-only artifact | yes
 hard-wired location | yes
-s3 | differs | without roleARN, useSDKCreds and encryption; a bucket of its own needs its own endpoint and keys | template.inputs.artifacts.s3.useSDKCreds template.inputs.artifacts.s3.roleARN template.inputs.artifacts.s3.encryptionOptions spec.arguments.artifacts.s3.useSDKCreds spec.arguments.artifacts.s3.roleARN spec.arguments.artifacts.s3.encryptionOptions call.arguments.artifacts.s3.useSDKCreds call.arguments.artifacts.s3.roleARN call.arguments.artifacts.s3.encryptionOptions template.outputs.artifacts.s3.useSDKCreds template.outputs.artifacts.s3.roleARN template.outputs.artifacts.s3.encryptionOptions template.archiveLocation.s3.useSDKCreds template.archiveLocation.s3.roleARN template.archiveLocation.s3.encryptionOptions
+s3 | differs | useSDKCreds and roleARN where workers are started with --lend-cloud-identity; without keys and without these nobody is signed in; a bucket of its own needs its own endpoint
 gcs / azure / oss / hdfs | no | | template.inputs.artifacts.gcs template.inputs.artifacts.azure template.inputs.artifacts.oss template.inputs.artifacts.hdfs spec.arguments.artifacts.gcs spec.arguments.artifacts.azure spec.arguments.artifacts.oss spec.arguments.artifacts.hdfs call.arguments.artifacts.gcs call.arguments.artifacts.azure call.arguments.artifacts.oss call.arguments.artifacts.hdfs template.outputs.artifacts.gcs template.outputs.artifacts.azure template.outputs.artifacts.oss template.outputs.artifacts.hdfs
 git input | differs | ssh needs a private key; submodules over https and http only; an output is refused | template.outputs.artifacts.git
 http / artifactory | differs | an upload is not sent again to where a redirect leads | template.outputs.artifacts.http.saveStreamViaFile

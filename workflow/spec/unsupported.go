@@ -114,7 +114,7 @@ func callFields() fieldTable {
 
 const (
 	parameterSources = "jsonPath jqFilter event supplied"
-	inputStores      = "hdfs oss gcs azure plugin s3.useSDKCreds s3.roleARN s3.encryptionOptions"
+	inputStores      = "hdfs oss gcs azure plugin"
 	notS3            = " git http artifactory"
 )
 
