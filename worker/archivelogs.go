@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path"
 	"strconv"
 	"sync"
 	"time"
@@ -86,12 +85,7 @@ func (s *Step) keepLog(ctx context.Context, store ArtifactStore, log *logFile) (
 	if s.Delivery > 1 {
 		name = MainContainer + ".d" + strconv.Itoa(s.Delivery) + ".log"
 	}
-	dir := path.Join(s.Run.Name, s.PodName)
-	if l := s.Template.ArchiveLocation; l != nil && l.S3 != nil && l.S3.Key != "" {
-		dir = l.S3.Key
-	}
-	a.S3 = &spec.S3Artifact{Key: path.Join(dir, name)}
-	place(s, a)
+	a.ArtifactLocation = s.location(name)
 	if err := store.For(s).Save(ctx, a, log.to.Name()); err != nil {
 		return nil, fmt.Errorf("saving artifact %s: %w", a.Name, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path"
+	"reflect"
 	"slices"
 	"strconv"
 
@@ -123,10 +124,8 @@ func (s *Step) AsDelivery(n int) *Step {
 	as.Template = &t
 	for i := range t.Outputs.Artifacts {
 		a := &t.Outputs.Artifacts[i]
-		if a.S3 != nil && a.S3.Key == defaultKey(s, a) {
-			moved := *a.S3
-			moved.Key = defaultKey(&as, a)
-			a.S3 = &moved
+		if reflect.DeepEqual(a.ArtifactLocation, s.location(fileName(s, a))) {
+			a.ArtifactLocation = as.location(fileName(&as, a))
 		}
 	}
 	return &as

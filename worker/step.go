@@ -1,10 +1,10 @@
 package worker
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"path"
-	"reflect"
 	"strconv"
 	"time"
 
@@ -73,25 +73,45 @@ func newStep(plan *workflow.Plan, run *workflow.Run, leaf *workflow.Node, n int,
 // bucket is not written down with each artifact, for whoever reads it has the same.
 func place(s *Step, a *spec.Artifact) {
 	if !a.HasLocation() {
-		a.S3 = &spec.S3Artifact{Key: defaultKey(s, a)}
-	}
-	if a.S3 == nil || a.S3.Bucket != "" || a.S3.Endpoint != "" {
+		a.ArtifactLocation = s.location(fileName(s, a))
 		return
 	}
-	l := s.Template.ArchiveLocation
-	if l == nil || l.S3 == nil || s.inRepository(&l.S3.S3Bucket) {
-		return
+	if l := s.Template.ArchiveLocation; l != nil && !s.inRepository(l) {
+		a.ArtifactLocation = a.In(l)
 	}
-	placed := *a.S3
-	placed.S3Bucket, a.S3 = l.S3.S3Bucket, &placed
 }
 
-// inRepository says that a bucket is the one of the run's repository.
-func (s *Step) inRepository(b *spec.S3Bucket) bool {
-	if s.Repository == nil || s.Repository.S3 == nil {
-		return b.Bucket == "" && b.Endpoint == ""
+// location is where a file of the step goes that names no place: below the key of the
+// template's archiveLocation, or else Argo's default key format.
+func (s *Step) location(file string) spec.ArtifactLocation {
+	otherwise := path.Join(s.Run.Name, s.PodName)
+	l := spec.ArtifactLocation{S3: &spec.S3Artifact{}}
+	if of := s.Template.ArchiveLocation; of != nil && of.HasLocation() {
+		l = *of
+		l.ArchiveLogs = nil
 	}
-	return reflect.DeepEqual(b, &s.Repository.S3.S3Bucket)
+	key, keyed := l.Key()
+	if !keyed {
+		if below, err := l.Below(file); err == nil {
+			return below
+		}
+		l = spec.ArtifactLocation{S3: &spec.S3Artifact{}} // what cannot take outputs
+	}
+	l = l.WithKey(path.Join(cmp.Or(key, otherwise), file))
+	if s.inRepository(&l) {
+		return l.Unplaced()
+	}
+	return l
+}
+
+// inRepository says that a location is in the run's repository.
+func (s *Step) inRepository(l *spec.ArtifactLocation) bool {
+	if s.Repository != nil {
+		if of := s.Repository.Location(""); of != nil {
+			return l.SamePlace(of)
+		}
+	}
+	return !l.Placed()
 }
 
 // seconds reads a number of seconds, or a duration.
@@ -116,10 +136,9 @@ func wholeSeconds(v *intstr.IntOrString) (time.Duration, error) {
 	return time.Duration(n) * time.Second, nil
 }
 
-// defaultKey is where an output artifact goes that names no place: below the key of the
-// template's archiveLocation, or else Argo's default key format. Later deliveries write elsewhere, so that a zombie of an earlier one never
-// overwrites what the winner wrote.
-func defaultKey(s *Step, a *spec.Artifact) string {
+// fileName is what an output artifact is called in its store. Later deliveries write elsewhere,
+// so that a zombie of an earlier one never overwrites what the winner wrote.
+func fileName(s *Step, a *spec.Artifact) string {
 	file := a.Name
 	if s.Delivery > 1 {
 		file += ".d" + strconv.Itoa(s.Delivery)
@@ -130,10 +149,7 @@ func defaultKey(s *Step, a *spec.Artifact) string {
 	case ArchiveZip:
 		file += ".zip"
 	}
-	if l := s.Template.ArchiveLocation; l != nil && l.S3 != nil && l.S3.Key != "" {
-		return path.Join(l.S3.Key, file)
-	}
-	return path.Join(s.Run.Name, s.PodName, file)
+	return file
 }
 
 // Archive is how an artifact is packed.

@@ -3,7 +3,6 @@ package workflow
 import (
 	"cmp"
 	"fmt"
-	"path"
 
 	"sigs.k8s.io/yaml"
 
@@ -43,18 +42,10 @@ func Repository(ref *spec.ArtifactRepositoryRef, namespace string, m *ConfigMap)
 	if err := yaml.UnmarshalStrict([]byte(text), r); err != nil {
 		return nil, fail("reading key %q of config map %q: %w", out.Key, out.ConfigMap, err)
 	}
-	for _, other := range []struct {
-		set  bool
-		name string
-	}{
-		{r.Artifactory != nil, "artifactory"}, {r.HDFS != nil, "hdfs"}, {r.OSS != nil, "oss"},
-		{r.GCS != nil, "gcs"}, {r.Azure != nil, "azure"}, {r.Plugin != nil, "plugin"},
-	} {
-		if other.set {
-			return nil, fail("key %q of config map %q: not supported yet: %s", out.Key, out.ConfigMap, other.name)
-		}
-	}
-	if r.S3 == nil && r.ArchiveLogs == nil {
+	switch {
+	case r.HDFS != nil:
+		return nil, fail("key %q of config map %q: %s", out.Key, out.ConfigMap, spec.NoHDFS)
+	case r.Location("") == nil && r.ArchiveLogs == nil:
 		return nil, fail("key %q of config map %q names no store", out.Key, out.ConfigMap)
 	}
 	out.ArtifactRepository = r
@@ -78,21 +69,24 @@ func (p *Plan) Repository() *spec.ArtifactRepository {
 // archiveLocation, completed by the run's repository.
 func (p *Plan) located(t *spec.Template) *spec.ArtifactLocation {
 	own, r := t.ArchiveLocation, p.Repository()
-	if r == nil || r.S3 == nil || !t.IsPodType() {
+	if r == nil || !t.IsPodType() {
 		return own
 	}
-	l := spec.ArtifactLocation{S3: &spec.S3Artifact{S3Bucket: r.S3.S3Bucket, Key: r.S3.KeyFormat}}
-	if l.S3.Key == "" {
-		l.S3.Key = path.Join(r.S3.KeyPrefix, defaultKeyFormat)
+	of := r.Location(defaultKeyFormat)
+	if of == nil || own == nil {
+		return cmp.Or(of, own)
 	}
-	if own == nil {
-		return &l
-	}
-	if l.ArchiveLogs = own.ArchiveLogs; own.S3 != nil {
-		if own.S3.Bucket != "" || own.S3.Endpoint != "" {
-			l.S3.S3Bucket = own.S3.S3Bucket
+	l := *of
+	if own.HasLocation() {
+		l = own.In(of)
+		if key, keyed := l.Key(); keyed && key == "" {
+			format, keyed := of.Key()
+			if !keyed {
+				format = defaultKeyFormat
+			}
+			l = l.WithKey(format)
 		}
-		l.S3.Key = cmp.Or(own.S3.Key, l.S3.Key)
 	}
+	l.ArchiveLogs = own.ArchiveLogs
 	return &l
 }

@@ -27,6 +27,12 @@ import (
 func Run(t *testing.T, newStore func(t *testing.T) artifacts.Store) {
 	// First and alone: it measures the memory of the process.
 	t.Run("a large stream takes little memory", func(t *testing.T) { largeStream(t, newStore(t)) })
+	RunInMemory(t, newStore)
+}
+
+// RunInMemory runs the suite on a store whose objects are kept in the memory of the test itself,
+// where that of the store alone cannot be told.
+func RunInMemory(t *testing.T, newStore func(t *testing.T) artifacts.Store) {
 	for name, test := range map[string]func(*testing.T, artifacts.Store){
 		"round trip":                      roundTrip,
 		"an empty object":                 emptyObject,

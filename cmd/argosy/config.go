@@ -171,7 +171,7 @@ func (f *storeFlags) open() (*artifactStore, error) {
 		if err != nil {
 			return nil, usagef("%w", err)
 		}
-		return &artifactStore{own: s, bucket: f.s3.bucket}, nil
+		return &artifactStore{own: s, bucket: f.s3.bucket, gcsEndpoint: os.Getenv(gcsEmulator)}, nil
 	}
 	if f.dir == "" {
 		data, err := dataDir()
@@ -184,8 +184,11 @@ func (f *storeFlags) open() (*artifactStore, error) {
 	if err != nil {
 		return nil, usagef("--artifacts: %w", err)
 	}
-	return &artifactStore{own: d}, nil
+	return &artifactStore{own: d, gcsEndpoint: os.Getenv(gcsEmulator)}, nil
 }
+
+// gcsEmulator names another Google Cloud Storage, as it does to Google's own clients.
+const gcsEmulator = "STORAGE_EMULATOR_HOST"
 
 // addresses are those of the store.
 func (f *storeFlags) addresses() []string {

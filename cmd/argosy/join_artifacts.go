@@ -17,31 +17,32 @@ import (
 // artifactStore keeps artifacts where their locations say: in the fleet's own store, in the
 // repository of the run, or at a place of their own.
 type artifactStore struct {
-	own     artifacts.Store
-	bucket  string // of own; "" for a directory
-	objects worker.Objects
-	web     *egress.Guard // for what workflows name
-	buckets *egress.Guard // for S3, where the fleet's own server may be named, with other keys
-	lend    bool          // the worker's own identity in its cloud, to workflows that ask for it
+	own         artifacts.Store
+	bucket      string // of own; "" for a directory
+	objects     worker.Objects
+	web         *egress.Guard // for what workflows name
+	buckets     *egress.Guard // for S3, where the fleet's own server may be named, with other keys
+	gcsEndpoint string        // where Google Cloud Storage is not at its own address
+	lend        bool          // the worker's own identity in its cloud, to workflows that ask for it
 
 	// Of a step.
 	namespace  string
-	repository *spec.S3Bucket
+	repository *spec.ArtifactLocation
 }
 
 // For implements worker.ArtifactStore.
 func (s *artifactStore) For(step *worker.Step) worker.ArtifactStore {
 	of := *s
 	of.namespace, of.repository = step.Run.Namespace, nil
-	if r := step.Repository; r != nil && r.S3 != nil {
-		of.repository = &r.S3.S3Bucket
+	if r := step.Repository; r != nil {
+		of.repository = r.Location("")
 	}
 	return &of
 }
 
 func (s *artifactStore) Keys(ctx context.Context, a *spec.Artifact) ([]string, error) {
-	if a.S3 == nil {
-		return nil, fmt.Errorf("artifact %s is not in S3, and only there are keys to list", a.Name)
+	if _, keyed := a.Key(); !keyed {
+		return nil, fmt.Errorf("artifact %s is in a store that has no keys to list", a.Name)
 	}
 	store, key, err := s.at(ctx, a)
 	if err != nil {
@@ -119,7 +120,7 @@ func (s *artifactStore) List(ctx context.Context, a *spec.Artifact) ([]string, e
 	if err != nil {
 		return nil, err
 	}
-	if a.S3 == nil { // one object, which is there or is not when it is opened
+	if _, keyed := a.Key(); !keyed { // one object, which is there or is not when it is opened
 		return []string{""}, nil
 	}
 	if _, err := store.Stat(ctx, key); err == nil {
@@ -169,7 +170,7 @@ func (s *artifactStore) Put(ctx context.Context, a *spec.Artifact, object string
 // Delete removes an artifact: one object, or all of those that a directory became. What lies at
 // a URL stays: there is no telling how it would be deleted.
 func (s *artifactStore) Delete(ctx context.Context, a *spec.Artifact) error {
-	if a.S3 == nil || a.S3.Key == "" {
+	if key, _ := a.Key(); key == "" {
 		return nil
 	}
 	store, key, err := s.at(ctx, a)

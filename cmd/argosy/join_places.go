@@ -25,14 +25,22 @@ import (
 
 // at finds the store of an artifact, and its key there.
 func (s *artifactStore) at(ctx context.Context, a *spec.Artifact) (artifacts.Store, string, error) {
-	l := &a.ArtifactLocation
+	l := a.In(s.repository)
 	var store artifacts.Store
 	var err error
 	key := a.Name
+	if k, keyed := l.Key(); keyed {
+		key = strings.Trim(k, "/")
+	}
 	switch {
 	case l.S3 != nil:
-		key = strings.Trim(l.S3.Key, "/")
 		store, err = s.s3(ctx, l.S3)
+	case l.GCS != nil:
+		store, err = s.gcs(ctx, &l.GCS.GCSBucket)
+	case l.Azure != nil:
+		store, err = s.azure(ctx, &l.Azure.AzureBlobContainer)
+	case l.OSS != nil:
+		store, err = s.oss(ctx, &l.OSS.OSSBucket)
 	case l.HTTP != nil:
 		store, err = s.http(ctx, l.HTTP)
 	case l.Artifactory != nil:
@@ -72,9 +80,6 @@ func (s *artifactStore) secrets(ctx context.Context, refs map[*string]*corev1.Se
 // fleet are not lent.
 func (s *artifactStore) s3(ctx context.Context, a *spec.S3Artifact) (artifacts.Store, error) {
 	b := &a.S3Bucket
-	if b.Bucket == "" && b.Endpoint == "" && s.repository != nil {
-		b = s.repository
-	}
 	switch {
 	case b.Bucket == "" && b.Endpoint == "", b.Endpoint == "" && b.Bucket == s.bucket && s.bucket != "":
 		return s.own, nil

@@ -30,7 +30,7 @@ suspend | yes
 resource | differs | the worker itself acts, as the run's service account, without a pod: no pod has the name pod.name; a manifest has one object; apply is the API server's
 http | differs | the worker itself makes the request, not a pod of each workflow; no proxies, and at most 16 MiB of an answer
 plugin | no | | template.plugin
-data | differs | the worker itself lists and transforms, without a pod; only of S3 | template.data.source.artifactPaths.git template.data.source.artifactPaths.http template.data.source.artifactPaths.artifactory template.data.source.artifactPaths.hdfs template.data.source.artifactPaths.oss template.data.source.artifactPaths.gcs template.data.source.artifactPaths.azure template.data.source.artifactPaths.plugin
+data | differs | the worker itself lists and transforms, without a pod; of no URLs and git repositories, which have nothing to list | template.data.source.artifactPaths.git template.data.source.artifactPaths.http template.data.source.artifactPaths.artifactory template.data.source.artifactPaths.hdfs template.data.source.artifactPaths.plugin
 inline | yes
 template type / lookup rules | yes
 templateDefaults | yes
@@ -103,11 +103,11 @@ unknown custom variables | yes
 # 4. Artifacts
 artifact passing | yes
 default repository | differs | the store that the fleet is started with, or what artifactRepositoryRef names; a config map is not looked for without it
-artifactRepositoryRef | differs | read when the workflow is submitted, from the workflow's own namespace; S3 only
+artifactRepositoryRef | differs | read when the workflow is submitted, from the workflow's own namespace; not hdfs and plugin
 key-only artifact | yes
 hard-wired location | yes
 s3 | differs | useSDKCreds and roleARN where workers are started with --lend-cloud-identity; without keys and without these nobody is signed in; a bucket of its own needs its own endpoint
-gcs / azure / oss / hdfs | no | | template.inputs.artifacts.gcs template.inputs.artifacts.azure template.inputs.artifacts.oss template.inputs.artifacts.hdfs spec.arguments.artifacts.gcs spec.arguments.artifacts.azure spec.arguments.artifacts.oss spec.arguments.artifacts.hdfs call.arguments.artifacts.gcs call.arguments.artifacts.azure call.arguments.artifacts.oss call.arguments.artifacts.hdfs template.outputs.artifacts.gcs template.outputs.artifacts.azure template.outputs.artifacts.oss template.outputs.artifacts.hdfs
+gcs / azure / oss / hdfs | differs | hdfs is refused; gcs without a key, and useSDKCreds of oss, where workers are started with --lend-cloud-identity; useSDKCreds of azure is refused | template.inputs.artifacts.hdfs spec.arguments.artifacts.hdfs call.arguments.artifacts.hdfs template.outputs.artifacts.hdfs
 git input | differs | ssh needs a private key; submodules over https and http only; an output is refused | template.outputs.artifacts.git
 http / artifactory | differs | an upload is not sent again to where a redirect leads | template.outputs.artifacts.http.saveStreamViaFile
 raw | yes
@@ -128,8 +128,8 @@ artifact on volume mount | yes
 artifact arguments with item | yes
 workflow argument artifacts | yes
 archiveLogs | differs | one log for all containers of a set; no setting of the whole fleet
-archiveLocation | differs | S3 only | template.archiveLocation.git template.archiveLocation.http template.archiveLocation.artifactory template.archiveLocation.hdfs template.archiveLocation.oss template.archiveLocation.gcs template.archiveLocation.azure template.archiveLocation.plugin
-artifactGC strategy | differs | in S3 and the fleet's own store; what was deleted is not marked so in the status
+archiveLocation | differs | not git, hdfs and plugin | template.archiveLocation.git template.archiveLocation.hdfs template.archiveLocation.plugin
+artifactGC strategy | differs | not of what went to a URL; what was deleted is not marked so in the status
 artifactGC finalizer | differs | a deleted run stays until its artifacts are gone; without a finalizer that shows
 artifactGC failure | differs | the run stays and it is tried again every 30 s; told in the log, not as a condition
 artifactGC pod options | no | it has no effect | spec.artifactGC.serviceAccountName spec.artifactGC.podMetadata spec.artifactGC.podSpecPatch template.outputs.artifacts.artifactGC.serviceAccountName template.outputs.artifacts.artifactGC.podMetadata

@@ -1,5 +1,11 @@
 package spec
 
+import (
+	"cmp"
+	"path"
+	"strings"
+)
+
 // ArtifactRepository is where a run's artifacts go unless they say otherwise.
 type ArtifactRepository struct {
 	ArchiveLogs *bool                          `json:"archiveLogs,omitempty"`
@@ -10,6 +16,30 @@ type ArtifactRepository struct {
 	GCS         *GCSArtifactRepository         `json:"gcs,omitempty"`
 	Azure       *AzureArtifactRepository       `json:"azure,omitempty"`
 	Plugin      *PluginArtifactRepository      `json:"plugin,omitempty"`
+}
+
+// Location is where the repository keeps artifacts, with the key below which those of a step are,
+// which is otherwise if the repository says nothing; nil: it has no store.
+func (r *ArtifactRepository) Location(otherwise string) *ArtifactLocation {
+	l := &ArtifactLocation{}
+	switch {
+	case r.S3 != nil:
+		l.S3 = &S3Artifact{S3Bucket: r.S3.S3Bucket, Key: cmp.Or(r.S3.KeyFormat, path.Join(r.S3.KeyPrefix, otherwise))}
+	case r.GCS != nil:
+		l.GCS = &GCSArtifact{GCSBucket: r.GCS.GCSBucket, Key: cmp.Or(r.GCS.KeyFormat, otherwise)}
+	case r.Azure != nil:
+		l.Azure = &AzureArtifact{AzureBlobContainer: r.Azure.AzureBlobContainer, Blob: cmp.Or(r.Azure.BlobNameFormat, otherwise)}
+	case r.OSS != nil:
+		l.OSS = &OSSArtifact{OSSBucket: r.OSS.OSSBucket, Key: cmp.Or(r.OSS.KeyFormat, otherwise)}
+	case r.Plugin != nil:
+		l.Plugin = &PluginArtifact{Name: r.Plugin.Name, Configuration: r.Plugin.Configuration, Key: cmp.Or(r.Plugin.KeyFormat, otherwise)}
+	case r.Artifactory != nil:
+		at := strings.TrimRight(r.Artifactory.RepoURL, "/") + "/" + cmp.Or(r.Artifactory.KeyFormat, otherwise)
+		l.Artifactory = &ArtifactoryArtifact{ArtifactoryAuth: r.Artifactory.ArtifactoryAuth, URL: at}
+	default:
+		return nil
+	}
+	return l
 }
 
 // S3ArtifactRepository keeps artifacts in an S3 bucket.

@@ -84,7 +84,7 @@ func templateFields() fieldTable {
 			plugin
 			`,
 			"inputs.parameters[].valueFrom", parameterSources, "inputs.artifacts[]", inputStores, "outputs.artifacts[]", inputStores+" git http.saveStreamViaFile",
-			"archiveLocation", inputStores+notS3, "data.source.artifactPaths", inputStores+notS3),
+			"archiveLocation", inputStores+" git", "data.source.artifactPaths", inputStores+" git http artifactory"),
 		none: words(`executor`,
 			"outputs.artifacts[]", "artifactGC.serviceAccountName artifactGC.podMetadata"),
 		jobs: words(`pendingTimeout retryStrategy.affinity podResources resourceClaims metadata nodeSelector affinity tolerations schedulerName priorityClassName serviceAccountName
@@ -114,9 +114,11 @@ func callFields() fieldTable {
 
 const (
 	parameterSources = "jsonPath jqFilter event supplied"
-	inputStores      = "hdfs oss gcs azure plugin"
-	notS3            = " git http artifactory"
+	inputStores      = "hdfs plugin"
 )
+
+// NoHDFS says why there is no driver for HDFS, and what to use.
+const NoHDFS = "hdfs is not supported: its protocol and Kerberos would have to live in every worker; use s3, gcs, azure or oss, or http with HDFS's own gateway (WebHDFS, HttpFS)"
 
 // words splits a list of field names. Further pairs are a parent and fields below it.
 func words(fields string, below ...string) []tableField {
@@ -185,6 +187,9 @@ func (u *unsupported) report(v reflect.Value, path string, table fieldTable) {
 				message := "not supported yet: %s"
 				if strings.HasSuffix(f.name, ".event") {
 					message = "only the arguments of a WorkflowEventBinding have an event: %s"
+				}
+				if strings.HasSuffix(f.name, "hdfs") {
+					message = NoHDFS + ": %s"
 				}
 				u.errs = append(u.errs, u.doc.Errorf(at, message, f.name))
 			}

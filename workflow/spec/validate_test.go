@@ -149,7 +149,7 @@ func TestUnsupportedFieldsAreRefusedOrWarnedOf(t *testing.T) {
 	warnings, err := spec.Unsupported(doc)
 	require.EqualError(t, err, strings.Join([]string{
 		"wf.yaml:15:34: spec.templates[0].steps[0][0].inline.plugin: not supported yet: plugin",
-		"wf.yaml:16:100: spec.templates[0].steps[1][0].arguments.artifacts[1].hdfs: not supported yet: arguments.artifacts.hdfs",
+		"wf.yaml:16:100: spec.templates[0].steps[1][0].arguments.artifacts[1].hdfs: " + spec.NoHDFS + ": arguments.artifacts.hdfs",
 		"wf.yaml:20:62: spec.templates[2].inputs.parameters[1].valueFrom.event: only the arguments of a WorkflowEventBinding have an event: inputs.parameters.valueFrom.event",
 	}, "\n"))
 	var got []string

@@ -64,13 +64,22 @@ func outputs(wf *spec.Workflow) []string {
 }
 
 func location(a *spec.Artifact) string {
+	key, _ := a.Key()
 	switch {
 	case a.S3 != nil && a.S3.Bucket != "":
-		return "s3://" + a.S3.Bucket + "/" + a.S3.Key
-	case a.S3 != nil:
-		return a.S3.Key
+		return "s3://" + a.S3.Bucket + "/" + key
+	case a.GCS != nil && a.GCS.Bucket != "":
+		return "gs://" + a.GCS.Bucket + "/" + key
+	case a.OSS != nil && a.OSS.Bucket != "":
+		return "oss://" + a.OSS.Bucket + "/" + key
+	case a.Azure != nil && a.Azure.Container != "":
+		return strings.TrimRight(a.Azure.Endpoint, "/") + "/" + a.Azure.Container + "/" + key
+	case a.HTTP != nil:
+		return a.HTTP.URL
+	case a.Artifactory != nil:
+		return a.Artifactory.URL
 	}
-	return ""
+	return key
 }
 
 // value shows several lines as such, indented.
