@@ -18,6 +18,7 @@ import (
 // GatewayConfig sets a Gateway up.
 type GatewayConfig struct {
 	URL    string // as step pods reach it
+	Own    string // as pods that stay reach this one and no other; empty: as URL says
 	Store  ArtifactStore
 	Tokens *Tokens
 	// TokenTTL is how long a token holds for a step without a deadline; default 7 days.
@@ -42,6 +43,7 @@ type Gateway struct {
 
 	mu   sync.Mutex
 	open map[attempt]*opened
+	pods map[string]func(*handover.Wire) // those that stay and have not come yet
 }
 
 // attempt is a leaf of a run. At most one delivery of it counts at a time.
@@ -60,7 +62,10 @@ func NewGateway(cfg GatewayConfig, log *slog.Logger) *Gateway {
 	if cfg.TokenTTL <= 0 {
 		cfg.TokenTTL = 7 * 24 * time.Hour
 	}
-	return &Gateway{cfg: cfg, log: log, open: map[attempt]*opened{}}
+	if cfg.Own == "" {
+		cfg.Own = cfg.URL
+	}
+	return &Gateway{cfg: cfg, log: log, open: map[attempt]*opened{}, pods: map[string]func(*handover.Wire){}}
 }
 
 // URL is where step pods reach the gateway.

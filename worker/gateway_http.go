@@ -25,6 +25,7 @@ func (g *Gateway) Handler() http.Handler {
 	mux.Handle("GET "+handover.PathInput, g.authorized(g.serveInput))
 	mux.Handle("PUT "+handover.PathOutput, g.authorized(g.takeOutput))
 	mux.Handle("PUT "+handover.PathOutcome, g.authorized(g.takeOutcome))
+	mux.Handle("GET "+handover.PathWarm, http.HandlerFunc(g.servePod))
 	return mux
 }
 
@@ -35,6 +36,9 @@ func (g *Gateway) authorized(next stepHandler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 		grant, err := g.cfg.Tokens.Verify(token, time.Now())
+		if err == nil && grant.Pod != "" {
+			err = ErrBadToken
+		}
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusUnauthorized)
 			return

@@ -14,8 +14,10 @@ import (
 	"argosy/workflow"
 )
 
-// Grant is what a gateway token allows: staging one delivery's files, for a time.
+// Grant is what a gateway token allows, for a time: staging one delivery's files; or, for a pod
+// that stays, to ask once for steps to run.
 type Grant struct {
+	Pod      string       `json:"p,omitempty"`
 	Run      string       `json:"r"`
 	Key      workflow.Key `json:"k"`
 	Delivery int          `json:"d"`

@@ -52,8 +52,14 @@ func (s step) runCommand(capture bool, env []string) ending {
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	var end ending
+	stop, kill := s.stop, (<-chan time.Time)(nil)
 	for {
 		select {
+		case <-stop:
+			end.terminated, stop, kill = true, nil, time.After(s.grace)
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM)
+		case <-kill:
+			_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		case sig := <-signals:
 			end.terminated = end.terminated || sig == syscall.SIGTERM
 			// It may have ended just now.
@@ -71,6 +77,7 @@ func (s step) runCommand(capture bool, env []string) ending {
 
 // lookPath finds the command as the command's own environment says.
 func lookPath(name string, env []string) (string, error) {
+	os.Unsetenv("PATH") // may be another step's
 	for _, v := range env {
 		if path, ok := strings.CutPrefix(v, "PATH="); ok {
 			if err := os.Setenv("PATH", path); err != nil {

@@ -3,6 +3,7 @@
 //
 //	argosy-step install DIR           copies itself to DIR (from an init container)
 //	argosy-step run -- COMMAND ARG... runs a step
+//	argosy-step warm DIR              runs steps that the gateway hands out, in fresh folders of DIR
 //
 // It holds no credentials but a token for its own step, and talks to nothing but the
 // gateway that its environment names.
@@ -36,7 +37,9 @@ func run(args []string) int {
 			message:  "/dev/termination-log",
 			patience: 5 * time.Minute,
 		}.run(context.Background())
+	case len(args) == 2 && args[0] == "warm":
+		return warm{dir: args[1], env: os.Environ(), stderr: os.Stderr, message: "/dev/termination-log", patience: time.Minute}.run(context.Background())
 	}
-	fmt.Fprintln(os.Stderr, "usage: argosy-step install DIR | argosy-step run -- COMMAND [ARG...]")
+	fmt.Fprintln(os.Stderr, "usage: argosy-step install DIR | argosy-step run -- COMMAND [ARG...] | argosy-step warm DIR")
 	return 2
 }

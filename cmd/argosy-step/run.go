@@ -20,6 +20,8 @@ type step struct {
 	stdout, stderr io.Writer
 	message        string // file for the termination message, unless the environment names another
 	patience       time.Duration
+	stop           <-chan struct{} // ends the command when it is closed
+	grace          time.Duration   // from then on until it is killed
 }
 
 // Classes of faults; the worker's.
@@ -84,6 +86,11 @@ func (s step) inSet(ctx context.Context, g *gateway, set *set, planJSON string, 
 	if err != nil {
 		return failed(faultf(classExecutor, "loading the step's plan: %w", err))
 	}
+	return s.perform(ctx, g, set, plan, env)
+}
+
+// perform carries the plan out, around the command.
+func (s step) perform(ctx context.Context, g *gateway, set *set, plan *handover.Plan, env []string) *handover.Outcome {
 	if end := set.await(ctx); end != nil {
 		return end
 	}

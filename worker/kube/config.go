@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"argosy/worker"
+	"argosy/worker/warm"
 )
 
 // Config sets an Executor up. Zero values mean their defaults.
@@ -86,6 +87,7 @@ type Executor struct {
 	gateway *worker.Gateway
 	hub     *hub
 	budgets sync.Map // runs whose podDisruptionBudget is there
+	pools   *warm.Pools
 	log     *slog.Logger
 }
 
@@ -102,7 +104,14 @@ func New(cfg Config, client kubernetes.Interface, gateway *worker.Gateway, log *
 	if err != nil {
 		return nil, fmt.Errorf("setting up the watches: %w", err)
 	}
-	return &Executor{cfg: cfg, client: client, gateway: gateway, hub: hub, log: log}, nil
+	return &Executor{cfg: cfg, client: client, gateway: gateway, hub: hub, pools: warm.NewPools(log), log: log}, nil
+}
+
+// Close ends the pods that stay for steps to come. No step may be under way.
+func (e *Executor) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Second)
+	defer cancel()
+	return e.pools.Close(ctx)
 }
 
 // Start begins to watch and returns when all that is there is known. The watches end with

@@ -36,6 +36,12 @@ func (e *Executor) Execute(ctx context.Context, s *worker.Step) (workflow.Result
 	if e.cfg.Namespace != "" && s.Run.Namespace != e.cfg.Namespace {
 		return workflow.Result{}, worker.Faultf(worker.ClassInvalid, "this worker runs steps in namespace %q only, and not in %q", e.cfg.Namespace, s.Run.Namespace)
 	}
+	switch limits, err := s.Template.Warm(); {
+	case err != nil:
+		return workflow.Result{}, &worker.Fault{Class: worker.ClassInvalid, Err: err}
+	case limits != nil:
+		return e.executeWarm(ctx, s, limits)
+	}
 	name := types.NamespacedName{Namespace: s.Run.Namespace, Name: JobName(s)}
 	changed, stop := e.hub.watch(name)
 	defer stop()

@@ -211,7 +211,7 @@ func wrap(cfg Config, pod *corev1.PodSpec, c *corev1.Container, t *spec.Template
 	if r.plan.ScriptPath != "" {
 		// A directory that users other than root can write the script to.
 		pod.Volumes = append(pod.Volumes, corev1.Volume{Name: stageVolume, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}})
-		c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: stageVolume, MountPath: "/argo/staging"})
+		c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: stageVolume, MountPath: stageDir})
 	}
 	installRunner(cfg, pod)
 	return nil

@@ -18,6 +18,7 @@ const (
 	labelManaged  = "argosy.dev/managed"  // the install
 	labelRun      = "argosy.dev/run"      // the run's uid
 	labelDelivery = "argosy.dev/delivery" // the delivery that made it
+	labelWarm     = "argosy.dev/warm"     // the pool of a pod that stays
 	labelWorkflow = "workflows.argoproj.io/workflow"
 
 	annotationNode     = "argosy.dev/node" // the node's key
@@ -34,6 +35,9 @@ const (
 	runnerDir     = "/var/run/argosy"
 	runnerPath    = runnerDir + "/argosy-step"
 	stageVolume   = "argosy-staging"
+	stageDir      = "/argo/staging"
+	warmVolume    = "argosy-warm"
+	warmDir       = "/var/run/argosy-warm"
 )
 
 // hashLength is of the part of a Job's name that makes it unique: 65 bits.

@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"argosy/worker"
+	"argosy/worker/handover"
 	"argosy/worker/process/sandbox"
 )
 
@@ -143,40 +143,15 @@ func optionalSource(from *corev1.EnvVarSource) bool {
 
 func isTrue(b *bool) bool { return b != nil && *b }
 
-// expand replaces $(NAME) by the variable's value and $$ by $, as Kubernetes does in
-// commands, arguments and variables; a reference to an unknown variable stays as it is.
+// expand replaces $(NAME) as Kubernetes does.
 func expand(s string, env []corev1.EnvVar) string {
-	if !strings.Contains(s, "$") {
-		return s
-	}
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] != '$' || i+1 == len(s) {
-			b.WriteByte(s[i])
-			continue
+	return handover.Expand(s, func(name string) (string, bool) {
+		k := slices.IndexFunc(env, func(e corev1.EnvVar) bool { return e.Name == name })
+		if k < 0 {
+			return "", false
 		}
-		switch s[i+1] {
-		case '$':
-			b.WriteByte('$')
-			i++
-		case '(':
-			end := strings.IndexByte(s[i:], ')')
-			if end < 0 {
-				b.WriteByte('$')
-				continue
-			}
-			name := s[i+2 : i+end]
-			if k := slices.IndexFunc(env, func(e corev1.EnvVar) bool { return e.Name == name }); k >= 0 {
-				b.WriteString(env[k].Value)
-			} else {
-				b.WriteString(s[i : i+end+1])
-			}
-			i += end
-		default:
-			b.WriteByte('$')
-		}
-	}
-	return b.String()
+		return env[k].Value, true
+	})
 }
 
 // patched is the step as its podSpecPatch has it. Of a patched pod a process can have what is

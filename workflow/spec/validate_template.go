@@ -58,6 +58,7 @@ func (v *validator) template(t *Template, path, where string, outer *scope) {
 	}
 	v.memoize(t.Memoize, path+".memoize", where)
 	v.locks(t.Synchronization, path+".synchronization", where)
+	v.warm(t, path, where)
 }
 
 func (v *validator) inputs(t *Template, path, where string) {
