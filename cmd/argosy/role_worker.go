@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -73,6 +74,7 @@ type kubeFlags struct {
 	cluster     clusterFlags
 	gatewayAddr string
 	gatewayURL  string
+	ownURL      string
 	runnerImage string
 	pullPolicy  string
 	install     string
@@ -126,6 +128,7 @@ func (f *workerFlags) register(flags *pflag.FlagSet) {
 	f.kube.cluster.register(flags)
 	flags.StringVar(&f.kube.gatewayAddr, "gateway-addr", envOr("ARGOSY_GATEWAY_ADDR", ":8080"), "where to serve step pods (env ARGOSY_GATEWAY_ADDR)")
 	flags.StringVar(&f.kube.gatewayURL, "gateway-url", os.Getenv("ARGOSY_GATEWAY_URL"), "how step pods reach a worker (env ARGOSY_GATEWAY_URL; default: this machine's address towards the cluster)")
+	flags.StringVar(&f.kube.ownURL, "worker-url", os.Getenv("ARGOSY_WORKER_URL"), "how warm step pods reach this worker and no other (env ARGOSY_WORKER_URL; default: this machine's address towards the cluster)")
 	flags.StringVar(&f.kube.runnerImage, "runner-image", envOr("ARGOSY_RUNNER_IMAGE", "argosy:latest"), "image that has argosy-step (env ARGOSY_RUNNER_IMAGE)")
 	flags.StringVar(&f.kube.pullPolicy, "image-pull-policy", envOr("ARGOSY_IMAGE_PULL_POLICY", string(corev1.PullIfNotPresent)), "imagePullPolicy of containers that name none: IfNotPresent, Always or Never (env ARGOSY_IMAGE_PULL_POLICY)")
 	flags.StringVar(&f.kube.install, "install", envOr("ARGOSY_INSTALL", "argosy"), "name of this installation, which its Jobs are labelled with (env ARGOSY_INSTALL)")
@@ -192,7 +195,8 @@ func (f *workerFlags) parts(ctx context.Context, r *role, s service) (groups [][
 	decoration := worker.Decoration{Metrics: worker.NewMetrics(r.registry), Logs: logSink{queue.NewLogs(r.conn)}, Archive: store, Deadlines: true}
 	var base worker.Executor
 	start := func(context.Context) error { return nil }
-	end = func() error { return nil }
+	stop := func() error { return nil }
+	end = stop
 	switch f.executor {
 	case executorProcess:
 		decoration.Store = store
@@ -216,10 +220,10 @@ func (f *workerFlags) parts(ctx context.Context, r *role, s service) (groups [][
 		if err != nil {
 			return nil, nil, err
 		}
-		base, start = e, e.Start
+		base, start, stop = e, e.Start, e.Close
 		// Kubernetes keeps the time, from the pod's start. The gateway outlives the worker.
 		decoration.Deadlines = false
-		groups = append(groups, []part{gateway, sweepVolumes(e, queue.NewRuns(r.conn), r.log), sweepJobs(e, queue.NewRuns(r.conn), r.log)})
+		groups = append(groups, []part{gateway, sweepVolumes(e, queue.NewRuns(r.conn), r.log), sweepJobs(e, queue.NewRuns(r.conn), r.log), sweepWarmPods(e, queue.NewRuns(r.conn), r.log)})
 	case executorNoop:
 		base = noop.Executor{}
 	}
@@ -256,7 +260,7 @@ func (f *workerFlags) parts(ctx context.Context, r *role, s service) (groups [][
 		if err := start(work); err != nil {
 			return err
 		}
-		return w.Run(take)
+		return errors.Join(w.Run(take), stop())
 	}}})
 	closeAll := end
 	return groups, func() error { return errors.Join(broker.Close(), closeAll()) }, nil
@@ -312,16 +316,17 @@ func (f *workerFlags) kubeExecutor(ctx context.Context, r *role, store worker.Ar
 	if err != nil {
 		return nil, part{}, usagef("--gateway-addr: %w", err)
 	}
-	address := f.kube.gatewayURL
-	if address == "" {
-		// Without a Service over all workers a pod talks to the one that made it.
+	own := f.kube.ownURL
+	if own == "" {
 		host, err := kube.LocalAddress(ctx, config.Host)
 		_, port, portErr := net.SplitHostPort(listener.Addr().String())
 		if err := errors.Join(err, portErr); err != nil {
-			return nil, part{}, errors.Join(usagef("--gateway-url: %w", err), listener.Close())
+			return nil, part{}, errors.Join(usagef("--worker-url: %w", err), listener.Close())
 		}
-		address = "http://" + net.JoinHostPort(host, port)
+		own = "http://" + net.JoinHostPort(host, port)
 	}
+	// Without a Service over all workers a pod talks to the one that made it.
+	address := cmp.Or(f.kube.gatewayURL, own)
 	owner, err := f.owner(ctx, r)
 	if err != nil {
 		return nil, part{}, errors.Join(err, listener.Close())
@@ -333,7 +338,7 @@ func (f *workerFlags) kubeExecutor(ctx context.Context, r *role, store worker.Ar
 	var e *kube.Executor
 	specs := queue.NewRuns(r.conn)
 	gateway := worker.NewGateway(worker.GatewayConfig{
-		URL: address, Store: store, Tokens: tokens,
+		URL: address, Own: own, Store: store, Tokens: tokens,
 		Resolve: worker.Resolver(leafFinder{specs}, specs, func(ctx context.Context, s *worker.Step) error { return e.Current(ctx, s) }),
 	}, r.log)
 	e, err = kube.New(kube.Config{

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"argosy/queue"
+	"argosy/worker/kube"
 	"argosy/workflow/spec"
 )
 
@@ -35,10 +36,20 @@ type claimSweeper interface {
 	SweepVolumes(ctx context.Context, phase func(ctx context.Context, run string) (p spec.WorkflowPhase, gone bool, err error)) error
 }
 
-const sweepVolumesEvery = 30 * time.Second
+// sweepEvery is how often what is kept for runs that have ended is looked for.
+const sweepEvery = 30 * time.Second
 
 // sweepVolumes removes the claims of runs that have ended.
 func sweepVolumes(e claimSweeper, runs *queue.Runs, log *slog.Logger) part {
+	return sweep("volumes", "volumes of runs that have ended are left", e.SweepVolumes, runs, log)
+}
+
+// sweepWarmPods removes the warm pods of runs that have ended.
+func sweepWarmPods(e *kube.Executor, runs *queue.Runs, log *slog.Logger) part {
+	return sweep("warm pods", "warm pods of runs that have ended are left", e.SweepWarmPods, runs, log)
+}
+
+func sweep(name, trouble string, once func(context.Context, func(context.Context, string) (spec.WorkflowPhase, bool, error)) error, runs *queue.Runs, log *slog.Logger) part {
 	phase := func(ctx context.Context, run string) (spec.WorkflowPhase, bool, error) {
 		head, err := runs.Head(ctx, run)
 		switch {
@@ -51,8 +62,8 @@ func sweepVolumes(e claimSweeper, runs *queue.Runs, log *slog.Logger) part {
 		}
 		return head.State.Phase, false, nil
 	}
-	return part{"volumes", func(take, _ context.Context) error {
-		tick := time.NewTicker(sweepVolumesEvery)
+	return part{name, func(take, _ context.Context) error {
+		tick := time.NewTicker(sweepEvery)
 		defer tick.Stop()
 		for {
 			select {
@@ -60,8 +71,8 @@ func sweepVolumes(e claimSweeper, runs *queue.Runs, log *slog.Logger) part {
 				return nil
 			case <-tick.C:
 			}
-			if err := e.SweepVolumes(take, phase); err != nil && take.Err() == nil {
-				log.Warn("volumes of runs that have ended are left", "hop", "store", "err", err)
+			if err := once(take, phase); err != nil && take.Err() == nil {
+				log.Warn(trouble, "hop", "store", "err", err)
 			}
 		}
 	}}

@@ -11,7 +11,7 @@
 // all that shapes a pod. Pods belong to the worker that started them and end with it. What a pod
 // is, and how it comes and goes, is the launcher's to know.
 //
-// Pods are started while steps wait: at first two at once, then as many as have come, up to the
-// pool's limit. So quick steps do not wait for more pods than they need, and slow ones soon have
-// them all.
+// Pods are started while steps wait, as long as that pays: as long as the pods that are there would
+// take longer for what waits than another one takes to come. At first two start at once, then as many
+// as have come, up to the pool's limit.
 package warm

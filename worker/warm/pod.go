@@ -30,6 +30,22 @@ func (s *step) finish(o *handover.Outcome, fault *worker.Fault) {
 	close(s.ended)
 }
 
+// write adds to the step's log.
+func (s *step) write(text []byte) {
+	s.logging.Lock()
+	defer s.logging.Unlock()
+	if s.log != nil {
+		_, _ = s.log.Write(text) // trouble with logs is said elsewhere
+	}
+}
+
+// endLog has nothing more written to it, though a pod that was cut off may have said more.
+func (s *step) endLog() {
+	s.logging.Lock()
+	defer s.logging.Unlock()
+	s.log = nil
+}
+
 // leave tells a pod to go, if it is there. The lock is held.
 func (d *pod) leave() {
 	if d.wire == nil || d.state == broken {
@@ -57,7 +73,7 @@ func (ps *Pools) serve(d *pod, w *handover.Wire) {
 			ps.ready(d)
 		case handover.SayOutput:
 			if s := ps.stepOf(d); s != nil {
-				_, _ = s.log.Write(payload) // trouble with logs is said elsewhere
+				s.write(payload)
 			}
 		case handover.SayEnded:
 			ps.ended(d, payload)
@@ -81,6 +97,9 @@ func (ps *Pools) ready(d *pod) {
 	if d.items >= d.pool.Limits.MaxItems || ps.closed {
 		d.leave()
 		return
+	}
+	if d.state == starting {
+		d.pool.coming = time.Since(d.began)
 	}
 	d.state = idle
 	ps.schedule(d.pool)
@@ -114,6 +133,11 @@ func (ps *Pools) ended(d *pod, payload []byte) {
 		return
 	}
 	s.finish(o, nil)
+	p, took := d.pool, s.done.Finished.Sub(s.done.Started)
+	if p.each == 0 {
+		p.each = took
+	}
+	p.each += (took - p.each) / 8
 }
 
 // cut is for a pod whose connection has ended: soon it is seen to be gone, or it is removed.

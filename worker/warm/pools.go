@@ -26,6 +26,8 @@ const (
 	leaveTime = 30 * time.Second
 	// againAfter is how long no pod is started after one that did not come.
 	againAfter = 10 * time.Second
+	// lookAgain is how soon it is looked again whether steps that wait need more pods.
+	lookAgain = time.Second
 	// endTime is how long a step may take to end beyond its grace.
 	endTime = 15 * time.Second
 )
@@ -72,12 +74,17 @@ type pool struct {
 	Kind
 	waiting []*step
 	pods    []*pod
-	paused  bool // a pod did not come: no new one for now
+	paused  bool          // a pod did not come: no new one for now
+	looks   bool          // it will be looked again whether more pods are needed
+	coming  time.Duration // what the last pod took to come
+	each    time.Duration // what steps take, of late
 }
 
 type step struct {
 	item *handover.Item
-	log  io.Writer
+
+	logging sync.Mutex
+	log     io.Writer // nil once Run has returned
 
 	taken chan struct{} // closed when a pod was told of it
 	ended chan struct{} // closed when it has ended
@@ -100,6 +107,7 @@ type pod struct {
 	name    string
 	pool    *pool
 	state   state
+	began   time.Time // when it was started
 	wire    *handover.Wire
 	step    *step
 	items   int         // that it has taken
@@ -115,6 +123,7 @@ func (ps *Pools) Run(ctx context.Context, k Kind, item *handover.Item, log io.Wr
 	if err := ps.enqueue(k, s); err != nil {
 		return Done{}, err
 	}
+	defer s.endLog()
 	var late <-chan time.Time
 	if patience > 0 {
 		timer := time.NewTimer(patience)
@@ -216,10 +225,34 @@ func (ps *Pools) schedule(p *pool) {
 			there++
 		}
 	}
-	for ; coming < len(p.waiting) && coming < max(firstPods, there) && len(p.pods) < p.Limits.MaxPods && !p.paused && !ps.closed; coming++ {
+	for ; coming < len(p.waiting) && coming < max(firstPods, there) && len(p.pods) < p.Limits.MaxPods && !p.paused && !ps.closed && p.pays(there); coming++ {
 		ps.start(p)
 	}
+	if len(p.waiting) > coming && len(p.pods) < p.Limits.MaxPods && !p.looks {
+		p.looks = true
+		time.AfterFunc(lookAgain, func() {
+			ps.mu.Lock()
+			defer ps.mu.Unlock()
+			p.looks = false
+			ps.schedule(p)
+		})
+	}
 	ps.tidy(p)
+}
+
+// pays says that the pods that are there would take longer for what waits than another one takes to
+// come. The lock is held.
+func (p *pool) pays(there int) bool {
+	if there == 0 {
+		return true
+	}
+	each := p.each
+	for _, d := range p.pods {
+		if d.step != nil {
+			each = max(each, time.Since(d.step.done.Started))
+		}
+	}
+	return each*time.Duration(len(p.waiting))/time.Duration(there) > p.coming
 }
 
 // tidy forgets a pool that has neither steps nor pods. The lock is held.
@@ -232,7 +265,7 @@ func (ps *Pools) tidy(p *pool) {
 // start starts a pod. The lock is held.
 func (ps *Pools) start(p *pool) {
 	ctx, cancel := context.WithCancel(context.Background())
-	pod := &pod{name: "w" + strings.ToLower(rand.Text()[:12]), pool: p, remove: cancel}
+	pod := &pod{name: "w" + strings.ToLower(rand.Text()[:12]), pool: p, began: time.Now(), remove: cancel}
 	p.pods = append(p.pods, pod)
 	ps.log.Debug("a warm pod is started", "hop", "execute", "pool", p.Key, "pod", pod.name, "pods", len(p.pods), "waiting", len(p.waiting))
 	ps.running.Go(func() {

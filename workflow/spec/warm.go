@@ -204,7 +204,21 @@ func (v *validator) warm(t *Template, path, where string) {
 	if len(t.Metadata.Annotations) == 0 {
 		return
 	}
-	_, bad := t.warm()
+	w, bad := t.warm()
+	var mounts []corev1.VolumeMount
+	switch {
+	case w != nil && t.Container != nil:
+		mounts = t.Container.VolumeMounts
+	case w != nil && t.Script != nil:
+		mounts = t.Script.VolumeMounts
+	}
+	for _, m := range mounts {
+		for i := range v.spec.Volumes {
+			if of := &v.spec.Volumes[i]; of.Name == m.Name && FreshVolume(of) {
+				v.fail(fmt.Sprintf("%s.volumes[%d]", v.at, i), "%s cannot run in warm pods: it mounts volume %q, which is new for each pod, and not for each step", where, m.Name)
+			}
+		}
+	}
 	for _, b := range bad {
 		v.fail(path+b.path, "%s cannot run in warm pods: %s", where, b.text).Hint = b.hint
 	}
