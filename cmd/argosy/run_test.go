@@ -33,6 +33,7 @@ func TestExamplesRun(t *testing.T) {
 		"parallelism.yaml":           {"template has failed or errored children and failFast enabled", "report Succeeded", "Succeeded in", "5/6 steps"},
 		"retries.yaml":               {"flaky(2) Succeeded", "retryStrategy.expression evaluated to false", "Succeeded in", "2/5 steps"},
 		"conditional-artifacts.yaml": {"Succeeded", "2/2 steps"},
+		"warm.yaml":                  {"sum Succeeded", "sum = 2870", "21/21 steps"},
 		"suspend.yaml":               {"approve Running: to go on: argosy --argosy-server ", "deploy Succeeded", "Succeeded in", "4/4 steps"},
 		"ttl.yaml":                   {"Succeeded"},
 		"workflow-template.yaml":     {"Succeeded", "4/4 steps"},

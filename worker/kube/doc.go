@@ -16,6 +16,8 @@
 // hold no credentials: no service account token unless the user names an account, and of the
 // gateway only a token for their own step.
 //
+// Steps of a template that asks for it share pods that stay instead: see package warm.
+//
 // One watch of Jobs and one of pods serve all steps of a worker; nothing is polled. What a
 // pod's state means is decided by classify, which is pure.
 //
