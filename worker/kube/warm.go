@@ -19,7 +19,7 @@ import (
 )
 
 // Steps of a template that asks for it run in pods that stay, one after the other: see package
-// warm, and docs/adr/0012-warm-step-pods.md. Each of those pods has a Job of its own, which goes
+// warm, and docs/adr/0013-warm-step-pods.md. Each of those pods has a Job of its own, which goes
 // with it. A step that was ended, or whose worker died, is not adopted: it runs again, as another
 // delivery, in another pod.
 

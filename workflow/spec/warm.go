@@ -13,7 +13,7 @@ import (
 )
 
 // Annotations of a template's metadata that have its steps run one after the other in pods that
-// stay; see docs/adr/0012-warm-step-pods.md.
+// stay; see docs/adr/0013-warm-step-pods.md.
 const (
 	AnnotationWarm         = "argosy.dev/warm"           // "true"
 	AnnotationWarmMaxPods  = "argosy.dev/warm-max-pods"  // at most at once
