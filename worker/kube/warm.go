@@ -109,6 +109,7 @@ func (e *Executor) launch(ctx context.Context, s *worker.Step, shape *warmPod, p
 		Executor: e, step: &worker.Step{Run: s.Run, Template: s.Template}, name: name, job: job, changed: changed,
 		log: e.log.With("hop", "execute", "run", s.Run.ID, "job", name.String()),
 	}
+	f.ask = f.warnings
 	var fault *worker.Fault
 	if err == nil {
 		fault = f.untilGone(ctx)
@@ -131,14 +132,11 @@ func (f *following) untilGone(ctx context.Context) *worker.Fault {
 		job, pod := f.look()
 		v := verdict{waiting: "the Job is not seen yet"}
 		if f.seen || time.Since(began) > settleTime {
-			v = classify(job, pod)
+			v = f.consult(ctx, classify(job, pod), pod, time.Now())
 		}
 		v, again := f.judge(v, job, pod, time.Now())
 		if v.stage == stageEnded {
-			switch {
-			case v.remove && v.waiting == waitsForPod:
-				return f.explain(ctx, v.fault)
-			case v.fault == nil && v.result.Phase != spec.NodeSucceeded:
+			if v.fault == nil && v.result.Phase != spec.NodeSucceeded {
 				return worker.Faultf(worker.ClassExecutor, "the warm pod ended: %s", v.result.Message)
 			}
 			return v.fault
