@@ -56,7 +56,7 @@ func (r *Runs) mark(ctx context.Context, run string, specJSON []byte) error {
 	}
 	var steps []step
 	if plan.Collects(spec.ArtifactGCOnWorkflowCompletion) {
-		steps = append(steps, call(r.conn.scripts.garbage, []string{garbageKey}, 0, markUnborn.Milliseconds(), run))
+		steps = append(steps, call(r.conn.scripts.garbage, []string{garbageKey}, 0, markUnborn.Milliseconds(), 0, run))
 	}
 	if plan.Collects(spec.ArtifactGCOnWorkflowDeletion) {
 		steps = append(steps, command("hsetnx", heldKey, run, heldKept))
@@ -103,7 +103,7 @@ func (r *Runs) held(ctx context.Context, id string) (bool, error) {
 	if err == nil && state != heldDeleted {
 		_, err = r.conn.inOrder(ctx,
 			command("hset", heldKey, id, heldDeleted),
-			call(r.conn.scripts.garbage, []string{garbageKey}, 0, 0, id))
+			call(r.conn.scripts.garbage, []string{garbageKey}, 0, 0, 0, id))
 	}
 	if err != nil {
 		return false, fmt.Errorf("looking whether run %s waits for its artifacts: %w", id, err)
@@ -111,10 +111,11 @@ func (r *Runs) held(ctx context.Context, id string) (bool, error) {
 	return true, nil
 }
 
-// Take returns runs to look at, at most so many, and whether each is to be deleted. They come
-// again after the time that is given, unless they are done.
-func (g *Garbage) Take(ctx context.Context, most int, again time.Duration) (map[string]bool, error) {
-	v, err := g.conn.run(ctx, g.conn.scripts.garbage, []string{garbageKey}, most, again.Milliseconds())
+// Take returns runs to look at, at most so many, and whether each is to be deleted: those whose
+// time has come, or will within ahead. They come again after the time that is given, unless they
+// are done.
+func (g *Garbage) Take(ctx context.Context, most int, again, ahead time.Duration) (map[string]bool, error) {
+	v, err := g.conn.run(ctx, g.conn.scripts.garbage, []string{garbageKey}, most, again.Milliseconds(), ahead.Milliseconds())
 	if err != nil {
 		return nil, fmt.Errorf("looking for runs whose artifacts are to be deleted: %w", err)
 	}
@@ -132,7 +133,7 @@ func (g *Garbage) Take(ctx context.Context, most int, again time.Duration) (map[
 
 // Later has a run looked at again after a time.
 func (g *Garbage) Later(ctx context.Context, run string, after time.Duration) error {
-	if _, err := g.conn.run(ctx, g.conn.scripts.garbage, []string{garbageKey}, 0, after.Milliseconds(), run); err != nil {
+	if _, err := g.conn.run(ctx, g.conn.scripts.garbage, []string{garbageKey}, 0, after.Milliseconds(), 0, run); err != nil {
 		return fmt.Errorf("putting off run %s, whose artifacts are to be deleted: %w", run, err)
 	}
 	return nil

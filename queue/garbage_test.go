@@ -18,7 +18,7 @@ func TestRunsWithArtifactsToDeleteAreLookedAt(t *testing.T) {
 			require.NoError(w.t, w.runs.Submit(w.ctx, &workflow.Run{ID: id, Name: "run-" + id, Namespace: "default"}, []byte(text)))
 		}
 		take := func() map[string]bool {
-			runs, err := g.Take(w.ctx, 10, time.Hour)
+			runs, err := g.Take(w.ctx, 10, time.Hour, 0)
 			require.NoError(w.t, err)
 			return runs
 		}
@@ -28,6 +28,9 @@ func TestRunsWithArtifactsToDeleteAreLookedAt(t *testing.T) {
 		submit("goes", `"artifactGC": {"strategy": "OnWorkflowDeletion"}, `)
 		require.Equal(w.t, map[string]bool{"ends": false}, take())
 		require.Empty(w.t, take(), "another has taken it")
+		early, err := g.Take(w.ctx, 10, time.Hour, 2*time.Hour)
+		require.NoError(w.t, err)
+		require.Equal(w.t, map[string]bool{"ends": false}, early, "nobody may look again")
 		require.NoError(w.t, g.Later(w.ctx, "ends", 0))
 		require.Equal(w.t, map[string]bool{"ends": false}, take())
 		require.NoError(w.t, g.Done(w.ctx, "ends"))
@@ -39,7 +42,7 @@ func TestRunsWithArtifactsToDeleteAreLookedAt(t *testing.T) {
 		}
 		require.Equal(w.t, map[string]bool{"goes": true}, take())
 		require.NoError(w.t, w.runs.Remove(w.ctx, "goes"))
-		_, err := w.runs.Head(w.ctx, "goes")
+		_, err = w.runs.Head(w.ctx, "goes")
 		require.ErrorIs(w.t, err, queue.ErrNotFound)
 		require.NoError(w.t, g.Later(w.ctx, "unrelated", 0))
 		require.Equal(w.t, map[string]bool{"unrelated": false}, take(), "a run that was removed is looked at")

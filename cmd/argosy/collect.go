@@ -28,6 +28,7 @@ const (
 	collectAtOne = 20               // runs that are looked at in one go
 	collectLease = time.Minute      // how long nobody else looks at them
 	collectRetry = 30 * time.Second // after a failure
+	collectAhead = time.Hour        // at the end of a process after which nobody looks: whatever their time
 	collectItems = 1000             // items of a loop that are read at once
 )
 
@@ -43,19 +44,19 @@ func (c *collector) part(last bool) part {
 				if last {
 					ctx, cancel := context.WithTimeout(work, 10*time.Second)
 					defer cancel()
-					c.step(ctx)
+					c.step(ctx, collectAhead)
 				}
 				return nil
 			case <-tick.C:
-				c.step(take)
+				c.step(take, 0)
 			}
 		}
 	}}
 }
 
-// step looks at the runs whose time has come.
-func (c *collector) step(ctx context.Context) {
-	runs, err := c.garbage.Take(ctx, collectAtOne, collectLease)
+// step looks at the runs whose time has come, or will within ahead.
+func (c *collector) step(ctx context.Context, ahead time.Duration) {
+	runs, err := c.garbage.Take(ctx, collectAtOne, collectLease, ahead)
 	if err != nil && ctx.Err() == nil {
 		c.log.Warn("artifacts are not deleted", "hop", "store", "err", err)
 	}
