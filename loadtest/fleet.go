@@ -46,6 +46,7 @@ type shape struct {
 	workers      int
 	slots        int      // of each worker; 0 is one per core
 	coordinator  []string // more flags for each coordinator
+	worker       []string // more flags for each worker
 }
 
 // plain is one of each, with one slot per core.
@@ -145,8 +146,8 @@ func (f *fleet) startRoles(ctx context.Context) error {
 }
 
 func (f *fleet) startWorker(ctx context.Context, name string) error {
-	return f.startRole(ctx, name, "worker", "--executor", f.shape.executor, "--slots", strconv.Itoa(f.shape.slots),
-		"--artifacts", filepath.Join(f.dir, "artifacts"))
+	return f.startRole(ctx, name, append([]string{"worker", "--executor", f.shape.executor, "--slots", strconv.Itoa(f.shape.slots),
+		"--artifacts", filepath.Join(f.dir, "artifacts")}, f.shape.worker...)...)
 }
 
 // numbered names the first one plainly.

@@ -19,6 +19,10 @@ func scenarios() []scenario {
 			unit: "ms", target: 2, lessIsBetter: true, measure: hops,
 		},
 		{
+			row: "T2", about: "a loop of n steps in warm pods on Kubernetes, the pods' starts included", n: 100,
+			unit: "s", target: argoLoop / warmTimes, lessIsBetter: true, cluster: true, measure: warmLoop,
+		},
+		{
 			row: "T3", about: "one loop of n items, noop executor", n: 1_000_000,
 			unit: "/s", target: 100_000, measure: itemsPerSecond,
 		},
@@ -103,7 +107,7 @@ const ladderRow = "ladder"
 func choose(row string) ([]scenario, error) {
 	all := scenarios()
 	if row == "" {
-		return all, nil
+		return slices.DeleteFunc(all, func(s scenario) bool { return s.cluster }), nil
 	}
 	known := []string{ladderRow}
 	var chosen []scenario

@@ -17,7 +17,9 @@ type scenario struct {
 	target       float64
 	lessIsBetter bool
 	// ladder rows are measured together as the row ladder, too.
-	ladder  bool
+	ladder bool
+	// cluster rows need a cluster, and are measured only by name.
+	cluster bool
 	measure func(context.Context, bench) (measurement, error)
 }
 

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// argoLoop is what Argo takes for a loop of 100 steps that say hello on the development cluster,
+// with its best settings; and warmTimes how many times faster the same in warm pods has to be.
+const (
+	argoLoop  = 67.1
+	warmTimes = 20
+)
+
+// warmRepeats is how often the loop is measured. Pods belong to one run, so each starts its own.
+const warmRepeats = 7
+
+// warmLoop measures a loop of n steps in warm pods, from the submit to its end, pods' starts
+// included, against the same loop as Jobs.
+func warmLoop(ctx context.Context, b bench) (m measurement, err error) {
+	kubeconfig := os.Getenv("KUBECONFIG")
+	if kubeconfig == "" {
+		return m, errors.New("there is no cluster: run `make cluster-up` and `eval \"$(bin/devcluster env)\"`")
+	}
+	away, err := makeNamespace(ctx, kubeconfig)
+	if err != nil {
+		return m, err
+	}
+	sh, err := onCluster(kubeconfig)
+	if err == nil {
+		err = withFleet(ctx, b, sh, func(f *fleet) error {
+			hello := leaf(`[echo, "hello {{inputs.parameters.i}}"]`)
+			warm := loopText(b.n, hello+"    metadata: {annotations: {argosy.dev/warm: \"true\"}}\n")
+			samples, err := f.repeat(ctx, b, again{warm: 1, times: warmRepeats, steps: b.n, look: 50 * time.Millisecond}, warm)
+			if err != nil {
+				return err
+			}
+			m.samples = inSeconds(samples)
+			m.value = m.samples.P50
+			m.note("times faster than Argo", argoLoop/m.value)
+			jobs, err := f.repeat(ctx, b, again{times: 1, steps: b.n, look: 50 * time.Millisecond}, loopText(b.n, hello))
+			if err != nil {
+				return err
+			}
+			m.peers = []peer{{Name: "as Jobs", Value: round(jobs[0].Seconds()), Unit: "s", Samples: inSeconds(jobs)}}
+			return nil
+		})
+	}
+	return m, errors.Join(err, away())
+}
+
+// onCluster is a fleet whose worker runs Jobs.
+func onCluster(kubeconfig string) (shape, error) {
+	port, err := freePort()
+	if err != nil {
+		return shape{}, err
+	}
+	sh := shape{executor: "kubernetes", coordinators: 1, workers: 1, slots: 100, worker: []string{
+		"--kubeconfig", kubeconfig, "--namespace", namespace, "--install", namespace, "--gateway-addr", ":" + strconv.Itoa(port),
+	}}
+	if image := os.Getenv("ARGOSY_RUNNER_IMAGE"); image != "" {
+		sh.worker = append(sh.worker, "--runner-image", image)
+	}
+	if host := os.Getenv("ARGOSY_DEVCLUSTER_HOST"); host != "" {
+		sh.worker = append(sh.worker, "--worker-url", "http://"+net.JoinHostPort(host, strconv.Itoa(port)))
+	}
+	return sh, nil
+}
+
+// makeNamespace makes the namespace of the runs in the cluster; away removes it.
+func makeNamespace(ctx context.Context, kubeconfig string) (away func() error, err error) {
+	kubectl := func(ctx context.Context, args ...string) error {
+		cmd := exec.CommandContext(ctx, "kubectl", append([]string{"--kubeconfig", kubeconfig}, args...)...)
+		if said, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, said)
+		}
+		return nil
+	}
+	if err := kubectl(ctx, "create", "namespace", namespace); err != nil {
+		return nil, err
+	}
+	return func() error {
+		return kubectl(context.WithoutCancel(ctx), "delete", "namespace", namespace, "--wait=false")
+	}, nil
+}
