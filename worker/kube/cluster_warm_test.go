@@ -50,7 +50,11 @@ func (c *cluster) warmPods(t *testing.T, s *worker.Step) []corev1.Pod {
 // warmExecutor leaves no pods when the test has ended.
 func (c *cluster) warmExecutor(t *testing.T, store worker.ArtifactStore) *Executor {
 	e := c.executor(t, store, nil)
-	t.Cleanup(func() { require.NoError(t, e.Close()) })
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute) // as for pods of other tests
+		defer cancel()
+		require.NoError(t, e.pools.Close(ctx))
+	})
 	return e
 }
 
