@@ -49,7 +49,7 @@ if step "cluster up" 8m "$devcluster" up && exports=$("$devcluster" env); then
 	eval "$exports"
 	mapfile -t packages < <(git grep -l '^//go:build cluster' -- '*_test.go' ':!deploy/devcluster' | xargs dirname | sort -u)
 	# One package after the other: they share the node.
-	tests cluster 15m . -tags cluster -count 1 -p 1 -timeout 10m "${packages[@]/#/./}"
+	tests cluster 25m . -tags cluster -count 1 -p 1 -timeout 20m "${packages[@]/#/./}"
 fi
 if [[ -n $ours ]]; then
 	trap - EXIT
