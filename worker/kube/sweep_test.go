@@ -33,7 +33,6 @@ func agedJob(name, owner, gc string, kind batchv1.JobConditionType, age, ended t
 }
 
 func TestJobsThatNobodyNeedsAreSwept(t *testing.T) {
-	t.Parallel()
 	const (
 		complete, failed = batchv1.JobComplete, batchv1.JobFailed
 		m                = time.Minute
@@ -67,7 +66,6 @@ func TestJobsThatNobodyNeedsAreSwept(t *testing.T) {
 		"workflow success, of one that failed": {job: agedJob("j", "us", "OnWorkflowSuccess 5s", failed, 2*m, m), standing: failure},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			client := fake.NewClientset(tt.job)
 			e, err := New(Config{Install: "test", Owner: "us"}, client, &worker.Gateway{}, slog.New(slog.DiscardHandler))
 			require.NoError(t, err)
@@ -90,7 +88,6 @@ func TestJobsThatNobodyNeedsAreSwept(t *testing.T) {
 }
 
 func TestAPodGCSelectsPodsByTheirLabels(t *testing.T) {
-	t.Parallel()
 	step := func(gc *spec.PodGC) *worker.Step { return &worker.Step{Spec: &spec.WorkflowSpec{PodGC: gc}} }
 	selector := &metav1.LabelSelector{MatchLabels: map[string]string{"gc": "yes"}}
 	for name, tt := range map[string]struct {
@@ -107,14 +104,12 @@ func TestAPodGCSelectsPodsByTheirLabels(t *testing.T) {
 		"not selected": {gc: &spec.PodGC{Strategy: spec.PodGCOnPodSuccess, LabelSelector: selector}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			require.Equal(t, tt.want, podGC(step(tt.gc), tt.labels))
 		})
 	}
 }
 
 func TestAnAttemptAvoidsTheHostsOfThoseBefore(t *testing.T) {
-	t.Parallel()
 	require.Nil(t, avoiding(nil, nil))
 	not := corev1.NodeSelectorRequirement{Key: "kubernetes.io/hostname", Operator: corev1.NodeSelectorOpNotIn, Values: []string{"a", "b"}}
 	required := func(a *corev1.Affinity) []corev1.NodeSelectorTerm {
