@@ -134,6 +134,10 @@ func classifyEnd(pod *corev1.Pod, main *corev1.ContainerStatus) verdict {
 	case t.Reason == "OOMKilled":
 		r := worker.Exited(code, "")
 		return ended(main, r, worker.Faultf(worker.ClassOOM, "%s: OOMKilled (exit code %d)", mainContainer, code))
+	case t.Reason == "StartError" && neverBegun.MatchString(t.Message):
+		v := ended(main, workflow.Result{}, worker.Faultf(worker.ClassLost, "%s: %s: %s", mainContainer, t.Reason, strings.TrimSpace(t.Message)))
+		v.unstarted = true
+		return v
 	case t.Reason == "StartError" || t.Reason == "ContainerCannotRun":
 		return ended(main, startError(t.Message), nil)
 	case t.Reason == "ContainerStatusUnknown":
@@ -311,6 +315,10 @@ func at(t time.Time) workflow.Millis {
 // execError finds what runtimes say of a command that they cannot start, which is what Go's
 // os/exec says.
 var execError = regexp.MustCompile(`exec: "(?:[^"\\]|\\.)*": (?:executable file not found in \$PATH|.*?)(?:: unknown)?$`)
+
+// neverBegun is what containerd says when a container, or its pod's sandbox, was gone before the
+// command was reached: on a busy node, not because of the command, which fails when it is created.
+var neverBegun = regexp.MustCompile(`cannot start a container that has stopped|^sandbox container "[^"]*" is not running`)
 
 // startError is the result of a command that the runtime could not start, as Argo's own
 // runner would word it.

@@ -75,8 +75,6 @@ func TestClassify(t *testing.T) {
 		pending   = corev1.PodPending
 		succeeded = corev1.PodSucceeded
 	)
-	notFound := `failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: error during container init: exec: "nope": executable file not found in $PATH: unknown`
-	noFile := `failed to create shim task: OCI runtime create failed: container_linux.go:380: starting container process caused: exec: "/no/such": stat /no/such: no such file or directory: unknown`
 
 	for _, c := range []struct {
 		name    string
@@ -121,6 +119,8 @@ func TestClassify(t *testing.T) {
 			message: `main: Error (exit code 64): failed to find name in PATH: exec: "/no/such": stat /no/such: no such file or directory`, code: new(64)},
 		{name: "start error of another kind", pod: podIn(failed, terminated(128, "StartError", "mount failed")), stage: stageEnded, phase: spec.NodeFailed,
 			message: "main: Error (exit code 64): mount failed", code: new(64)},
+		{name: "container gone before its start", pod: podIn(failed, terminated(128, "StartError", stopped)), stage: stageEnded, class: worker.ClassLost, message: "main: StartError: " + stopped},
+		{name: "sandbox gone before the start", pod: podIn(failed, terminated(128, "StartError", noSandbox)), stage: stageEnded, class: worker.ClassLost, message: "main: StartError: " + noSandbox},
 		{name: "out of memory", pod: podIn(failed, terminated(137, "OOMKilled", "")), stage: stageEnded, class: worker.ClassOOM, message: "main: OOMKilled (exit code 137)", code: new(137)},
 		{name: "deadline", pod: podIn(failed, terminated(143, "Error", ""), reason("DeadlineExceeded", worker.DeadlineMessage)), stage: stageEnded, phase: spec.NodeFailed, message: worker.DeadlineMessage},
 		{name: "deadline before the start", pod: podIn(failed, reason("DeadlineExceeded", "")), stage: stageEnded, phase: spec.NodeFailed, message: worker.DeadlineMessage},
@@ -227,3 +227,11 @@ func TestAStepMayWaitAsLongAsItsPendingTimeoutSays(t *testing.T) {
 		})
 	}
 }
+
+// What containerd says of containers that did not start.
+const (
+	notFound  = `failed to create containerd task: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: error during container init: exec: "nope": executable file not found in $PATH: unknown`
+	noFile    = `failed to create shim task: OCI runtime create failed: container_linux.go:380: starting container process caused: exec: "/no/such": stat /no/such: no such file or directory: unknown`
+	stopped   = `failed to start containerd task "08bd": OCI runtime start failed: cannot start a container that has stopped: unknown`
+	noSandbox = `sandbox container "1924" is not running`
+)

@@ -206,9 +206,10 @@ func loopItem(t *testing.T, run, ns string, i int) *worker.Step {
 
 // loopEnd is how a worker of the loop tells of an item's end.
 type loopEnd struct {
-	Item  int
-	Phase spec.NodePhase
-	Log   string
+	Item    int
+	Phase   spec.NodePhase
+	Message string
+	Log     string
 }
 
 // TestWorkerOfALoop is such a worker, when its environment says so.
@@ -234,7 +235,7 @@ func TestWorkerOfALoop(t *testing.T) {
 			if err != nil {
 				r.Phase = spec.NodePhase(err.Error())
 			}
-			line, err := json.Marshal(loopEnd{i, r.Phase, s.Log.(*executortest.Log).String()})
+			line, err := json.Marshal(loopEnd{i, r.Phase, r.Message, s.Log.(*executortest.Log).String()})
 			out.Lock()
 			defer out.Unlock()
 			fmt.Fprintf(os.Stderr, "ended %s %v\n", line, err)
@@ -275,7 +276,7 @@ func TestNoStepRunsTwiceHoweverOftenWorkersAreKilled(t *testing.T) {
 		_ = cmd.Wait()
 	}
 	for i := range items {
-		require.Equal(t, loopEnd{i, spec.NodeSucceeded, fmt.Sprintf("item %d\n", i)}, ends[i])
+		require.Equal(t, loopEnd{i, spec.NodeSucceeded, "", fmt.Sprintf("item %d\n", i)}, ends[i])
 	}
 	pods, err := c.client.CoreV1().Pods(ns).List(t.Context(), metav1.ListOptions{})
 	require.NoError(t, err)

@@ -31,6 +31,8 @@ func TestAPodIsMadeAnewOnlyIfItNeverStarted(t *testing.T) {
 		"evicted while it ran":        {last: podIn(corev1.PodFailed, onNode, running, reason("Evicted", "low"))},
 		"evicted, and it told an end": {last: podIn(corev1.PodFailed, onNode, terminated(137, "Error", ""), reason("Evicted", "low"))},
 		"its node went while it ran":  {last: podIn(corev1.PodFailed, onNode, running, condition(corev1.DisruptionTarget, corev1.ConditionTrue, "DeletionByPodGC", ""))},
+		"gone before its start":       {last: podIn(corev1.PodFailed, onNode, terminated(128, "StartError", stopped)), anew: true},
+		"no such command":             {last: podIn(corev1.PodFailed, onNode, terminated(128, "StartError", notFound))},
 		"preempted":                   {last: podIn(corev1.PodFailed, preempted), anew: true},
 		"deleted, without a node":     {last: podIn(corev1.PodPending), vanished: true, anew: true},
 		"deleted, with a node":        {last: podIn(corev1.PodPending, onNode), vanished: true},

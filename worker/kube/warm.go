@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -125,7 +126,7 @@ func (e *Executor) launch(ctx context.Context, s *worker.Step, shape *warmPod, p
 	return fault
 }
 
-// untilGone waits until the pod has ended, or ctx has.
+// untilGone waits until the pod has ended, or ctx has, and says what took it away.
 func (f *following) untilGone(ctx context.Context) *worker.Fault {
 	began := time.Now()
 	for {
@@ -145,6 +146,9 @@ func (f *following) untilGone(ctx context.Context) *worker.Fault {
 		select {
 		case <-ctx.Done():
 			timer.Stop()
+			if _, pod := f.look(); pod != nil { // what ended its connection may end it, too
+				return takenBack(pod, 128+int(syscall.SIGTERM))
+			}
 			return nil
 		case <-f.changed:
 		case <-timer.C:
