@@ -27,13 +27,7 @@ func away(ctx context.Context, err error) error {
 
 func mayPass(err error) bool {
 	if answer, ok := errors.AsType[minio.ErrorResponse](err); ok {
-		switch answer.StatusCode {
-		case http.StatusTooManyRequests, http.StatusRequestTimeout:
-			return true
-		case http.StatusNotImplemented:
-			return false
-		}
-		return answer.StatusCode >= http.StatusInternalServerError
+		return mayPassLater(answer.StatusCode)
 	}
 	if p, ok := errors.AsType[interface {
 		error
@@ -54,18 +48,26 @@ func mayPass(err error) bool {
 	return errors.As(err, &request) || errors.As(err, &network) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// source remembers that the reader of an upload failed: that is not the store's trouble.
-type source struct {
-	r   io.Reader
-	err error
+// mayPassLater is of the status with which a store answers.
+func mayPassLater(status int) bool {
+	switch status {
+	case http.StatusTooManyRequests, http.StatusRequestTimeout:
+		return true
+	case http.StatusNotImplemented:
+		return false
+	}
+	return status >= http.StatusInternalServerError
 }
 
-func (s *source) Read(p []byte) (int, error) {
-	n, err := s.r.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
-		s.err = err
+// answered marks what a store said with a status that is no success.
+func answered(status int, said error) error {
+	switch {
+	case status == http.StatusNotFound:
+		return fmt.Errorf("%w: %w", ErrNotFound, said)
+	case mayPassLater(status):
+		return fmt.Errorf("%w: %w", ErrAway, said)
 	}
-	return n, err
+	return said
 }
 
 // body is an object being read.

@@ -1,7 +1,6 @@
 package artifacts
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -87,13 +86,7 @@ func azureError(ctx context.Context, err error) error {
 	if !ok {
 		return away(ctx, err)
 	}
-	switch code := answer.StatusCode; {
-	case code == http.StatusNotFound:
-		return fmt.Errorf("%w (%s)", ErrNotFound, cmp.Or(answer.ErrorCode, "404"))
-	case code == http.StatusTooManyRequests, code == http.StatusRequestTimeout, code >= 500 && code != http.StatusNotImplemented:
-		return fmt.Errorf("%w: it answered %d %s", ErrAway, code, answer.ErrorCode)
-	}
-	return fmt.Errorf("it answered %d %s", answer.StatusCode, answer.ErrorCode)
+	return answered(answer.StatusCode, fmt.Errorf("it answered %d %s", answer.StatusCode, answer.ErrorCode))
 }
 
 // Put implements Store. A blob is there when its list of blocks is, and not before.
@@ -101,12 +94,7 @@ func (s *Azure) Put(ctx context.Context, key string, r io.Reader, size int64) er
 	if err := checkKey(key); err != nil {
 		return err
 	}
-	from := newUpload(ctx, r, size)
-	err := s.put(ctx, key, from)
-	if err = cmp.Or(from.end(), err); err != nil {
-		return fmt.Errorf("putting %s: %w", key, err)
-	}
-	return nil
+	return put(ctx, key, r, size, func(from *upload) error { return s.put(ctx, key, from) })
 }
 
 func (s *Azure) put(ctx context.Context, key string, from *upload) error {

@@ -104,13 +104,7 @@ func (s *GCS) do(ctx context.Context, method, address string, body io.Reader) (*
 	text, _ := io.ReadAll(io.LimitReader(answer.Body, 64<<10))
 	_ = json.Unmarshal(text, &told) // not all that answers is Google's
 	err = fmt.Errorf("it answered %s: %s", answer.Status, cmp.Or(told.Error.Message, strings.TrimSpace(string(text[:min(len(text), 200)]))))
-	switch code := answer.StatusCode; {
-	case code == http.StatusNotFound:
-		err = fmt.Errorf("%w: %w", ErrNotFound, err)
-	case code == http.StatusTooManyRequests, code == http.StatusRequestTimeout, code >= 500 && code != http.StatusNotImplemented:
-		err = fmt.Errorf("%w: %w", ErrAway, err)
-	}
-	return nil, err
+	return nil, answered(answer.StatusCode, err)
 }
 
 // Put implements Store. An object is there when its stream has ended well, and not before.
@@ -118,12 +112,7 @@ func (s *GCS) Put(ctx context.Context, key string, r io.Reader, size int64) erro
 	if err := checkKey(key); err != nil {
 		return err
 	}
-	from := newUpload(ctx, r, size)
-	err := s.put(ctx, key, from)
-	if err = cmp.Or(from.end(), err); err != nil {
-		return fmt.Errorf("putting %s: %w", key, err)
-	}
-	return nil
+	return put(ctx, key, r, size, func(from *upload) error { return s.put(ctx, key, from) })
 }
 
 func (s *GCS) put(ctx context.Context, key string, from *upload) error {

@@ -2,7 +2,6 @@ package artifacts
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -101,14 +100,7 @@ func ossError(ctx context.Context, err error) error {
 	if !ok {
 		return away(ctx, err)
 	}
-	told := fmt.Errorf("it answered %d %s: %s", answer.StatusCode, answer.Code, answer.Message)
-	switch code := answer.StatusCode; {
-	case code == http.StatusNotFound:
-		return fmt.Errorf("%w: %w", ErrNotFound, told)
-	case code == http.StatusTooManyRequests, code == http.StatusRequestTimeout, code >= 500 && code != http.StatusNotImplemented:
-		return fmt.Errorf("%w: %w", ErrAway, told)
-	}
-	return told
+	return answered(answer.StatusCode, fmt.Errorf("it answered %d %s: %s", answer.StatusCode, answer.Code, answer.Message))
 }
 
 // prepare makes the bucket, if that is asked for and it is absent, and says how objects age.
@@ -156,12 +148,7 @@ func (s *OSS) Put(ctx context.Context, key string, r io.Reader, size int64) erro
 	if err := s.prepare(ctx); err != nil {
 		return fmt.Errorf("putting %s: %w", key, err)
 	}
-	from := newUpload(ctx, r, size)
-	err := s.put(ctx, key, from)
-	if err = cmp.Or(from.end(), err); err != nil {
-		return fmt.Errorf("putting %s: %w", key, err)
-	}
-	return nil
+	return put(ctx, key, r, size, func(from *upload) error { return s.put(ctx, key, from) })
 }
 
 func (s *OSS) put(ctx context.Context, key string, from *upload) error {

@@ -1,7 +1,6 @@
 package artifacts
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -140,29 +139,17 @@ func (s *S3) Put(ctx context.Context, key string, r io.Reader, size int64) error
 	if err := s.EnsureBucket(ctx); err != nil {
 		return fmt.Errorf("putting %s: %w", key, err)
 	}
-	if size >= 0 {
-		// One byte more tells a stream that is longer than announced.
-		r = &exactly{r: io.LimitReader(r, size+1), left: size}
-	}
-	from := &source{r: r}
-	err := s.put(ctx, key, from, size)
-	if err = cmp.Or(from.err, away(ctx, err)); err != nil {
-		return fmt.Errorf("putting %s: %w", key, err)
-	}
-	return nil
+	return put(ctx, key, r, size, func(from *upload) error { return away(ctx, s.put(ctx, key, from, size)) })
 }
 
-func (s *S3) put(ctx context.Context, key string, r io.Reader, size int64) error {
-	ahead, err := readAhead(reading{ctx, r})
+func (s *S3) put(ctx context.Context, key string, from *upload, size int64) error {
+	whole, body, err := from.ahead()
 	if err != nil {
 		return err
 	}
-	var body io.Reader = bytes.NewReader(ahead)
-	whole := len(ahead) < smallObject
-	if whole {
-		size = int64(len(ahead))
+	if whole != nil {
+		body, size = whole, whole.Size()
 	} else {
-		body = io.MultiReader(body, reading{ctx, r})
 		if size < 0 || size >= partSize {
 			select {
 			case s.large <- struct{}{}:
@@ -188,38 +175,13 @@ func (s *S3) put(ctx context.Context, key string, r io.Reader, size int64) error
 		// MinIO on a plain directory says AccessDenied when the last neighbour of the object
 		// is deleted at the same moment, and their common folder with it. A true denial is
 		// one the next time, too.
-		if !whole || try == maxDenials || minio.ToErrorResponse(err).Code != minio.AccessDenied {
+		if whole == nil || try == maxDenials || minio.ToErrorResponse(err).Code != minio.AccessDenied {
 			return err
 		}
-		body = bytes.NewReader(ahead)
+		if _, err := whole.Seek(0, io.SeekStart); err != nil {
+			return err
+		}
 	}
-}
-
-// maxDenials is how many denials of a small object are believed.
-const maxDenials = 4
-
-// readAhead reads up to smallObject bytes, growing with what comes.
-func readAhead(r io.Reader) ([]byte, error) {
-	var buf bytes.Buffer
-	if _, err := io.CopyN(&buf, r, smallObject); err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
-	}
-	return buf.Bytes(), nil
-}
-
-// exactly fails a stream that does not have the size announced.
-type exactly struct {
-	r    io.Reader
-	left int64
-}
-
-func (e *exactly) Read(p []byte) (int, error) {
-	n, err := e.r.Read(p)
-	e.left -= int64(n)
-	if e.left < 0 || errors.Is(err, io.EOF) && e.left > 0 {
-		return n, fmt.Errorf("the stream does not have the size announced: %w", io.ErrUnexpectedEOF)
-	}
-	return n, err
 }
 
 // Get implements Store.

@@ -2,8 +2,10 @@ package artifacts
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"sync"
 )
@@ -14,6 +16,17 @@ type upload struct {
 	r     io.Reader
 	err   error // of the stream, not of the store
 	ended bool
+}
+
+// put sends a stream to a store under a key. That the stream failed goes before what the store
+// says of it.
+func put(ctx context.Context, key string, r io.Reader, size int64, send func(from *upload) error) error {
+	from := newUpload(ctx, r, size)
+	err := send(from)
+	if err = cmp.Or(from.end(), err); err != nil {
+		return fmt.Errorf("putting %s: %w", key, err)
+	}
+	return nil
 }
 
 // newUpload reads a stream until its context ends, and insists on the size announced.
@@ -57,4 +70,31 @@ func (u *upload) ahead() (whole *bytes.Reader, rest io.Reader, err error) {
 		return bytes.NewReader(ahead), nil, nil
 	}
 	return nil, io.MultiReader(bytes.NewReader(ahead), u), nil
+}
+
+// maxDenials is how many denials of a small object are believed.
+const maxDenials = 4
+
+// readAhead reads up to smallObject bytes, growing with what comes.
+func readAhead(r io.Reader) ([]byte, error) {
+	var buf bytes.Buffer
+	if _, err := io.CopyN(&buf, r, smallObject); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	return buf.Bytes(), nil
+}
+
+// exactly fails a stream that does not have the size announced.
+type exactly struct {
+	r    io.Reader
+	left int64
+}
+
+func (e *exactly) Read(p []byte) (int, error) {
+	n, err := e.r.Read(p)
+	e.left -= int64(n)
+	if e.left < 0 || errors.Is(err, io.EOF) && e.left > 0 {
+		return n, fmt.Errorf("the stream does not have the size announced: %w", io.ErrUnexpectedEOF)
+	}
+	return n, err
 }

@@ -50,7 +50,7 @@ func (w *Web) do(ctx context.Context, method string, body io.Reader, size int64)
 		return answer, nil
 	case code == http.StatusNotFound || code == http.StatusGone:
 		err = ErrNotFound
-	case code == http.StatusTooManyRequests || code >= 500 && code != http.StatusNotImplemented:
+	case mayPassLater(code):
 		err = fmt.Errorf("%w: it answered %s", ErrAway, answer.Status)
 	default:
 		err = fmt.Errorf("it answered %s", answer.Status)
@@ -60,15 +60,13 @@ func (w *Web) do(ctx context.Context, method string, body io.Reader, size int64)
 
 // Put implements Store.
 func (w *Web) Put(ctx context.Context, _ string, r io.Reader, size int64) error {
-	from := &source{r: reading{ctx, r}}
-	answer, err := w.do(ctx, http.MethodPut, from, size)
-	if from.err != nil {
-		err = from.err
-	}
-	if err != nil {
-		return fmt.Errorf("putting %s: %w", w.URL, err)
-	}
-	return answer.Body.Close()
+	return put(ctx, w.URL, r, -1, func(from *upload) error { // of the size, HTTP itself takes care
+		answer, err := w.do(ctx, http.MethodPut, from, size)
+		if err != nil {
+			return err
+		}
+		return answer.Body.Close()
+	})
 }
 
 // Get implements Store.
