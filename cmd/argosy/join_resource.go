@@ -121,24 +121,10 @@ const sweepAnchorsEvery = 30 * time.Second
 // sweepAnchors lets what runs own in the cluster go when the runs do.
 func sweepAnchors(c *resource.Cluster, namespace string, runs *queue.Runs, log *slog.Logger) part {
 	gone := func(ctx context.Context, run string) (bool, error) {
-		_, err := runs.Head(ctx, run)
-		if errors.Is(err, queue.ErrNotFound) {
-			return true, nil
-		}
-		return false, err
+		s, err := standing(runs)(ctx, run, nil)
+		return s.Gone, err
 	}
-	return part{"sweeper of owned objects", func(take, _ context.Context) error {
-		tick := time.NewTicker(sweepAnchorsEvery)
-		defer tick.Stop()
-		for {
-			select {
-			case <-take.Done():
-				return nil
-			case <-tick.C:
-			}
-			if err := c.Sweep(take, namespace, gone); err != nil && take.Err() == nil {
-				log.Warn("objects of runs that are gone are left", "hop", "store", "err", err)
-			}
-		}
-	}}
+	return sweeper("sweeper of owned objects", sweepAnchorsEvery, "objects of runs that are gone are left", log, func(ctx context.Context) error {
+		return c.Sweep(ctx, namespace, gone)
+	})
 }

@@ -223,7 +223,7 @@ func (f *workerFlags) parts(ctx context.Context, r *role, s service) (groups [][
 		base, start, stop = e, e.Start, e.Close
 		// Kubernetes keeps the time, from the pod's start. The gateway outlives the worker.
 		decoration.Deadlines = false
-		groups = append(groups, []part{gateway, sweepVolumes(e, queue.NewRuns(r.conn), r.log), sweepJobs(e, queue.NewRuns(r.conn), r.log), sweepWarmPods(e, queue.NewRuns(r.conn), r.log)})
+		groups = append(groups, []part{gateway, sweepVolumes(e, queue.NewRuns(r.conn), r.log), sweepJobs(e, queue.NewRuns(r.conn), r.log)})
 	case executorNoop:
 		base = noop.Executor{}
 	}

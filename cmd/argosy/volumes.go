@@ -2,14 +2,12 @@ package main
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
 
 	"argosy/queue"
-	"argosy/worker/kube"
 	"argosy/workflow/spec"
 )
 
@@ -41,39 +39,11 @@ const sweepEvery = 30 * time.Second
 
 // sweepVolumes removes the claims of runs that have ended.
 func sweepVolumes(e claimSweeper, runs *queue.Runs, log *slog.Logger) part {
-	return sweep("volumes", "volumes of runs that have ended are left", e.SweepVolumes, runs, log)
-}
-
-// sweepWarmPods removes the warm pods of runs that have ended.
-func sweepWarmPods(e *kube.Executor, runs *queue.Runs, log *slog.Logger) part {
-	return sweep("warm pods", "warm pods of runs that have ended are left", e.SweepWarmPods, runs, log)
-}
-
-func sweep(name, trouble string, once func(context.Context, func(context.Context, string) (spec.WorkflowPhase, bool, error)) error, runs *queue.Runs, log *slog.Logger) part {
 	phase := func(ctx context.Context, run string) (spec.WorkflowPhase, bool, error) {
-		head, err := runs.Head(ctx, run)
-		switch {
-		case errors.Is(err, queue.ErrNotFound):
-			return "", true, nil
-		case err != nil:
-			return "", false, err
-		case head.State.Finished == 0:
-			return "", false, nil
-		}
-		return head.State.Phase, false, nil
+		s, err := standing(runs)(ctx, run, nil)
+		return s.Phase, s.Gone, err
 	}
-	return part{name, func(take, _ context.Context) error {
-		tick := time.NewTicker(sweepEvery)
-		defer tick.Stop()
-		for {
-			select {
-			case <-take.Done():
-				return nil
-			case <-tick.C:
-			}
-			if err := once(take, phase); err != nil && take.Err() == nil {
-				log.Warn(trouble, "hop", "store", "err", err)
-			}
-		}
-	}}
+	return sweeper("volumes", sweepEvery, "volumes of runs that have ended are left", log, func(ctx context.Context) error {
+		return e.SweepVolumes(ctx, phase)
+	})
 }

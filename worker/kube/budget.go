@@ -10,7 +10,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"argosy/worker"
-	"argosy/workflow"
 )
 
 // A run's podDisruptionBudget is made before the first of its pods, and goes when the run has
@@ -52,9 +51,8 @@ func (e *Executor) provideBudget(ctx context.Context, s *worker.Step) error {
 	return worker.Faultf(worker.ClassExecutor, "unable to create PDB resource for workflow %s: %w", s.Run.Name, err)
 }
 
-// SweepBudgets removes the podDisruptionBudgets of runs that have ended. standing is as for
-// SweepJobs.
-func (e *Executor) SweepBudgets(ctx context.Context, standing func(ctx context.Context, run string, key workflow.Key) (Standing, error)) error {
+// SweepBudgets removes the podDisruptionBudgets of runs that have ended.
+func (e *Executor) SweepBudgets(ctx context.Context, stands Stands) error {
 	list, err := e.client.PolicyV1().PodDisruptionBudgets(e.cfg.Namespace).List(ctx, metav1.ListOptions{LabelSelector: labelOwner + "=" + e.cfg.Owner})
 	if err != nil {
 		return fmt.Errorf("looking for podDisruptionBudgets: %w", err)
@@ -63,11 +61,11 @@ func (e *Executor) SweepBudgets(ctx context.Context, standing func(ctx context.C
 	for i := range list.Items {
 		b := &list.Items[i]
 		run := b.Labels[labelRun]
-		s, err := standing(ctx, run, workflow.Root)
+		s, err := stands(ctx, run, nil)
 		if err != nil {
 			return fmt.Errorf("looking at run %s, which has a podDisruptionBudget: %w", run, err)
 		}
-		if !s.Gone && s.Phase == "" {
+		if !s.over() {
 			continue
 		}
 		err = e.client.PolicyV1().PodDisruptionBudgets(b.Namespace).Delete(ctx, b.Name, metav1.DeleteOptions{Preconditions: metav1.NewUIDPreconditions(string(b.UID))})

@@ -37,7 +37,7 @@ func TestAPodDisruptionBudgetIsThereWhileItsRunGoesOn(t *testing.T) {
 
 	standing := Standing{}
 	sweep := func() {
-		require.NoError(t, e.SweepBudgets(t.Context(), func(_ context.Context, run string, _ workflow.Key) (Standing, error) {
+		require.NoError(t, e.SweepBudgets(t.Context(), func(_ context.Context, run string, _ []workflow.Key) (Standing, error) {
 			require.Equal(t, s.Run.ID, run)
 			return standing, nil
 		}))

@@ -175,7 +175,7 @@ func TestJobsThatNobodyHasAreSweptAndThoseThatPodGCNames(t *testing.T) {
 	_, err = c.client.PolicyV1().PodDisruptionBudgets(ns).Get(t.Context(), collected.Run.Name, metav1.GetOptions{})
 	require.NoError(t, err)
 
-	gone := func(context.Context, string, workflow.Key) (Standing, error) { return Standing{Gone: true}, nil }
+	gone := func(context.Context, string, []workflow.Key) (Standing, error) { return Standing{Gone: true}, nil }
 	them := executor("them")
 	require.NoError(t, errors.Join(them.SweepJobs(t.Context(), gone), them.SweepBudgets(t.Context(), gone)))
 	jobs := func() (names []string) {

@@ -112,11 +112,11 @@ func TestALoopRunsInFewPods(t *testing.T) {
 func (c *cluster) expectFewPods(t *testing.T, e *Executor, s *worker.Step) {
 	t.Helper()
 	require.LessOrEqual(t, len(c.warmPods(t, s)), 5)
-	require.NoError(t, e.SweepWarmPods(t.Context(), func(_ context.Context, run string) (spec.WorkflowPhase, bool, error) {
+	require.NoError(t, e.SweepWarmPods(t.Context(), func(_ context.Context, run string, _ []workflow.Key) (Standing, error) {
 		if run == s.Run.ID {
-			return spec.WorkflowSucceeded, false, nil
+			return Standing{Phase: spec.WorkflowSucceeded}, nil
 		}
-		return "", false, nil
+		return Standing{}, nil
 	}))
 	require.Eventually(t, func() bool { return len(c.warmPods(t, s)) == 0 }, time.Minute, 200*time.Millisecond, "pods go with their run")
 }

@@ -28,16 +28,18 @@ const (
 	podGCDelay      = 5 * time.Second     // unless the workflow says otherwise, as in Argo
 )
 
-// Standing is how the step stands that a Job is of.
+// Standing is how a run stands, and those of its nodes that were asked for.
 type Standing struct {
-	Gone     bool               // its run is not there
-	Phase    spec.WorkflowPhase // how its run ended; "" if that goes on
-	Finished time.Time          // when
-	Ended    bool               // the step itself has ended
+	Gone     bool                  // it is not there
+	Phase    spec.WorkflowPhase    // how it ended; "" if it goes on
+	Finished time.Time             // when
+	Ended    map[workflow.Key]bool // nodes of it that have, while it goes on
 }
 
-// over says that nobody waits for the step.
-func (s *Standing) over() bool { return s.Gone || s.Phase != "" || s.Ended }
+// Stands tells how a run stands.
+type Stands func(ctx context.Context, run string, nodes []workflow.Key) (Standing, error)
+
+func (s *Standing) over() bool { return s.Gone || s.Phase != "" }
 
 // podGC is the value of annotationPodGC for the step's Job; "" is none.
 func podGC(s *worker.Step, podLabels map[string]string) string {
@@ -58,33 +60,64 @@ func podGC(s *worker.Step, podLabels map[string]string) string {
 	return string(gc.Strategy) + " " + delay.String()
 }
 
-// SweepJobs removes the Jobs that nobody needs any more, of this install with this Redis. standing
-// tells how a node of a run stands.
-func (e *Executor) SweepJobs(ctx context.Context, standing func(ctx context.Context, run string, key workflow.Key) (Standing, error)) error {
-	var errs []error
+// SweepJobs removes the Jobs that nobody needs any more, of this install with this Redis. It asks
+// once for each run, and for those of its nodes of which it matters.
+func (e *Executor) SweepJobs(ctx context.Context, stands Stands) error {
+	jobs, nodes := map[string][]*batchv1.Job{}, map[string][]workflow.Key{}
 	for _, obj := range e.hub.jobs.GetStore().List() {
 		job, ok := obj.(*batchv1.Job)
 		if !ok || !e.sweeps(job, time.Now()) {
 			continue
 		}
-		s, err := standing(ctx, job.Labels[labelRun], workflow.Key(job.Annotations[annotationNode]))
+		run := job.Labels[labelRun]
+		jobs[run] = append(jobs[run], job)
+		if jobEnded(job) == nil || !ofWorkflow(job) {
+			nodes[run] = append(nodes[run], nodeOf(job))
+		}
+	}
+	var errs []error
+	for run, jobs := range jobs {
+		s, err := stands(ctx, run, nodes[run])
 		if err != nil {
-			return fmt.Errorf("looking at run %s, which has Jobs: %w", job.Labels[labelRun], err)
+			return fmt.Errorf("looking at run %s, which has Jobs: %w", run, err)
 		}
-		if !unneeded(job, &s, time.Now()) {
-			continue
+		for _, job := range jobs {
+			if unneeded(job, &s, time.Now()) {
+				errs = append(errs, e.sweep(ctx, job))
+			}
 		}
-		err = e.client.BatchV1().Jobs(job.Namespace).Delete(ctx, job.Name, metav1.DeleteOptions{
-			PropagationPolicy: new(metav1.DeletePropagationBackground), Preconditions: metav1.NewUIDPreconditions(string(job.UID)),
-		})
-		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
-			errs = append(errs, fmt.Errorf("removing Job %s/%s: %w", job.Namespace, job.Name, err))
-			continue
-		}
-		e.log.Info("Job swept", "hop", "execute", "run", job.Labels[labelRun], "node", job.Annotations[annotationNode],
-			"job", job.Namespace+"/"+job.Name, "ended", jobEnded(job) != nil)
 	}
 	return errors.Join(errs...)
+}
+
+func (e *Executor) sweep(ctx context.Context, job *batchv1.Job) error {
+	err := e.client.BatchV1().Jobs(job.Namespace).Delete(ctx, job.Name, metav1.DeleteOptions{
+		PropagationPolicy: new(metav1.DeletePropagationBackground), Preconditions: metav1.NewUIDPreconditions(string(job.UID)),
+	})
+	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+		return fmt.Errorf("removing Job %s/%s: %w", job.Namespace, job.Name, err)
+	}
+	e.log.Info("Job swept", "hop", "execute", "run", job.Labels[labelRun], "node", job.Annotations[annotationNode],
+		"job", job.Namespace+"/"+job.Name, "ended", jobEnded(job) != nil)
+	return nil
+}
+
+func nodeOf(job *batchv1.Job) workflow.Key { return workflow.Key(job.Annotations[annotationNode]) }
+
+// gcOf is what podGC wrote.
+func gcOf(job *batchv1.Job) (strategy spec.PodGCStrategy, delay time.Duration) {
+	of, after, _ := strings.Cut(job.Annotations[annotationPodGC], " ")
+	delay, err := time.ParseDuration(after)
+	if err != nil {
+		delay = podGCDelay
+	}
+	return spec.PodGCStrategy(of), delay
+}
+
+// ofWorkflow says that an ended Job goes with its run's end.
+func ofWorkflow(job *batchv1.Job) bool {
+	strategy, _ := gcOf(job)
+	return strategy == spec.PodGCOnWorkflowCompletion || strategy == spec.PodGCOnWorkflowSuccess
 }
 
 // sweeps says that a Job is ours, and may be one to remove.
@@ -102,28 +135,25 @@ func (e *Executor) sweeps(job *batchv1.Job, now time.Time) bool {
 // unneeded says that a Job is to be removed.
 func unneeded(job *batchv1.Job, s *Standing, now time.Time) bool {
 	end := jobEnded(job)
+	over := s.over() || s.Ended[nodeOf(job)]
 	if end == nil {
-		return s.over()
+		return over
 	}
-	strategy, after, _ := strings.Cut(job.Annotations[annotationPodGC], " ")
+	strategy, delay := gcOf(job)
 	since := end.LastTransitionTime.Time
 	var due bool
-	switch spec.PodGCStrategy(strategy) {
+	switch strategy {
 	case spec.PodGCOnPodCompletion:
-		due = s.over()
+		due = over
 	case spec.PodGCOnPodSuccess:
-		due = s.over() && end.Type == batchv1.JobComplete
+		due = over && end.Type == batchv1.JobComplete
 	case spec.PodGCOnWorkflowCompletion:
-		due = s.Gone || s.Phase != ""
+		due = s.over()
 	case spec.PodGCOnWorkflowSuccess:
 		due = s.Gone || s.Phase == spec.WorkflowSucceeded
 	}
-	if s.Finished.After(since) && (strategy == string(spec.PodGCOnWorkflowCompletion) || strategy == string(spec.PodGCOnWorkflowSuccess)) {
+	if ofWorkflow(job) && s.Finished.After(since) {
 		since = s.Finished
-	}
-	delay, err := time.ParseDuration(after)
-	if err != nil {
-		delay = podGCDelay
 	}
 	return due && now.Sub(since) >= delay
 }

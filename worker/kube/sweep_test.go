@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -37,9 +38,9 @@ func TestJobsThatNobodyNeedsAreSwept(t *testing.T) {
 		complete, failed = batchv1.JobComplete, batchv1.JobFailed
 		m                = time.Minute
 	)
-	ended, gone := Standing{Ended: true}, Standing{Gone: true}
-	success := Standing{Phase: spec.WorkflowSucceeded, Finished: time.Now().Add(-m), Ended: true}
-	failure := Standing{Phase: spec.WorkflowFailed, Finished: time.Now().Add(-m), Ended: true}
+	ended, gone := Standing{Ended: map[workflow.Key]bool{"j": true}}, Standing{Gone: true}
+	success := Standing{Phase: spec.WorkflowSucceeded, Finished: time.Now().Add(-m)}
+	failure := Standing{Phase: spec.WorkflowFailed, Finished: time.Now().Add(-m)}
 	for name, tt := range map[string]struct {
 		job      *batchv1.Job
 		standing Standing
@@ -76,9 +77,13 @@ func TestJobsThatNobodyNeedsAreSwept(t *testing.T) {
 				_, stop := e.hub.watch(types.NamespacedName{Namespace: "default", Name: "j"})
 				defer stop()
 			}
-			require.NoError(t, e.SweepJobs(ctx, func(_ context.Context, run string, key workflow.Key) (Standing, error) {
+			require.NoError(t, e.SweepJobs(ctx, func(_ context.Context, run string, nodes []workflow.Key) (Standing, error) {
 				require.Equal(t, "run", run)
-				require.Equal(t, workflow.Key("j"), key)
+				if strings.Contains(tt.job.Annotations[annotationPodGC], "Workflow") {
+					require.Empty(t, nodes, "how its node stands does not matter")
+				} else {
+					require.Equal(t, []workflow.Key{"j"}, nodes)
+				}
 				return tt.standing, nil
 			}))
 			_, err = client.BatchV1().Jobs("default").Get(ctx, "j", metav1.GetOptions{})

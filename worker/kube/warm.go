@@ -188,8 +188,8 @@ func (e *Executor) discard(name types.NamespacedName) error {
 }
 
 // SweepWarmPods removes the warm pods of runs that have ended, and those whose workers have not
-// come to it. phase is how a run ended, "" if it goes on; gone says that it is not there.
-func (e *Executor) SweepWarmPods(ctx context.Context, phase func(ctx context.Context, run string) (p spec.WorkflowPhase, gone bool, err error)) error {
+// come to it.
+func (e *Executor) SweepWarmPods(ctx context.Context, stands Stands) error {
 	var errs []error
 	over := map[string]bool{}
 	for _, obj := range e.hub.jobs.GetStore().List() {
@@ -199,17 +199,14 @@ func (e *Executor) SweepWarmPods(ctx context.Context, phase func(ctx context.Con
 		}
 		run := job.Labels[labelRun]
 		if _, known := over[run]; !known {
-			p, gone, err := phase(ctx, run)
+			s, err := stands(ctx, run, nil)
 			if err != nil {
 				return fmt.Errorf("looking at run %s, which has warm pods: %w", run, err)
 			}
-			over[run] = gone || p != ""
+			over[run] = s.over()
 		}
-		if !over[run] {
-			continue
-		}
-		if err := e.discard(types.NamespacedName{Namespace: job.Namespace, Name: job.Name}); err != nil {
-			errs = append(errs, fmt.Errorf("removing warm pod %s/%s: %w", job.Namespace, job.Name, err))
+		if over[run] {
+			errs = append(errs, e.sweep(ctx, job))
 		}
 	}
 	return errors.Join(errs...)
