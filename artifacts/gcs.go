@@ -137,7 +137,7 @@ func (s *GCS) Get(ctx context.Context, key string) (io.ReadCloser, error) {
 	if err := checkKey(key); err != nil {
 		return nil, err
 	}
-	answer, err := s.do(ctx, http.MethodGet, s.object(key, url.Values{"alt": {"media"}}), nil)
+	answer, err := s.do(ctx, http.MethodGet, s.object(key, url.Values{"alt": {"media"}}), nil) //nolint:bodyclose // whoever reads it closes it
 	if err != nil {
 		return nil, fmt.Errorf("getting %s: %w", key, err)
 	}

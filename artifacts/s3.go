@@ -149,14 +149,12 @@ func (s *S3) put(ctx context.Context, key string, from *upload, size int64) erro
 	}
 	if whole != nil {
 		body, size = whole, whole.Size()
-	} else {
-		if size < 0 || size >= partSize {
-			select {
-			case s.large <- struct{}{}:
-				defer func() { <-s.large }()
-			case <-ctx.Done():
-				return ctx.Err()
-			}
+	} else if size < 0 || size >= partSize {
+		select {
+		case s.large <- struct{}{}:
+			defer func() { <-s.large }()
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
 	encryption, err := s.encryption.of(s.bucket, key)

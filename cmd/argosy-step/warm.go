@@ -119,15 +119,15 @@ func dial(ctx context.Context, base, token string) (*handover.Wire, error) {
 	if err != nil {
 		return nil, err
 	}
-	wire, err := upgrade(conn, u.Host, token)
+	wire, err := upgrade(ctx, conn, u.Host, token)
 	if err != nil {
 		conn.Close()
 	}
 	return wire, err
 }
 
-func upgrade(conn net.Conn, host, token string) (*handover.Wire, error) {
-	req, err := http.NewRequest(http.MethodGet, "http://"+host+handover.PathWarm, nil)
+func upgrade(ctx context.Context, conn net.Conn, host, token string) (*handover.Wire, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+host+handover.PathWarm, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -53,7 +53,7 @@ func (e *Executor) inPool(ctx context.Context, s *worker.Step, limits *spec.Warm
 	kind := warm.Kind{Key: shape.key(s), Limits: *limits, Launch: func(ctx context.Context, p warm.Pod) *worker.Fault {
 		return e.launch(ctx, s, shape, p)
 	}}
-	done, err := e.pools.Run(ctx, kind, shape.item(e.cfg, s, plan, token), s.Log, s.PendingTimeout)
+	done, err := e.pools.Run(ctx, kind, shape.item(e.cfg, plan, token), s.Log, s.PendingTimeout)
 	if errors.Is(err, warm.ErrNotStarted) {
 		return workflow.Result{Phase: spec.NodeFailed, Message: fmt.Sprintf("Pod was pending longer than pendingTimeout %s: %v", s.PendingTimeout, err)}, nil
 	}

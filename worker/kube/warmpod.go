@@ -125,7 +125,7 @@ func (w *warmPod) key(s *worker.Step) string {
 }
 
 // item is the step's own part.
-func (w *warmPod) item(cfg Config, s *worker.Step, plan *handover.Plan, token string) *handover.Item {
+func (w *warmPod) item(cfg Config, plan *handover.Plan, token string) *handover.Item {
 	item := &handover.Item{
 		Command: w.command, Env: w.env, EnvFrom: w.envFrom, Dir: w.dir, Plan: plan, Token: token, Grace: cfg.Grace.Milliseconds(),
 	}

@@ -91,7 +91,7 @@ func TestAWarmItemIsFreshWhereNoVolumeIs(t *testing.T) {
 		Parameters: []handover.Parameter{{Path: "/out/p"}},
 		Outputs:    []handover.Output{{Path: "/data"}, {Path: "/"}, {Path: "relative"}},
 	}
-	item := w.item(cfg, s, plan, "token")
+	item := w.item(cfg, plan, "token")
 	require.Equal(t, []string{"/in", "/out/p"}, item.Fresh)
 	require.Equal(t, []string{"/tmp", "/dev/shm"}, item.Tidy)
 	require.Equal(t, "/usr", item.Dir)
@@ -103,5 +103,5 @@ func TestAWarmItemIsFreshWhereNoVolumeIs(t *testing.T) {
 	require.Equal(t, []string{runnerPath, "warm", warmDir}, main.Command)
 	require.Empty(t, main.Args)
 	require.NotContains(t, job.Labels, labelDelivery)
-	require.Equal(t, false, *job.Spec.Template.Spec.AutomountServiceAccountToken)
+	require.False(t, *job.Spec.Template.Spec.AutomountServiceAccountToken)
 }
