@@ -64,6 +64,7 @@ type S3 struct {
 	large  chan struct{}
 
 	locking    bool
+	anonymous  bool
 	encryption S3Encryption
 
 	mu    sync.Mutex // held while the bucket is looked for
@@ -103,7 +104,7 @@ func NewS3(cfg S3Config) (*S3, error) {
 	uploads := cmp.Or(cfg.LargeUploads, defaultLargeUploads)
 	return &S3{
 		client: client, bucket: cfg.Bucket, region: region, large: make(chan struct{}, max(uploads, 1)), ready: cfg.Existing,
-		locking: cfg.ObjectLocking, encryption: cfg.Encryption,
+		locking: cfg.ObjectLocking, anonymous: !cfg.OwnIdentity && cfg.AccessKey == "", encryption: cfg.Encryption,
 	}, nil
 }
 

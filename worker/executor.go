@@ -44,6 +44,9 @@ type Step struct {
 	// PendingTimeout is how long the step may take to start; zero is any time. It is for
 	// executors whose steps wait for something to run on.
 	PendingTimeout time.Duration
+	// Counts asks the queue whether this delivery still is the one whose results count:
+	// ErrSuperseded if not. Nil: nobody else can have the step. It is for what cannot be taken back.
+	Counts func(ctx context.Context) error
 	// Log receives stdout and stderr as they come. Never nil.
 	Log io.Writer
 

@@ -53,8 +53,9 @@ type attempt struct {
 }
 
 type opened struct {
-	step *Step
-	plan *handover.Plan
+	step  *Step
+	plan  *handover.Plan
+	grant Grant // with which it was asked for
 }
 
 // NewGateway makes a gateway.
@@ -152,8 +153,13 @@ func (g *Gateway) find(ctx context.Context, grant Grant) (*opened, error) {
 		if o.step.Delivery != grant.Delivery {
 			return nil, ErrSuperseded
 		}
-		return o, nil
+		return &opened{step: o.step, plan: o.plan, grant: grant}, nil
 	}
+	return g.resolve(ctx, grant)
+}
+
+// resolve returns a step that is not this worker's, if it still counts.
+func (g *Gateway) resolve(ctx context.Context, grant Grant) (*opened, error) {
 	if g.cfg.Resolve == nil {
 		return nil, errUnknownStep
 	}
@@ -164,5 +170,5 @@ func (g *Gateway) find(ctx context.Context, grant Grant) (*opened, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errUnknownStep, err)
 	}
-	return &opened{step: s}, nil
+	return &opened{step: s, grant: grant}, nil
 }

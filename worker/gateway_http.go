@@ -24,6 +24,10 @@ func (g *Gateway) Handler() http.Handler {
 	mux.Handle("GET "+handover.PathPlan, g.authorized(g.servePlan))
 	mux.Handle("GET "+handover.PathInput, g.authorized(g.serveInput))
 	mux.Handle("PUT "+handover.PathOutput, g.authorized(g.takeOutput))
+	mux.Handle("POST "+handover.PathParts, g.authorized(g.startParts))
+	mux.Handle("GET "+handover.PathParts, g.authorized(g.servePart))
+	mux.Handle("PUT "+handover.PathParts, g.authorized(g.completeParts))
+	mux.Handle("DELETE "+handover.PathParts, g.authorized(g.abortParts))
 	mux.Handle("PUT "+handover.PathOutcome, g.authorized(g.takeOutcome))
 	mux.Handle("GET "+handover.PathWarm, http.HandlerFunc(g.servePod))
 	return mux
@@ -46,6 +50,9 @@ func (g *Gateway) authorized(next stepHandler) http.Handler {
 		log := g.log.With("hop", "store", "run", grant.Run, "node", string(grant.Key), "delivery", grant.Delivery)
 		out := &sentWriter{ResponseWriter: w}
 		o, err := g.find(r.Context(), grant)
+		if errors.Is(err, ErrSuperseded) && r.Method == http.MethodDelete {
+			o, err = g.formerly(grant, err)
+		}
 		if err == nil {
 			err = next(out, r, o)
 		}
@@ -62,8 +69,10 @@ func refuse(log *slog.Logger, w *sentWriter, r *http.Request, err error) {
 	switch {
 	case errors.Is(err, ErrSuperseded):
 		status = http.StatusConflict
-	case errors.Is(err, errUnknownStep), errors.Is(err, ErrStoreAway):
+	case errors.Is(err, errUnknownStep), errors.Is(err, errNotFenced), errors.Is(err, ErrStoreAway):
 		status = http.StatusServiceUnavailable
+	case errors.Is(err, errNoParts):
+		status = http.StatusNotImplemented
 	case errors.Is(err, ErrNoArtifact):
 		status = http.StatusNotFound
 	case errors.Is(err, errBadRequest):
@@ -96,7 +105,7 @@ func (g *Gateway) servePlan(w http.ResponseWriter, r *http.Request, o *opened) e
 		}
 	}
 	w.Header().Set("Content-Type", "application/json")
-	return json.NewEncoder(w).Encode(plan)
+	return answer(w, plan)
 }
 
 func (g *Gateway) serveInput(w http.ResponseWriter, r *http.Request, o *opened) error {
@@ -121,7 +130,8 @@ func (g *Gateway) takeOutput(w http.ResponseWriter, r *http.Request, o *opened) 
 	if err != nil {
 		return err
 	}
-	if err := g.cfg.Store.For(o.step).Put(r.Context(), a, object, r.Body); err != nil {
+	body := &fenced{r.Body, func() error { return g.fence(r.Context(), o) }}
+	if err := g.cfg.Store.For(o.step).Put(r.Context(), a, object, body); err != nil {
 		return fmt.Errorf("saving output artifact %s: %w", a.Name, err)
 	}
 	w.WriteHeader(http.StatusNoContent)

@@ -98,6 +98,7 @@ func (w *Worker) step(ctx context.Context, log *slog.Logger, plan *workflow.Plan
 	if err != nil {
 		return workflow.Result{}, &Fault{Class: ClassInvalid, Err: err}
 	}
+	step.Counts = func(ctx context.Context) error { return w.leases.counts(ctx, d) }
 	if serves != nil {
 		step.Ready = func(ctx context.Context, r workflow.Ready) { w.ready(ctx, log, d, r, serves) }
 	}

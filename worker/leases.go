@@ -3,6 +3,7 @@ package worker
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -103,6 +104,18 @@ func (l *leases) renew(ctx context.Context) {
 			l.cancel(ds[i], ErrLeaseLost)
 		}
 	}
+}
+
+// counts asks the queue whether a delivery is still the worker's: ErrSuperseded if not.
+func (l *leases) counts(ctx context.Context, d Delivery) error {
+	states, err := l.queue.Renew(ctx, l.worker, []Delivery{d}, l.length)
+	switch {
+	case err != nil:
+		return fmt.Errorf("asking whether the step is still this worker's: %w", err)
+	case states[0] == LeaseLost || states[0] == LeaseOver:
+		return ErrSuperseded
+	}
+	return nil
 }
 
 func (l *leases) deliveries() []Delivery {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"argosy/workflow"
 	"argosy/workflow/spec"
@@ -42,6 +43,24 @@ type ArtifactStore interface {
 	Open(ctx context.Context, a *spec.Artifact, object string) (io.ReadCloser, error)
 	// Put writes one object of an artifact, as it is to be stored.
 	Put(ctx context.Context, a *spec.Artifact, object string, r io.Reader) error
+	// Parts is how a pod may write one object of an artifact by itself; nil if it may not.
+	Parts(ctx context.Context, a *spec.Artifact, object string) (Parts, error)
+}
+
+// Parts is one object that a pod writes in parts, which the worker makes one of. Before that there
+// is nothing of it.
+type Parts interface {
+	// Start begins the object; the id is for the other methods. It is empty where the store takes
+	// no parts after all.
+	Start(ctx context.Context) (id string, err error)
+	// Presign makes an address to which a part may be put whose content has the MD5 sum, which has
+	// to be in the request's Content-MD5.
+	Presign(ctx context.Context, id string, number int, md5 []byte, ttl time.Duration) (url string, err error)
+	// Complete makes one object of the parts, by the ETags that the store answered with. To do it
+	// again changes nothing.
+	Complete(ctx context.Context, id string, etags []string) error
+	// Abort forgets what was begun.
+	Abort(ctx context.Context, id string) error
 }
 
 // Staging fetches a step's inputs before its command starts and keeps its outputs when it

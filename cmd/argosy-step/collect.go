@@ -125,7 +125,7 @@ func sendFile(ctx context.Context, g *gateway, out *handover.Output, object, pat
 
 // send streams what pack writes to the gateway.
 func send(ctx context.Context, g *gateway, out *handover.Output, object string, pack func(io.Writer) error) error {
-	err := g.put(ctx, objectPath(handover.PathOutput, out.Name, object), pack)
+	err := g.putOutput(ctx, out.Name, object, pack)
 	if err != nil {
 		return fmt.Errorf("saving output artifact %s: %w", out.Name, err)
 	}

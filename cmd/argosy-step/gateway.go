@@ -19,6 +19,7 @@ type gateway struct {
 	url, token string
 	patience   time.Duration // with a gateway that cannot be reached
 	client     *http.Client
+	indirect   bool // stores are not to be found from here
 }
 
 var (
@@ -45,7 +46,7 @@ func newGateway(url, token string, patience time.Duration) *gateway {
 
 // get hands what the gateway has at the path to consume. A try that breaks starts over.
 func (g *gateway) get(ctx context.Context, path string, consume func(io.Reader) error) error {
-	return g.persist(ctx, func() error {
+	return g.persist(ctx, g.patience, func() error {
 		resp, err := g.do(ctx, http.MethodGet, path, nil)
 		if err != nil {
 			return err
@@ -58,37 +59,8 @@ func (g *gateway) get(ctx context.Context, path string, consume func(io.Reader) 
 	})
 }
 
-// put streams what write writes to the path. A try that breaks starts over.
-func (g *gateway) put(ctx context.Context, path string, write func(io.Writer) error) error {
-	return g.persist(ctx, func() error {
-		r, w := io.Pipe()
-		defer r.Close() // ends the writer if the gateway answered early
-		written := make(chan error, 1)
-		go func() {
-			err := write(w)
-			w.CloseWithError(err)
-			written <- err
-		}()
-		resp, err := g.do(ctx, http.MethodPut, path, r)
-		r.Close()
-		if werr := <-written; werr != nil && !errors.Is(werr, io.ErrClosedPipe) {
-			err = &localError{werr}
-		}
-		if err != nil {
-			return err
-		}
-		return resp.Body.Close()
-	})
-}
-
 func (g *gateway) putOutcome(ctx context.Context, data []byte) error {
-	return g.persist(ctx, func() error {
-		resp, err := g.do(ctx, http.MethodPut, handover.PathOutcome, bytes.NewReader(data))
-		if err != nil {
-			return err
-		}
-		return resp.Body.Close()
-	})
+	return g.persist(ctx, g.patience, func() error { return g.put(ctx, handover.PathOutcome, bytes.NewReader(data)) })
 }
 
 // serverError is an answer that may be better next time.
@@ -126,6 +98,8 @@ func (g *gateway) do(ctx context.Context, method, path string, body io.Reader) (
 	switch {
 	case resp.StatusCode == http.StatusNotFound:
 		return nil, fmt.Errorf("%w: %s", errNotFound, text)
+	case resp.StatusCode == http.StatusNotImplemented:
+		return nil, errIndirect
 	case resp.StatusCode == http.StatusServiceUnavailable:
 		// As if it could not be reached: another worker takes over, or the store comes back.
 		return nil, errors.New(text)
@@ -135,20 +109,24 @@ func (g *gateway) do(ctx context.Context, method, path string, body io.Reader) (
 	return nil, fmt.Errorf("%w: %s", errRefused, text)
 }
 
-// persist tries until it works, is refused, or patience ends.
-func (g *gateway) persist(ctx context.Context, try func() error) error {
-	began, wait := time.Now(), 100*time.Millisecond
+// persist tries until it works, is refused, or patience ends, which counts from the first failure.
+func (g *gateway) persist(ctx context.Context, patience time.Duration, try func() error) error {
+	var failed time.Time
+	wait := 100 * time.Millisecond
 	for n := 1; ; n++ {
 		err := try()
 		var local *localError
 		var server *serverError
+		if n == 1 {
+			failed = time.Now()
+		}
 		switch {
-		case err == nil, errors.As(err, &local), errors.Is(err, errNotFound), errors.Is(err, errRefused):
+		case err == nil, errors.As(err, &local), errors.Is(err, errNotFound), errors.Is(err, errRefused), errors.Is(err, errIndirect):
 			return err
 		case errors.As(err, &server) && n == serverTries:
 			return err
-		case time.Since(began) > g.patience:
-			return fmt.Errorf("giving up after %v: %w", g.patience, err)
+		case time.Since(failed) > patience:
+			return fmt.Errorf("giving up after %v: %w", patience, err)
 		}
 		select {
 		case <-ctx.Done():

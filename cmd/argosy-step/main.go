@@ -6,7 +6,7 @@
 //	argosy-step warm DIR              runs steps that the gateway hands out, in fresh folders of DIR
 //
 // It holds no credentials but a token for its own step, and talks to nothing but the
-// gateway that its environment names.
+// gateway that its environment names, and the store at the addresses that this one signs.
 package main
 
 import (

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"argosy/artifacts"
 	"argosy/artifacts/archive"
@@ -24,6 +25,7 @@ type artifactStore struct {
 	buckets     *egress.Guard // for S3, where the fleet's own server may be named, with other keys
 	gcsEndpoint string        // where Google Cloud Storage is not at its own address
 	lend        bool          // the worker's own identity in its cloud, to workflows that ask for it
+	direct      bool          // pods may write to S3 by addresses that are signed for them
 
 	// Of a step.
 	namespace  string
@@ -165,6 +167,48 @@ func (s *artifactStore) Put(ctx context.Context, a *spec.Artifact, object string
 		return err
 	}
 	return asStoreError(store.Put(ctx, key, r, -1))
+}
+
+// Parts implements worker.ArtifactStore, for what lies in S3 and can be reached from elsewhere.
+func (s *artifactStore) Parts(ctx context.Context, a *spec.Artifact, object string) (worker.Parts, error) {
+	store, key, err := s.object(ctx, a, object)
+	if err != nil {
+		return nil, err
+	}
+	if parts, ok := store.(artifacts.Parts); ok && s.direct {
+		return &objectParts{parts, key}, nil
+	}
+	return nil, nil
+}
+
+// objectParts is one object of a store that takes parts.
+type objectParts struct {
+	artifacts.Parts
+	key string
+}
+
+func (p *objectParts) Start(ctx context.Context) (string, error) {
+	id, err := p.StartParts(ctx, p.key)
+	if errors.Is(err, artifacts.ErrNoParts) {
+		return "", nil
+	}
+	return id, asStoreError(err)
+}
+
+func (p *objectParts) Presign(ctx context.Context, id string, number int, md5 []byte, ttl time.Duration) (string, error) {
+	u, err := p.PresignPart(ctx, p.key, id, number, md5, ttl)
+	if err != nil {
+		return "", asStoreError(err)
+	}
+	return u.String(), nil
+}
+
+func (p *objectParts) Complete(ctx context.Context, id string, etags []string) error {
+	return asStoreError(p.CompleteParts(ctx, p.key, id, etags))
+}
+
+func (p *objectParts) Abort(ctx context.Context, id string) error {
+	return asStoreError(p.AbortParts(ctx, p.key, id))
 }
 
 // Delete removes an artifact: one object, or all of those that a directory became. What lies at

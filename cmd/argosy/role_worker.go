@@ -38,6 +38,7 @@ type workerFlags struct {
 	store    storeFlags
 	local    bool // workflows may reach any address
 	lend     bool // workflows may act as the worker in its cloud
+	direct   bool // pods send large outputs to S3 themselves
 	process  processFlags
 	kube     kubeFlags
 }
@@ -125,6 +126,7 @@ func (f *workerFlags) register(flags *pflag.FlagSet) {
 	f.store.register(flags)
 	flags.BoolVar(&f.local, "allow-local-addresses", os.Getenv("ARGOSY_ALLOW_LOCAL_ADDRESSES") == "true", "let http templates and artifacts reach this machine, link-local addresses, and the fleet's own Redis and store (env ARGOSY_ALLOW_LOCAL_ADDRESSES)")
 	flags.BoolVar(&f.lend, "lend-cloud-identity", os.Getenv("ARGOSY_LEND_CLOUD_IDENTITY") == "true", "let artifact locations that ask for it (useSDKCreds, roleARN) be reached as this worker itself in its cloud (env ARGOSY_LEND_CLOUD_IDENTITY)")
+	flags.BoolVar(&f.direct, "direct-uploads", os.Getenv("ARGOSY_DIRECT_UPLOADS") != "false", "have step pods send large outputs to S3 themselves, by addresses signed for 10 minutes, where they can reach it; otherwise all goes through the worker (env ARGOSY_DIRECT_UPLOADS)")
 	f.kube.cluster.register(flags)
 	flags.StringVar(&f.kube.gatewayAddr, "gateway-addr", envOr("ARGOSY_GATEWAY_ADDR", ":8080"), "where to serve step pods (env ARGOSY_GATEWAY_ADDR)")
 	flags.StringVar(&f.kube.gatewayURL, "gateway-url", os.Getenv("ARGOSY_GATEWAY_URL"), "how step pods reach a worker (env ARGOSY_GATEWAY_URL; default: this machine's address towards the cluster)")
@@ -188,7 +190,7 @@ func (f *workerFlags) parts(ctx context.Context, r *role, s service) (groups [][
 	}
 	objects := join.Objects{Objects: queue.NewObjects(r.conn)}
 	guard := &egress.Guard{Local: f.local, Deny: append(r.conn.Addresses(), f.store.addresses()...)}
-	kept.lend = f.lend
+	kept.lend, kept.direct = f.lend, f.direct
 	kept.objects, kept.web, kept.buckets = objects, guard, &egress.Guard{Local: f.local, Deny: r.conn.Addresses()}
 	store := worker.Patient(kept, r.log)
 	name := workerName()

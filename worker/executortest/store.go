@@ -32,6 +32,7 @@ type Store struct {
 	mu      sync.Mutex
 	objects Tree
 	broken  error
+	parts   *PartServer // nil: pods write nothing by themselves
 }
 
 // NewStore makes an empty store.

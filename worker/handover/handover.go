@@ -4,6 +4,7 @@
 //
 //	worker --Plan, in the pod's environment or from the gateway--> runner
 //	worker <-------- artifacts, by HTTP through the gateway ------> runner
+//	store  <-------- large outputs, in parts, if it takes them ---- runner
 //	worker <--Outcome, as the container's termination message, ---- runner
 //	          or by the gateway when it is large
 package handover
@@ -33,6 +34,45 @@ const (
 	PathOutput  = "/v1/outputs/{name}" // PUT, ?object=
 	PathOutcome = "/v1/outcome"        // PUT
 )
+
+// A large output goes to the store itself, in parts, by addresses that the gateway signs. Each is
+// for one content, and not for long. Only the gateway makes one object of them.
+//
+//	POST   PathParts ?object=                  -> Upload; 501: put it through the gateway
+//	GET    PathParts ?object=&id=&number=&md5= -> Address of a part
+//	PUT    PathParts ?object=&id=  Complete    -> all of it is there
+//	DELETE PathParts ?object=&id=              -> nothing of it is
+const PathParts = "/v1/outputs/{name}/parts"
+
+// Upload is an output that was begun.
+type Upload struct {
+	ID string `json:"id"`
+}
+
+// Address is where a part is to be put, with its MD5 sum as Content-MD5.
+type Address struct {
+	URL string `json:"url"`
+}
+
+// Complete is what the store answered to the parts, in order.
+type Complete struct {
+	ETags []string `json:"etags"`
+}
+
+// PartSize is how large the part of a number from 1 on is, unless it is the last one. The runner
+// holds one in memory. S3 takes 10,000 of them: these are 218 GiB.
+func PartSize(number int) int {
+	switch {
+	case number > 8000:
+		return 64 << 20
+	case number > 4000:
+		return 16 << 20
+	}
+	return 8 << 20
+}
+
+// MaxParts is how many parts an object may have.
+const MaxParts = 10_000
 
 const (
 	// MaxPlanEnv is how large a Plan may be to travel in the environment: one variable may
