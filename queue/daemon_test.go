@@ -94,3 +94,19 @@ func TestAWorkerHearsThatARunIsOver(t *testing.T) {
 		})
 	}
 }
+
+func TestALeafsProgressIsTakenFromWhoeverHasIt(t *testing.T) {
+	each(t, func(w *world) {
+		w.submit("1")
+		d := w.launch("1")
+		require.ErrorIs(w.t, w.tasks.Tells(w.ctx, d.Run, d.Key, "1/3"), queue.ErrFenced, "before the claim")
+		_, err := w.tasks.Claim(w.ctx, d)
+		require.NoError(w.t, err)
+		other := queue.NewTasks(w.conn, "", time.Minute)
+		require.NoError(w.t, other.Tells(w.ctx, d.Run, d.Key, "2/3"), "by the gateway of another worker")
+		events := w.begin(w.claim()).Events
+		require.Equal(w.t, []workflow.Event{{Kind: workflow.EventTells, Key: d.Key, Message: "2/3"}}, events)
+		require.NoError(w.t, w.tasks.Report(w.ctx, d, succeeded()))
+		require.ErrorIs(w.t, other.Tells(w.ctx, d.Run, d.Key, "3/3"), queue.ErrFenced, "after its end")
+	})
+}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"argosy/workflow"
+	"argosy/workflow/spec"
 )
 
 // Tasks is a worker's side: claim, renew, report. What it claims is the worker's own, by
@@ -141,6 +142,16 @@ func (t *Tasks) Waits(ctx context.Context, d Delivery, message string) error {
 		return fmt.Errorf("encoding what delivery %s waits for: %w", d.ID(), err)
 	}
 	return t.report(ctx, d, call(t.conn.scripts.ready, []string{flyKey(d.Run), inKey(d.Run)}, string(d.Key), d.Number, t.worker, event, ""))
+}
+
+// Tells tells the run what a leaf that is under way says of its progress, and rings. ErrFenced says
+// that it is not under way. It does not matter which delivery it is of, for the last one counts.
+func (t *Tasks) Tells(ctx context.Context, run string, key workflow.Key, progress spec.Progress) error {
+	event, err := json.Marshal(workflow.Event{Kind: workflow.EventTells, Key: key, Message: string(progress)})
+	if err != nil {
+		return fmt.Errorf("encoding the progress of %s: %w", key, err)
+	}
+	return t.report(ctx, Delivery{Run: run, Key: key}, call(t.conn.scripts.ready, []string{flyKey(run), inKey(run)}, string(key), 0, "", event, ""))
 }
 
 // report takes the step that hands results in, and rings.

@@ -39,6 +39,9 @@ type Step struct {
 	// the step before this worker had it.
 	Waits  func(ctx context.Context, message string) error
 	Waited string
+	// Tells is called with the progress that the step tells while it runs, which is only worth
+	// doing when that changes. Nil: nobody asks.
+	Tells func(ctx context.Context, p spec.Progress) error
 	// Avoid are hosts on which the step is not to run.
 	Avoid []string
 	// PendingTimeout is how long the step may take to start; zero is any time. It is for

@@ -30,6 +30,7 @@ type fakeQueue struct {
 	reports  map[Delivery]workflow.Result
 	ready    map[Delivery]workflow.Ready
 	waits    []string
+	tells    []spec.Progress
 	released []Delivery
 	renewals [][]Delivery
 	claims   int
@@ -115,6 +116,16 @@ func (q *fakeQueue) Ready(_ context.Context, d Delivery, r workflow.Ready) error
 		return ErrLeaseLost
 	}
 	q.ready[d] = r
+	return nil
+}
+
+func (q *fakeQueue) Tells(_ context.Context, _ string, _ workflow.Key, p spec.Progress) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.down {
+		return errDown
+	}
+	q.tells = append(q.tells, p)
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"argosy/worker/handover"
 	"argosy/workflow"
+	"argosy/workflow/spec"
 )
 
 // GatewayConfig sets a Gateway up.
@@ -26,6 +27,9 @@ type GatewayConfig struct {
 	// Resolve finds the step of a grant that another worker issued; nil serves only own
 	// steps. It returns ErrSuperseded if the grant's delivery does not count any more.
 	Resolve func(ctx context.Context, g Grant) (*Step, error)
+	// Tells is told what steps say of their progress; it returns ErrLeaseLost of one that is not
+	// under way. Nil: nobody wants to know.
+	Tells func(ctx context.Context, run string, key workflow.Key, p spec.Progress) error
 }
 
 // ErrSuperseded says that what a step's pod wants to do does not count any more.

@@ -29,6 +29,7 @@ func (g *Gateway) Handler() http.Handler {
 	mux.Handle("PUT "+handover.PathParts, g.authorized(g.completeParts))
 	mux.Handle("DELETE "+handover.PathParts, g.authorized(g.abortParts))
 	mux.Handle("PUT "+handover.PathOutcome, g.authorized(g.takeOutcome))
+	mux.Handle("PUT "+handover.PathTells, g.authorized(g.takeProgress))
 	mux.Handle("GET "+handover.PathWarm, http.HandlerFunc(g.servePod))
 	return mux
 }
@@ -141,6 +142,27 @@ func (g *Gateway) takeOutput(w http.ResponseWriter, r *http.Request, o *opened) 
 func (g *Gateway) takeOutcome(w http.ResponseWriter, r *http.Request, o *opened) error {
 	if err := g.cfg.Store.For(o.step).Put(r.Context(), outcomeArtifact(o.step), "", http.MaxBytesReader(w, r.Body, handover.MaxOutcome)); err != nil {
 		return fmt.Errorf("saving the step's outcome: %w", err)
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func (g *Gateway) takeProgress(w http.ResponseWriter, r *http.Request, o *opened) error {
+	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, handover.MaxProgress))
+	if err != nil {
+		return fmt.Errorf("%w: %w", errBadRequest, err)
+	}
+	p := spec.LastProgress(string(text))
+	switch {
+	case p == "":
+		return fmt.Errorf("%w: %q is no progress", errBadRequest, text)
+	case g.cfg.Tells == nil:
+	default:
+		if err := g.cfg.Tells(r.Context(), o.step.Run.ID, o.step.Key, p); errors.Is(err, ErrLeaseLost) {
+			return fmt.Errorf("%w: %w", ErrSuperseded, err)
+		} else if err != nil {
+			return fmt.Errorf("telling the step's progress: %w", err)
+		}
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil

@@ -2,6 +2,7 @@ package worker_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -102,6 +103,7 @@ func TestGatewayServesWhatATokenIsFor(t *testing.T) {
 		{"an output", "PUT", "/v1/outputs/out", own, 204, ""},
 		{"an output's object", "PUT", "/v1/outputs/out?object=a/b", own, 204, ""},
 		{"the outcome", "PUT", "/v1/outcome", own, 204, ""},
+		{"no progress", "PUT", "/v1/progress", own, 400, ""},
 		{"no token", "GET", "/v1/inputs/in", "", 401, ""},
 		{"a token without signature", "GET", "/v1/inputs/in", payload, 401, ""},
 		{"a forged token", "GET", "/v1/inputs/in", forged, 401, ""},
@@ -194,4 +196,30 @@ func TestAsDeliveryMovesDefaultKeysOnly(t *testing.T) {
 	require.Equal(t, "wf/wf-a-1/own.tgz", as.Template.Outputs.Artifacts[1].S3.Key)
 	require.Equal(t, "wf/wf-a-1/own.d3.tgz", s.Template.Outputs.Artifacts[1].S3.Key, "the step itself is unchanged")
 	require.Same(t, s, s.AsDelivery(3))
+}
+
+func TestGatewayPassesOnWhatStepsTellOfTheirProgress(t *testing.T) {
+	t.Parallel()
+	tokens, err := worker.NewTokens(nil)
+	require.NoError(t, err)
+	var told []string
+	cfg := worker.GatewayConfig{Store: executortest.NewStore(), Tokens: tokens}
+	cfg.Tells = func(_ context.Context, run string, key workflow.Key, p spec.Progress) error {
+		if p == "9/9" {
+			return fmt.Errorf("gone: %w", worker.ErrLeaseLost)
+		}
+		told = append(told, fmt.Sprint(run, " ", key, " ", p))
+		return nil
+	}
+	s := &site{step: stepOf(workflow.Root.Step(0, "a"), 2), gateway: worker.NewGateway(cfg, slog.New(slog.DiscardHandler))}
+	s.server = httptest.NewServer(s.gateway.Handler())
+	defer s.server.Close()
+	defer s.gateway.Open(s.step, nil)()
+	own, err := s.gateway.Token(s.step, time.Now())
+	require.NoError(t, err)
+	for body, want := range map[string]int{"3/7\n": 204, "9/9": 409, "x": 400, "": 400} {
+		status, text := s.do(t, "PUT", "/v1/progress", own, body)
+		require.Equal(t, want, status, text)
+	}
+	require.Equal(t, []string{"run-1 " + string(s.step.Key) + " 3/7"}, told)
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"argosy/workflow"
+	"argosy/workflow/spec"
 )
 
 // Handle works on one delivery until it is reported, dropped or handed back. Run calls it for
@@ -104,6 +105,7 @@ func (w *Worker) step(ctx context.Context, log *slog.Logger, plan *workflow.Plan
 	}
 	if n.Key == d.Key { // and not an item of a chunk, which has no node
 		step.Waited = n.Message
+		step.Tells = func(ctx context.Context, p spec.Progress) error { return w.queue.Tells(ctx, d.Run, d.Key, p) }
 		step.Waits = func(ctx context.Context, message string) error { return w.queue.Waits(ctx, d, message) }
 	}
 	log.Debug("step starts", "hop", "execute", "template", step.Template.Name)

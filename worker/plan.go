@@ -16,7 +16,7 @@ import (
 // NeedsRunner says that a step cannot be its command alone: something has to be put there
 // before it or collected after it.
 func NeedsRunner(s *Step) bool {
-	return s.CaptureResult || needsInputs(s.Template) || needsOutputs(s.Template)
+	return s.Template.TellsProgress() || s.CaptureResult || needsInputs(s.Template) || needsOutputs(s.Template)
 }
 
 // HandoverPlan is what the runner of a step must do. It looks up which inputs there are: a
@@ -93,6 +93,7 @@ func planInput(ctx context.Context, a *spec.Artifact, store ArtifactStore) (hand
 // FromOutcome is the result of a step whose runner told the outcome.
 func FromOutcome(s *Step, o *handover.Outcome) (workflow.Result, error) {
 	r := Exited(o.Code, o.Message)
+	r.Progress = spec.LastProgress(o.Progress)
 	if o.Fault != nil {
 		return r, Faultf(o.Fault.Class, "%s", o.Fault.Message)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"argosy/workflow"
+	"argosy/workflow/spec"
 )
 
 // Delivery names one sending of a leaf to a worker.
@@ -64,6 +65,8 @@ type Queue interface {
 	// Waits tells what a delivery waits for before it starts, "" once it does; ErrLeaseLost as for
 	// Report.
 	Waits(ctx context.Context, d Delivery, message string) error
+	// Tells tells what a leaf that is under way says of its progress; ErrLeaseLost: it is not.
+	Tells(ctx context.Context, run string, key workflow.Key, p spec.Progress) error
 	// Chunk reads what running a claimed chunk takes beside its record, for a worker on a
 	// host. ErrLeaseLost: the run is gone.
 	Chunk(ctx context.Context, d Delivery, c *workflow.ChunkState, host string) (*Chunk, error)

@@ -83,6 +83,8 @@ func (t *turn) take(events []Event) {
 			t.ready(e)
 		case EventWaits:
 			t.pends(e)
+		case EventTells:
+			t.tells(e)
 		case EventItems:
 			t.itemsEnded(e)
 		case EventSignal:

@@ -110,6 +110,9 @@ func (t *turn) chunks(n *Node, c *call) *ChunksState {
 
 // chunks says that a worker alone can take a node of the template from its call to its end.
 func (t *template) chunks() bool {
+	if t.TellsProgress() { // which items of chunks have no record for
+		return false
+	}
 	if t.IsDaemon() || t.Synchronization != nil || t.Memoize != nil || t.Container == nil && t.Script == nil || len(t.dynamic) > 0 || t.lastRetry || t.inline || t.Metrics != nil {
 		return false
 	}

@@ -201,8 +201,10 @@ func (t *turn) endService(n *Node) {
 			t.timerOff(n.Key, timerTimeout)
 		}
 	}
+	told := n.units()
 	n.Phase, n.Message, n.Finished = spec.NodeSucceeded, "", t.now
 	s.leafEnded(n.Phase)
+	s.Units = s.Units.minus(told).plus(n.units())
 	if i := slices.Index(t.delta.Dispatch, n.Key); i >= 0 { // it was never sent
 		t.delta.Dispatch = slices.Delete(t.delta.Dispatch, i, i+1)
 		return

@@ -10,6 +10,7 @@ func (t *turn) startLeaf(n *Node) {
 	if !n.Counted { // else it counts since it waits
 		t.delta.State.Total++
 	}
+	t.startProgress(n)
 	if err := t.limitTime(n, t.v.Plan.templates[n.Template]); err != nil {
 		t.delta.State.leafEnded(spec.NodeError)
 		t.finish(n, spec.NodeError, err.Error())
@@ -41,6 +42,7 @@ func (t *turn) result(e *Event) {
 	n = t.edit(e.Key)
 	s := &t.delta.State
 	serves := n.Daemon != nil && n.Daemon.Ready
+	told := n.units()
 	if !serves {
 		s.InFlight--
 	}
@@ -61,6 +63,7 @@ func (t *turn) result(e *Event) {
 		n.Phase, n.Message, n.Class = spec.NodeFailed, LateMessage, "deadline"
 	}
 	s.leafEnded(n.Phase)
+	s.Units = s.Units.minus(told).plus(n.units())
 	if n.Phase == spec.NodeSucceeded && n.Outputs != nil {
 		t.export(n.Outputs)
 	}
@@ -85,6 +88,9 @@ func (n *Node) ends(r *Result, now Millis) {
 	n.Phase, n.Message, n.Finished = r.Phase, r.Message, r.Finished
 	if n.Finished == 0 {
 		n.Finished = now
+	}
+	if u, ok := parseUnits(string(r.Progress)); ok {
+		n.Progress = &u
 	}
 }
 

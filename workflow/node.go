@@ -29,6 +29,8 @@ type Node struct {
 	Outputs *Values `json:"o,omitempty"`
 	// Resources are what a leaf's pod had of them, for how long.
 	Resources spec.ResourcesDuration `json:"rs,omitempty"`
+	// Progress is what a leaf told of its own, or starts with.
+	Progress *Units `json:"pg,omitempty"`
 	// Avoid are the hosts of the attempts before, if this one is to run elsewhere.
 	Avoid []string `json:"av,omitempty"`
 	// Containers are how those of a container set ended.

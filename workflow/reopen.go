@@ -33,17 +33,19 @@ func (u *takenUp) drop(k Key) {
 
 // leaves counts those of a chunked loop.
 func (l *LoopState) leaves() tally {
-	return tally{l.Chunks.Leaves, l.Succeeded, l.Chunks.Leaves + l.Running}
+	return tally{ended: l.Chunks.Leaves, succeeded: l.Succeeded, total: l.Chunks.Leaves + l.Running}
 }
 
 // count counts leaves of before.
 func (s *State) count(c tally) {
 	s.Done, s.Succeeded, s.Total = s.Done+c.ended, s.Succeeded+c.succeeded, s.Total+c.total
+	s.Units = s.Units.plus(c.units)
 }
 
 // uncount takes leaves back that have been counted.
 func (s *State) uncount(c tally) {
 	s.Done, s.Succeeded, s.Total = s.Done-c.ended, s.Succeeded-c.succeeded, s.Total-c.total
+	s.Units = s.Units.minus(c.units)
 }
 
 // hooks has the exit handler of the run run again, and keeps other hooks that have ended.

@@ -332,11 +332,16 @@ func (r *renderer) hang(id string, parents []string) {
 	}
 }
 
-// tally counts leaves: those that ended, those of them that succeeded, and all.
-type tally struct{ ended, succeeded, total int }
+// tally counts leaves: those that ended, those of them that succeeded, and all; and what they
+// told of their progress.
+type tally struct {
+	ended, succeeded, total int
+	units                   Units
+}
 
 func (c *tally) add(o tally) {
 	c.ended, c.succeeded, c.total = c.ended+o.ended, c.succeeded+o.succeeded, c.total+o.total
+	c.units = c.units.plus(o.units)
 }
 
 // tally counts the leaves at or below a node.
@@ -348,7 +353,7 @@ func (r *renderer) tally(n *Node) tally {
 	switch {
 	case r.v.Cut[n.Key]: // counts items, whatever is in them
 		l := n.Loop.Counts()
-		c = tally{l.Ended(), l.Succeeded, l.Items - l.Waiting - l.Skipped}
+		c = tally{ended: l.Ended(), succeeded: l.Succeeded, total: l.Items - l.Waiting - l.Skipped}
 	case n.Key == Root && len(r.v.Cut) > 0:
 		c = r.v.State.leaves()
 	default:
@@ -361,7 +366,7 @@ func (r *renderer) tally(n *Node) tally {
 }
 
 // leaves counts those of the run.
-func (s *State) leaves() tally { return tally{s.Done, s.Succeeded, s.Total} }
+func (s *State) leaves() tally { return tally{s.Done, s.Succeeded, s.Total, s.Units} }
 
 // executable says that the node counts in the progress by itself.
 func (n *Node) executable() bool { return leaf(n.Type) || n.Type == spec.NodeTypeSuspend }
@@ -371,7 +376,7 @@ func (n *Node) leaves() tally {
 	if !n.executable() {
 		return tally{}
 	}
-	c := tally{0, 0, 1}
+	c := tally{total: 1, units: n.units()}
 	if n.Fulfilled() {
 		c.ended = 1
 	}
@@ -386,7 +391,7 @@ func (c tally) progress() spec.Progress {
 	if c.total == 0 {
 		return ""
 	}
-	return spec.Progress(fmt.Sprintf("%d/%d", c.succeeded, c.total))
+	return spec.Progress(fmt.Sprintf("%d/%d", c.succeeded+c.units.Done, c.total+c.units.Total))
 }
 
 func renderInputs(v *Values) *spec.Inputs {

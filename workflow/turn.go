@@ -43,6 +43,8 @@ type State struct {
 	Total     int `json:"n,omitempty"`
 	Done      int `json:"d,omitempty"`
 	Succeeded int `json:"ok,omitempty"`
+	// Units are what leaves told of their own progress, beyond the one that each counts for.
+	Units Units `json:"pu,omitzero"`
 	// InFlight counts deliveries: leaves and chunks dispatched and not ended, but for daemons that
 	// serve.
 	InFlight int `json:"fl,omitempty"`
@@ -155,6 +157,7 @@ const (
 	EventResult EventKind = "result" // a leaf ended: Key, Result
 	EventReady  EventKind = "ready"  // a daemon has become ready: Key, Ready
 	EventWaits  EventKind = "waits"  // what a leaf waits for that a worker has, "" once it starts: Key, Message
+	EventTells  EventKind = "tells"  // what a leaf that runs tells of its progress: Key, Message
 	EventItems  EventKind = "items"  // items of a chunk ended: Key, Items
 	EventSignal EventKind = "signal" // somebody asked: Signal
 	EventTimer  EventKind = "timer"  // a timer that a Delta set came due: Key, Timer
@@ -216,6 +219,8 @@ type Result struct {
 	Resources spec.ResourcesDuration `json:"rs,omitempty"`
 	// Containers are those of a container set.
 	Containers []Container `json:"cn,omitempty"`
+	// Progress is what the step told last.
+	Progress spec.Progress `json:"pg,omitempty"`
 }
 
 // Timer asks for an EventTimer at a time. A timer replaces an earlier one of the same key

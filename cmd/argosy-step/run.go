@@ -22,6 +22,7 @@ type step struct {
 	patience       time.Duration
 	stop           <-chan struct{} // ends the command when it is closed
 	grace          time.Duration   // from then on until it is killed
+	look           time.Duration   // how often the command's progress is looked at; 0: every 3 s
 }
 
 // Classes of faults; the worker's.
@@ -97,8 +98,9 @@ func (s step) perform(ctx context.Context, g *gateway, set *set, plan *handover.
 	if err := stage(ctx, g, plan); err != nil {
 		return failed(err)
 	}
+	env, watch := s.watchProgress(ctx, g, set, env)
 	end := set.tries(func() ending { return s.runCommand(plan.Result, env) })
-	outcome := &handover.Outcome{Code: end.code, Message: end.message, Result: end.result}
+	outcome := &handover.Outcome{Code: end.code, Message: end.message, Result: end.result, Progress: watch()}
 	if outcome.Code != 0 && outcome.Message == "" {
 		outcome.Message = s.ownMessage()
 	}

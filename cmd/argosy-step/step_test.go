@@ -25,6 +25,8 @@ import (
 
 // pod runs steps as a pod would, against a real gateway. Paths of the step are below dir.
 type pod struct {
+	told    chan string // progress
+	look    time.Duration
 	dir     string
 	store   *executortest.Store
 	gateway *worker.Gateway
@@ -38,8 +40,15 @@ func newPod(t *testing.T, command ...string) *pod {
 	t.Helper()
 	tokens, err := worker.NewTokens(nil)
 	require.NoError(t, err)
-	p := &pod{dir: t.TempDir(), store: executortest.NewStore()}
-	p.gateway = worker.NewGateway(worker.GatewayConfig{Store: p.store, Tokens: tokens}, slog.New(slog.DiscardHandler))
+	p := &pod{dir: t.TempDir(), store: executortest.NewStore(), told: make(chan string, 9)}
+	p.gateway = worker.NewGateway(worker.GatewayConfig{
+		Store: p.store, Tokens: tokens,
+		Tells: func(_ context.Context, _ string, _ workflow.Key, progress spec.Progress) error {
+			p.told <- string(progress)
+			// The command goes on when its progress is known.
+			return os.WriteFile(p.path(strings.ReplaceAll(string(progress), "/", "-")), nil, 0o600)
+		},
+	}, slog.New(slog.DiscardHandler))
 	p.server = httptest.NewServer(p.gateway.Handler())
 	t.Cleanup(p.server.Close)
 	p.step = &worker.Step{
@@ -73,7 +82,7 @@ func (p *pod) run(t *testing.T, env ...string) (int, workflow.Result, error) {
 	}
 	code := step{
 		command: p.step.Template.Container.Command, env: env,
-		stdout: &p.stdout, stderr: &p.stderr, message: p.path("message"), patience: time.Second,
+		stdout: &p.stdout, stderr: &p.stderr, message: p.path("message"), patience: time.Second, look: p.look,
 	}.run(context.Background())
 
 	message, err := os.ReadFile(p.path("message"))
@@ -248,4 +257,32 @@ func TestInstallCopiesTheProgram(t *testing.T) {
 func TestUsage(t *testing.T) {
 	require.Equal(t, 2, run(nil))
 	require.Equal(t, 2, run([]string{"run", "--"}))
+}
+
+func TestProgressIsToldWhileTheCommandRuns(t *testing.T) {
+	p := newPod(t, "sh", "-c", `
+		await() { while [ ! -e "$DIR/$1" ]; do sleep 0.01; done; }
+		echo none > $ARGO_PROGRESS_FILE
+		echo 1/3 >> $ARGO_PROGRESS_FILE; await 1-3
+		echo 2/3 >> $ARGO_PROGRESS_FILE; await 2-3
+		echo 3/3 > $ARGO_PROGRESS_FILE; exit 1`)
+	p.look = time.Millisecond
+	_, r, err := p.run(t, "DIR="+p.dir)
+	require.NoError(t, err)
+	require.Equal(t, spec.NodeFailed, r.Phase)
+	require.Equal(t, spec.Progress("3/3"), r.Progress, "what it told last")
+	require.Equal(t, "1/3", <-p.told)
+	require.Equal(t, "2/3", <-p.told)
+}
+
+func TestWhatNobodyCanReadIsNoProgress(t *testing.T) {
+	for name, make := range map[string]string{"a pipe": "mkfifo", "a directory": "mkdir", "nothing": "echo"} {
+		p := newPod(t, "sh", "-c", make+" $FILE; sleep 0.05")
+		p.look = time.Millisecond
+		_, r, err := p.run(t, "FILE="+p.path("p"), "ARGO_PROGRESS_FILE="+p.path("p"))
+		require.NoError(t, err)
+		require.Equal(t, spec.NodeSucceeded, r.Phase, name)
+		require.Empty(t, r.Progress, name)
+	}
+	require.NotPanics(t, func() { _ = lastLine("/nowhere") })
 }

@@ -342,6 +342,7 @@ func (f *workerFlags) kubeExecutor(ctx context.Context, r *role, store worker.Ar
 	gateway := worker.NewGateway(worker.GatewayConfig{
 		URL: address, Own: own, Store: store, Tokens: tokens,
 		Resolve: worker.Resolver(leafFinder{specs}, specs, func(ctx context.Context, s *worker.Step) error { return e.Current(ctx, s) }),
+		Tells:   (&join.Work{Tasks: queue.NewTasks(r.conn, "", 0)}).Tells,
 	}, r.log)
 	e, err = kube.New(kube.Config{
 		Install: f.kube.install, Owner: owner, Images: processes.Images, Namespace: f.kube.cluster.namespace, RunnerImage: f.kube.runnerImage, Grace: f.process.grace,

@@ -33,6 +33,7 @@ const (
 	PathInput   = "/v1/inputs/{name}"  // GET, ?object=
 	PathOutput  = "/v1/outputs/{name}" // PUT, ?object=
 	PathOutcome = "/v1/outcome"        // PUT
+	PathTells   = "/v1/progress"       // PUT, "N/M"
 )
 
 // A large output goes to the store itself, in parts, by addresses that the gateway signs. Each is
@@ -75,6 +76,10 @@ func PartSize(number int) int {
 const MaxParts = 10_000
 
 const (
+	// EnvProgress names the file in which the command may say how far it is, in its last line.
+	EnvProgress = "ARGO_PROGRESS_FILE"
+	// MaxProgress is how much of the end of that file is read.
+	MaxProgress = 4 << 10
 	// MaxPlanEnv is how large a Plan may be to travel in the environment: one variable may
 	// have 128 KiB, and the pod's object has to stay small.
 	MaxPlanEnv = 32 << 10
@@ -149,6 +154,7 @@ type Outcome struct {
 	Result     *string           `json:"result,omitempty"`
 	Parameters map[string]string `json:"parameters,omitempty"`
 	Artifacts  []string          `json:"artifacts,omitempty"` // names of those kept
+	Progress   string            `json:"progress,omitempty"`  // what the command told last
 	Fault      *Fault            `json:"fault,omitempty"`
 	// Waited says that the command was not run, as a container that it waits for failed.
 	Waited bool `json:"waited,omitempty"`

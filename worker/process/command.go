@@ -12,6 +12,7 @@ import (
 	"argosy/worker"
 	"argosy/worker/handover"
 	"argosy/worker/process/sandbox"
+	"argosy/workflow/spec"
 )
 
 // baseEnv is all that a step has beside its template's own variables: nothing of the
@@ -19,8 +20,8 @@ import (
 var baseEnv = [...]corev1.EnvVar{
 	{Name: "PATH", Value: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
 	{Name: "HOME", Value: "/root"},
-	// Where a step may say how far it is. Nobody reads it, yet what writes it must not fail.
-	{Name: "ARGO_PROGRESS_FILE", Value: "/tmp/argo-progress"},
+	// Where a step may say how far it is. What writes it must not fail, also if nobody reads it.
+	{Name: spec.EnvProgressFile, Value: "/tmp/argo-progress"},
 }
 
 // command translates a container, or says what of it has no meaning without a cluster.

@@ -110,12 +110,17 @@ func (p *pod) runMain(ctx context.Context) (workflow.Result, error) {
 		}
 	}
 	box.cmd.Last = s.After == nil
+	told, err := p.watchProgress(ctx, box)
+	if err != nil {
+		return workflow.Result{}, err
+	}
 	if s.Ready != nil {
 		if box.cmd.Attend, err = p.attend(c); err != nil {
 			return workflow.Result{}, err
 		}
 	}
 	r, err := p.command(ctx, box, worker.MainContainer, s.CaptureResult)
+	r.Progress = told()
 	if err != nil {
 		return r, err
 	}

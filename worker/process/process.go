@@ -41,7 +41,9 @@ type Config struct {
 	Address string
 	// Grace is the time between SIGTERM and SIGKILL; 0 means Argo's 30 seconds.
 	Grace time.Duration
-	Log   *slog.Logger
+	// Look is how often the progress is looked at of steps that tell it; 0 means 3 seconds.
+	Look time.Duration
+	Log  *slog.Logger
 }
 
 // Executor runs steps as local processes.
@@ -52,6 +54,7 @@ type Executor struct {
 	volumes string
 	objects worker.Objects
 	grace   time.Duration
+	look    time.Duration
 	host    string
 	address string
 	log     *slog.Logger
@@ -91,7 +94,7 @@ func New(ctx context.Context, cfg Config) (*Executor, error) {
 	}
 	return &Executor{
 		pool: pool, tools: cfg.Tools, images: cfg.Images, volumes: cfg.Volumes, objects: cfg.Objects,
-		grace: cfg.Grace, host: host, address: cmp.Or(cfg.Address, "127.0.0.1"), log: cfg.Log,
+		grace: cfg.Grace, look: cmp.Or(cfg.Look, lookProgress), host: host, address: cmp.Or(cfg.Address, "127.0.0.1"), log: cfg.Log,
 	}, nil
 }
 

@@ -236,3 +236,21 @@ func TestAStubbornStepIsKilledAfterItsGrace(t *testing.T) {
 	require.ErrorIs(t, err, worker.ErrStopped)
 	require.Equal(t, 137, *r.Outputs.ExitCode)
 }
+
+func TestAStepTellsItsProgress(t *testing.T) {
+	t.Parallel()
+	e := newExecutor(t, Config{Look: time.Millisecond, Grace: time.Minute})
+	ctx, stop := context.WithCancelCause(t.Context())
+	s := newStep(&corev1.Container{Command: []string{"sh", "-c",
+		`trap 'echo 2/3 >> $ARGO_PROGRESS_FILE; exit 0' TERM; echo 1/3 > $ARGO_PROGRESS_FILE; while :; do sleep 0.01; done`}})
+	var told []spec.Progress
+	s.Tells = func(_ context.Context, p spec.Progress) error {
+		told = append(told, p)
+		stop(worker.ErrStopped)
+		return nil
+	}
+	r, err := e.Execute(ctx, s)
+	require.ErrorIs(t, err, worker.ErrStopped)
+	require.Equal(t, spec.Progress("2/3"), r.Progress, "what it told last")
+	require.Equal(t, spec.Progress("1/3"), told[0])
+}

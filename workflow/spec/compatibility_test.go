@@ -180,7 +180,7 @@ pod deleted externally | yes
 workflow phases | yes
 node phases / types | differs | those of what runs yet
 exit status propagation | yes
-progress | differs | the containers of a set count as their one step; what a step writes to $ARGO_PROGRESS_FILE, which local processes have, does not show
+progress | differs | the containers of a set count as their one step; $ARGO_PROGRESS_FILE is read where the template names it, or has something to stage or collect
 # 7. Hooks and exit handlers
 onExit (workflow) | yes
 exit handler failure | yes

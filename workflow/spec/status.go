@@ -131,9 +131,6 @@ type NodeFlag struct {
 	Retried bool `json:"retried,omitempty"`
 }
 
-// Progress is done and all units of work: "3/7".
-type Progress string
-
 // EstimatedDuration is in seconds.
 type EstimatedDuration int
 

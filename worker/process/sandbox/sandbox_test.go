@@ -281,6 +281,27 @@ func TestACommandThatCannotStart(t *testing.T) {
 	}
 }
 
+func TestFilesAreReadFromOutsideWhileTheCommandRuns(t *testing.T) {
+	t.Parallel()
+	eachPool(t, func(t *testing.T, p *Pool) {
+		box, err := p.Get(t.Context())
+		require.NoError(t, err)
+		defer box.Close()
+		view, err := box.View()
+		require.NoError(t, err)
+		_, _ = shIn(t, box, `printf 0123456789 > /tmp/f; ln -s f /tmp/in; ln -s /var/tmp/own /tmp/abs; ln -s /tmp/none /tmp/out; mkfifo /tmp/pipe; echo own > /var/tmp/own`)
+		for name, want := range map[string]string{"/tmp/f": "789", "/tmp/in": "789", "/tmp/abs": "wn\n", "/tmp/../tmp/f": "789"} {
+			data, err := view.ReadEnd(name, 3)
+			require.NoError(t, err, name)
+			require.Equal(t, want, string(data), name)
+		}
+		for _, name := range []string{"/tmp/out", "/tmp/pipe", "/tmp", "/dev/null", "/nowhere"} {
+			_, err := view.ReadEnd(name, 3)
+			require.Error(t, err, name)
+		}
+	})
+}
+
 func TestFilesAreStagedAndCollectedFromOutside(t *testing.T) {
 	t.Parallel()
 	eachPool(t, func(t *testing.T, p *Pool) {

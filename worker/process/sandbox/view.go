@@ -2,7 +2,9 @@ package sandbox
 
 import (
 	"errors"
+	"io"
 	"io/fs"
+	"os"
 	"path"
 	"strconv"
 	"strings"
@@ -12,8 +14,8 @@ import (
 
 // View is a step's file system seen from outside its namespace. Paths are absolute paths of
 // the step; whatever symbolic links the step has laid, they lead within its own root, as
-// they do for the step itself. It must not be used while the step runs, for a path stays
-// true only while nobody moves what it leads through.
+// they do for the step itself. But for ReadEnd it must not be used while the step runs, for a path
+// stays true only while nobody moves what it leads through.
 type View struct {
 	root int
 	lent []int // descriptors that paths handed out lead through
@@ -86,6 +88,30 @@ func (v *View) HostPath(p string) (string, error) {
 		return host, nil
 	}
 	return fail(unix.ELOOP)
+}
+
+// ReadEnd returns the last bytes of a file, at most so many, also while the step runs. Nothing but
+// a file is opened.
+func (v *View) ReadEnd(p string, limit int64) ([]byte, error) {
+	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
+	fd, err := unix.Openat2(v.root, p, &how)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: p, Err: err}
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return nil, &fs.PathError{Op: "stat", Path: p, Err: err}
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG {
+		return nil, &fs.PathError{Op: "open", Path: p, Err: errors.New("not a file")}
+	}
+	f, err := os.Open("/proc/self/fd/" + strconv.Itoa(fd))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.NewSectionReader(f, max(0, st.Size-limit), limit))
 }
 
 // openDir resolves a directory within the root. The kernel asks to try again when something

@@ -9,6 +9,7 @@ import (
 	"argosy/queue"
 	"argosy/worker"
 	"argosy/workflow"
+	"argosy/workflow/spec"
 )
 
 // Work lets a worker take its work from the queue.
@@ -84,6 +85,11 @@ func (q *Work) Ready(ctx context.Context, d worker.Delivery, r workflow.Ready) e
 // Waits is part of worker.Queue.
 func (q *Work) Waits(ctx context.Context, d worker.Delivery, message string) error {
 	return fenced(q.Tasks.Waits(ctx, q.delivery(d), message))
+}
+
+// Tells is part of worker.Queue.
+func (q *Work) Tells(ctx context.Context, run string, key workflow.Key, p spec.Progress) error {
+	return fenced(q.Tasks.Tells(ctx, run, key, p))
 }
 
 func fenced(err error) error {
