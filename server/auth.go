@@ -16,28 +16,36 @@ import (
 // Auth decides who may speak to the server.
 type Auth struct {
 	tokens     [][sha256.Size]byte
+	users      []User // of those tokens
 	allowAny   bool
 	crossSites *http.CrossOriginProtection
 }
 
 // NewAuth accepts the bearers of the tokens. Without any token everybody is accepted, which
 // is meant for a loopback address only: see RequireLoopback.
-func NewAuth(tokens []string) *Auth {
+func NewAuth(tokens []Token) *Auth {
 	a := &Auth{allowAny: len(tokens) == 0, crossSites: http.NewCrossOriginProtection()}
 	for _, t := range tokens {
-		a.tokens = append(a.tokens, sha256.Sum256([]byte(t)))
+		a.tokens, a.users = append(a.tokens, sha256.Sum256([]byte(t.Secret))), append(a.users, t.User)
 	}
 	return a
 }
 
-// ReadTokens reads one token per line; empty lines and lines that start with # are skipped.
-func ReadTokens(r io.Reader) ([]string, error) {
-	var tokens []string
+// ReadTokens reads one token per line, and whose it is: "TOKEN name=alice email=alice@example.com
+// username=al". Empty lines and lines that start with # are skipped.
+func ReadTokens(r io.Reader) ([]Token, error) {
+	var tokens []Token
 	lines := bufio.NewScanner(r)
-	for lines.Scan() {
-		if t := strings.TrimSpace(lines.Text()); t != "" && !strings.HasPrefix(t, "#") {
-			tokens = append(tokens, t)
+	for n := 1; lines.Scan(); n++ {
+		text := strings.TrimSpace(lines.Text())
+		if text == "" || strings.HasPrefix(text, "#") {
+			continue
 		}
+		t, err := parseToken(text)
+		if err != nil {
+			return nil, fmt.Errorf("reading tokens: line %d: %w", n, err)
+		}
+		tokens = append(tokens, t)
 	}
 	if err := lines.Err(); err != nil {
 		return nil, fmt.Errorf("reading tokens: %w", err)
@@ -64,10 +72,10 @@ func (a *Auth) RequireLoopback(addr string) error {
 	return nil
 }
 
-// check is nil when the request may go on.
-func (a *Auth) check(r *http.Request) *Error {
+// check says whose request it is, or why it may not go on.
+func (a *Auth) check(r *http.Request) (User, *Error) {
 	if a.allowAny {
-		return a.checkBrowser(r)
+		return User{}, a.checkBrowser(r)
 	}
 	token := r.Header.Get("Authorization")
 	if token == "" {
@@ -75,20 +83,20 @@ func (a *Auth) check(r *http.Request) *Error {
 		if c, err := r.Cookie("authorization"); err == nil {
 			token = c.Value
 			if err := a.crossSites.Check(r); err != nil {
-				return errorf(CodeForbidden, "%v", err)
+				return User{}, errorf(CodeForbidden, "%v", err)
 			}
 		}
 	}
 	token = strings.TrimSpace(strings.TrimPrefix(token, "Bearer "))
 	sum := sha256.Sum256([]byte(token))
-	ok := 0
+	found := -1
 	for i := range a.tokens {
-		ok |= subtle.ConstantTimeCompare(sum[:], a.tokens[i][:])
+		found = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(sum[:], a.tokens[i][:]), i, found)
 	}
-	if ok == 0 {
-		return errorf(CodeUnauthenticated, "token not valid. see https://argo-workflows.readthedocs.io/en/latest/faq/")
+	if found < 0 {
+		return User{}, errorf(CodeUnauthenticated, "token not valid. see https://argo-workflows.readthedocs.io/en/latest/faq/")
 	}
-	return nil
+	return a.users[found], nil
 }
 
 // checkBrowser keeps web pages away from an open server on loopback: a page of another

@@ -40,6 +40,7 @@ type Event struct {
 	Discriminator string
 	Payload       any
 	Metadata      map[string]any
+	By            User // who tells of it
 }
 
 // events is the queue between those who tell of events and those who look for bindings.
@@ -94,6 +95,7 @@ func (s *Service) dispatch(ctx context.Context, e Event) {
 		log.Error("an event is lost, since its bindings cannot be read", "error", err)
 		return
 	}
+	ctx = withUser(ctx, e.By)
 	for _, stored := range bindings {
 		submit := &eventSubmit{service: s, event: e, id: uuid.NewString(), suffix: strconv.FormatInt(s.now().Unix(), 10)}
 		outcome := "none"
@@ -287,5 +289,6 @@ func (h *HTTP) event(r *http.Request) (any, error) {
 			e.Metadata[name] = all
 		}
 	}
+	e.By, _ = userOf(r.Context())
 	return struct{}{}, h.Service.Receive(e)
 }

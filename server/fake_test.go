@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -23,13 +24,14 @@ import (
 // fakeStore is a Store of plain maps, for what the real one does not do on demand: fail, be
 // changed at a chosen moment, hold a state. The real one is behind the tests of cmd/argosy.
 type fakeStore struct {
-	mu     sync.Mutex
-	runs   map[string]*Record
-	specs  map[string][]byte
-	failed error // returned by everything when set
-	wake   chan struct{}
-	taken  int // submits to refuse as taken
-	fill   Fill
+	signals []workflow.Event
+	mu      sync.Mutex
+	runs    map[string]*Record
+	specs   map[string][]byte
+	failed  error // returned by everything when set
+	wake    chan struct{}
+	taken   int // submits to refuse as taken
+	fill    Fill
 
 	items  map[workflow.Key]*workflow.Packed // of chunked loops
 	read   int                               // records of nodes that were asked for by key
@@ -190,9 +192,10 @@ func (f *fakeStore) Spec(_ context.Context, digest string) ([]byte, error) {
 	return f.specs[digest], f.failed
 }
 
-func (f *fakeStore) Signal(_ context.Context, id string, _ workflow.Event) error {
+func (f *fakeStore) Signal(_ context.Context, id string, e workflow.Event) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.signals = append(f.signals, e)
 	if r := f.runs[id]; r != nil && r.State.Finished != 0 {
 		return ErrFinished
 	}
@@ -268,9 +271,31 @@ func newQuietBench(tokens ...string) *bench {
 	b.service = NewService(Config{Store: b.store, Objects: b.objects, Crons: b.crons, Logs: b.logs, Log: log, Metrics: metrics, Now: func() time.Time {
 		return start.Add(time.Duration(looks.Add(1)) * time.Second)
 	}})
-	h := &HTTP{Service: b.service, Auth: NewAuth(tokens), Log: log, Metrics: metrics, Gatherer: registry, Version: Version{Version: "v1"}}
+	h := &HTTP{Service: b.service, Auth: NewAuth(tokensOf(tokens)), Log: log, Metrics: metrics, Gatherer: registry, Version: Version{Version: "v1"}}
 	b.handler = h.Handler()
 	return b
+}
+
+// tokensOf reads the lines of a token file.
+func tokensOf(lines []string) (tokens []Token) {
+	for _, line := range lines {
+		t, err := parseToken(line)
+		if err != nil {
+			panic(err)
+		}
+		tokens = append(tokens, t)
+	}
+	return tokens
+}
+
+// as asks with a token, and reads the answer into something.
+func (b *bench) as(t *testing.T, token, method, path, body string, into any) int {
+	t.Helper()
+	a := ask(t, method, b.URL+path, body, "Authorization", "Bearer "+token)
+	if into != nil && a.status == http.StatusOK {
+		require.NoError(t, json.Unmarshal([]byte(a.body), into))
+	}
+	return a.status
 }
 
 // hello is a valid workflow.

@@ -71,7 +71,7 @@ func (h *HTTP) Handler() http.Handler {
 		"POST /api/v1/events/{namespace}/{discriminator}":    h.event,
 		"GET /api/v1/version":                                func(*http.Request) (any, error) { return h.Version, nil },
 		"GET /api/v1/info":                                   info,
-		"GET /api/v1/userinfo":                               func(*http.Request) (any, error) { return struct{}{}, nil },
+		"GET /api/v1/userinfo":                               func(r *http.Request) (any, error) { u, _ := userOf(r.Context()); return u.info(), nil },
 	})
 	for pattern, serve := range routes {
 		mux.Handle(pattern, h.Metrics.observed(route(pattern), false, h.answering(serve)))
@@ -107,7 +107,8 @@ func route(pattern string) string {
 // guard refuses who may not come in, and what is too much.
 func (h *HTTP) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if e := h.Auth.check(r); e != nil {
+		user, e := h.Auth.check(r)
+		if e != nil {
 			if r.URL.Path == "/metrics" {
 				e = &Error{Code: CodeForbidden, Message: e.Message} // what Argo's answers there
 			}
@@ -115,7 +116,7 @@ func (h *HTTP) guard(next http.Handler) http.Handler {
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-		next.ServeHTTP(w, r)
+		next.ServeHTTP(w, r.WithContext(withUser(r.Context(), user)))
 	})
 }
 

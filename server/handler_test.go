@@ -247,13 +247,17 @@ func TestAnOpenServerStaysOnLoopback(t *testing.T) {
 	} {
 		err := NewAuth(nil).RequireLoopback(addr)
 		require.Equal(t, ok, err == nil, "%s: %v", addr, err)
-		require.NoError(t, NewAuth([]string{"t"}).RequireLoopback(addr))
+		require.NoError(t, NewAuth([]Token{{Secret: "t"}}).RequireLoopback(addr))
 	}
 	_, err := ReadTokens(strings.NewReader("# none\n\n"))
 	require.Error(t, err, "an empty file must not open the server")
-	tokens, err := ReadTokens(strings.NewReader("# two\n a \n\nb\n"))
+	tokens, err := ReadTokens(strings.NewReader("# two\n a \n\nb name=bob email=bob@x.org username=b\n"))
 	require.NoError(t, err)
-	require.Equal(t, []string{"a", "b"}, tokens)
+	require.Equal(t, []Token{{Secret: "a"}, {Secret: "b", User: User{"bob", "bob@x.org", "b"}}}, tokens)
+	for _, bad := range []string{"a b", "a name", "a email=x@y"} {
+		_, err := ReadTokens(strings.NewReader("ok\n" + bad))
+		require.ErrorContains(t, err, "line 2", bad)
+	}
 }
 
 func TestStreamsEndWhenTheServerStops(t *testing.T) {

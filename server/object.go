@@ -115,6 +115,7 @@ func metadata(r *Record) metav1.ObjectMeta {
 func labelsOf(r *Record) map[string]string {
 	out := make(map[string]string, len(r.Run.Labels)+2)
 	maps.Copy(out, r.Run.Labels)
+	maps.Copy(out, r.State.By)
 	phase := r.State.Phase
 	if phase == "" {
 		phase = spec.WorkflowPending

@@ -106,6 +106,9 @@ func (s *Service) CreateObject(ctx context.Context, k ObjectKind, namespace stri
 	}
 	m := o.metadata()
 	m["uid"], m["creationTimestamp"] = uuid.NewString(), s.now().UTC().Format(time.RFC3339)
+	if !k.core {
+		o.label(creates(ctx, o.labels()))
+	}
 	if dryRun {
 		return o, nil
 	}
@@ -134,6 +137,11 @@ func (s *Service) UpdateObject(ctx context.Context, k ObjectKind, namespace, nam
 		}
 	}
 	m["uid"], m["creationTimestamp"] = old.metadata()["uid"], old.metadata()["creationTimestamp"]
+	if by := does(ctx, actionUpdate); by != nil && !k.core {
+		labels := o.labels()
+		maps.Copy(labels, by)
+		o.label(labels)
+	}
 	return s.putObject(ctx, k, o, version)
 }
 
@@ -314,6 +322,17 @@ func (o Object) labels() labels.Set {
 		set[k], _ = v.(string)
 	}
 	return set
+}
+
+// label sets the object's labels.
+func (o Object) label(set map[string]string) {
+	all := map[string]any{}
+	for k, v := range set {
+		all[k] = v
+	}
+	if delete(o.metadata(), "labels"); len(all) > 0 {
+		o.metadata()["labels"] = all
+	}
 }
 
 // decode is a stored object as clients see it.

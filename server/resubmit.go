@@ -17,11 +17,8 @@ import (
 // Labels of a run that its successor does not take over, and the one that tells where it comes
 // from.
 const (
-	labelFrom         = "workflows.argoproj.io/resubmitted-from-workflow"
-	labelCreator      = "workflows.argoproj.io/creator"
-	labelCreatorEmail = "workflows.argoproj.io/creator-email"
-	labelCreatorUser  = "workflows.argoproj.io/creator-preferred-username"
-	labelArchiving    = "workflows.argoproj.io/workflow-archiving-status"
+	labelFrom      = "workflows.argoproj.io/resubmitted-from-workflow"
+	labelArchiving = "workflows.argoproj.io/workflow-archiving-status"
 )
 
 // ResubmitOptions change what Resubmit does.
@@ -53,7 +50,9 @@ func (s *Service) Resubmit(ctx context.Context, namespace, name string, o Resubm
 	}
 	wf.Labels = map[string]string{}
 	maps.Copy(wf.Labels, r.Run.Labels)
-	for _, l := range []string{labelCreator, labelCreatorEmail, labelCreatorUser, labelPhase, labelCompleted, labelArchiving} {
+	for _, l := range []string{
+		labelCreator, labelCreatorEmail, labelCreatorUser, labelActor, labelActorEmail, labelActorUser, labelAction, labelPhase, labelCompleted, labelArchiving,
+	} {
 		delete(wf.Labels, l)
 	}
 	wf.Labels[labelFrom] = r.Run.Name
@@ -83,7 +82,7 @@ func (s *Service) memoized(ctx context.Context, r *Record, wf *spec.Workflow, re
 	}
 	run := &workflow.Run{
 		ID: uuid.NewString(), Name: generateName(wf.GenerateName), Generated: true, Namespace: wf.Namespace, Created: workflow.At(s.now()),
-		Labels: wf.Labels, Annotations: wf.Annotations, Arguments: wf.Spec.Arguments,
+		Labels: creates(ctx, wf.Labels), Annotations: wf.Annotations, Arguments: wf.Spec.Arguments,
 		From: &workflow.Origin{ID: r.Run.ID, Name: r.Run.Name, Renewed: renewed},
 	}
 	if err := create(ctx, s.store.Submit, run, wf, specJSON); err != nil {

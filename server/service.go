@@ -130,12 +130,12 @@ func (s *Service) read(ctx context.Context, namespace, name string, by func(cont
 
 // Stop lets the run end early: nothing more starts but exit handlers.
 func (s *Service) Stop(ctx context.Context, namespace, name, message string) (*spec.Workflow, error) {
-	return s.shutdown(ctx, namespace, name, workflow.Event{Kind: workflow.EventSignal, Signal: workflow.SignalStop, Message: message})
+	return s.shutdown(ctx, namespace, name, by(ctx, actionStop, workflow.Event{Kind: workflow.EventSignal, Signal: workflow.SignalStop, Message: message}))
 }
 
 // Terminate ends the run at once.
 func (s *Service) Terminate(ctx context.Context, namespace, name string) (*spec.Workflow, error) {
-	return s.shutdown(ctx, namespace, name, workflow.Event{Kind: workflow.EventSignal, Signal: workflow.SignalTerminate})
+	return s.shutdown(ctx, namespace, name, by(ctx, actionTerminate, workflow.Event{Kind: workflow.EventSignal, Signal: workflow.SignalTerminate}))
 }
 
 func (s *Service) shutdown(ctx context.Context, namespace, name string, e workflow.Event) (*spec.Workflow, error) {

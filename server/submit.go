@@ -291,7 +291,7 @@ func (s *Service) newRun(ctx context.Context, a *admission, wf *spec.Workflow) (
 	}
 	run := &workflow.Run{
 		ID: uuid.NewString(), Name: name, Generated: wf.Name == "", Namespace: wf.Namespace, Created: workflow.At(s.now()),
-		Labels: wf.Labels, Annotations: wf.Annotations, Arguments: wf.Execution().Arguments,
+		Labels: creates(ctx, wf.Labels), Annotations: wf.Annotations, Arguments: wf.Execution().Arguments,
 	}
 	if err := s.lookUp(ctx, run); err != nil {
 		return nil, err

@@ -25,14 +25,14 @@ func (s *Service) Suspend(ctx context.Context, namespace, name string) (*spec.Wo
 	if r.State.Phase.Completed() {
 		return nil, over
 	}
-	return s.tell(ctx, r, workflow.Event{Kind: workflow.EventSignal, Signal: workflow.SignalSuspend}, over)
+	return s.tell(ctx, r, by(ctx, actionSuspend, workflow.Event{Kind: workflow.EventSignal, Signal: workflow.SignalSuspend}), over)
 }
 
 // Resume lets a run go on, and nodes that wait: all of them, or those that a selector matches.
 func (s *Service) Resume(ctx context.Context, namespace, name, selector string) (*spec.Workflow, error) {
 	set := workflow.Set{Phase: spec.NodeSucceeded}
 	if selector != "" {
-		return s.SetNodes(ctx, namespace, name, selector, set)
+		return s.setNodes(ctx, namespace, name, selector, by(ctx, actionResume, workflow.Event{Set: &set}))
 	}
 	r, err := s.load(ctx, namespace, name)
 	if err != nil {
@@ -45,7 +45,7 @@ func (s *Service) Resume(ctx context.Context, namespace, name, selector string) 
 	if !r.State.Suspended && len(waiting) == 0 {
 		return s.object(ctx, r) // there is nothing to resume
 	}
-	e := workflow.Event{Kind: workflow.EventSignal, Signal: workflow.SignalResume}
+	e := by(ctx, actionResume, workflow.Event{Kind: workflow.EventSignal, Signal: workflow.SignalResume})
 	if e.Keys, err = settable(waiting, &set); err != nil {
 		return nil, err
 	}
@@ -54,6 +54,10 @@ func (s *Service) Resume(ctx context.Context, namespace, name, selector string) 
 
 // SetNodes sets nodes that wait and that a selector matches.
 func (s *Service) SetNodes(ctx context.Context, namespace, name, selector string, set workflow.Set) (*spec.Workflow, error) {
+	return s.setNodes(ctx, namespace, name, selector, workflow.Event{Set: &set})
+}
+
+func (s *Service) setNodes(ctx context.Context, namespace, name, selector string, e workflow.Event) (*spec.Workflow, error) {
 	if selector == "" {
 		return nil, errorf(CodeInvalid, "'set' currently only targets suspend nodes, use a node field selector to target them")
 	}
@@ -73,8 +77,8 @@ func (s *Service) SetNodes(ctx context.Context, namespace, name, selector string
 	if len(waiting) == 0 {
 		return nil, nobody
 	}
-	e := workflow.Event{Kind: workflow.EventSet, Set: &set}
-	if e.Keys, err = settable(waiting, &set); err != nil {
+	e.Kind = workflow.EventSet
+	if e.Keys, err = settable(waiting, e.Set); err != nil {
 		return nil, err
 	}
 	return s.tell(ctx, r, e, nobody)

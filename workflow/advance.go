@@ -76,7 +76,11 @@ func (t *turn) take(events []Event) {
 		if s.Finished != 0 {
 			return // what comes after the end changes nothing
 		}
-		switch e := &events[i]; e.Kind {
+		e := &events[i]
+		if e.By != nil {
+			s.By = e.By
+		}
+		switch e.Kind {
 		case EventResult:
 			t.result(e)
 		case EventReady:

@@ -75,6 +75,8 @@ type State struct {
 	Outputs *Values `json:"o,omitempty"`
 	// MetricsError is why a custom metric could not be made, the last time.
 	MetricsError string `json:"me,omitempty"`
+	// By are labels that say who told the run something last, and what.
+	By map[string]string `json:"by,omitempty"`
 	// BadSpec says that the run has ended since its spec cannot be run.
 	BadSpec bool `json:"bs,omitempty"`
 }
@@ -191,6 +193,9 @@ type Event struct {
 
 	Lock *LockAnswer `json:"lk,omitempty"`
 	Memo *Memo       `json:"me,omitempty"`
+
+	// By are labels that say who is behind a signal.
+	By map[string]string `json:"by,omitempty"`
 }
 
 // Closes says that the event ends a run before its time.

@@ -53,7 +53,7 @@ func (f *defaultsFlag) read() error {
 
 func (f *serverFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&f.addr, "addr", envOr("ARGOSY_ADDR", "127.0.0.1:2746"), "address to listen on (env ARGOSY_ADDR)")
-	flags.StringVar(&f.tokens, "token-file", os.Getenv("ARGOSY_TOKEN_FILE"), "file of accepted bearer tokens, one a line; needed unless the address is loopback (env ARGOSY_TOKEN_FILE)")
+	flags.StringVar(&f.tokens, "token-file", os.Getenv("ARGOSY_TOKEN_FILE"), "file of accepted bearer tokens, one a line, each with name=, email= and username= of whose it is, if that is to be known; needed unless the address is loopback (env ARGOSY_TOKEN_FILE)")
 	f.defaultsFlag.register(flags)
 	flags.IntVar(&f.maxQueued, "max-queued-runs", 0, "workflows that may be unfinished before no more are accepted; 0 is no bound")
 }
@@ -113,7 +113,7 @@ func (f *serverFlags) service(r *role) (service, error) {
 
 // parts prepares the server, whose address is known on return.
 func (f *serverFlags) parts(r *role, s service) (parts []part, addr string, err error) {
-	var tokens []string
+	var tokens []server.Token
 	if f.tokens != "" {
 		file, err := os.Open(f.tokens)
 		if err != nil {

@@ -307,11 +307,11 @@ controller metrics | differs | metrics of our own names
 k8s events | no
 OpenTelemetry traces | no
 status conditions | differs | Completed, PodRunning, SpecError and MetricsError
-labels | differs | phase and completed
+labels | differs | without workflow-archiving-status
 node status compression / offload | differs | nodes are kept apart from their run whatever its size
 workflow archive | no
 title / description / display-name annotations | differs | argosy get shows a title and a description, as text
-creator labels | no
+creator labels | differs | as far as the file of --token-file says whose a token is
 instanceID / leader election | differs | any number of coordinators are active at once
 # 14. Server API, auth, UI
 REST + gRPC | differs | REST only
@@ -322,7 +322,7 @@ fields filter | yes
 list filters | yes
 artifact server | no
 artifact upload | no
-auth modes | differs | bearer tokens of a file
+auth modes | differs | bearer tokens of a file, which may say whose they are
 SSO + RBAC | no
 rate limit headers | no
 UI list/details | no
