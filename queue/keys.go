@@ -75,6 +75,9 @@ const maxTurnRings = 512
 func namesKey(ns string) string { return "names:{" + ns + "}" } // hash: name -> run
 func indexKey(ns string) string { return "runs:{" + ns + "}" }  // zset: run by millis of creation
 
+// estimatesKey is a hash: kind of runs -> Estimate JSON.
+func estimatesKey(ns string) string { return "estimates:{" + ns + "}" }
+
 const (
 	namespacesKey = "{all}:namespaces" // set
 	specsKey      = "{all}:specs"      // set: digests

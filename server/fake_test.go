@@ -24,14 +24,15 @@ import (
 // fakeStore is a Store of plain maps, for what the real one does not do on demand: fail, be
 // changed at a chosen moment, hold a state. The real one is behind the tests of cmd/argosy.
 type fakeStore struct {
-	signals []workflow.Event
-	mu      sync.Mutex
-	runs    map[string]*Record
-	specs   map[string][]byte
-	failed  error // returned by everything when set
-	wake    chan struct{}
-	taken   int // submits to refuse as taken
-	fill    Fill
+	signals   []workflow.Event
+	estimates map[string]*workflow.Estimate // by kind
+	mu        sync.Mutex
+	runs      map[string]*Record
+	specs     map[string][]byte
+	failed    error // returned by everything when set
+	wake      chan struct{}
+	taken     int // submits to refuse as taken
+	fill      Fill
 
 	items  map[workflow.Key]*workflow.Packed // of chunked loops
 	read   int                               // records of nodes that were asked for by key
@@ -190,6 +191,15 @@ func (f *fakeStore) Spec(_ context.Context, digest string) ([]byte, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.specs[digest], f.failed
+}
+
+func (f *fakeStore) Estimate(_ context.Context, run *workflow.Run) (*workflow.Estimate, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(run.Kinds()) == 0 {
+		return nil, nil
+	}
+	return f.estimates[run.Kinds()[0]], nil
 }
 
 func (f *fakeStore) Signal(_ context.Context, id string, e workflow.Event) error {

@@ -78,6 +78,11 @@ func (s *Service) object(ctx context.Context, r *Record) (*spec.Workflow, error)
 			return nil, err
 		}
 	}
+	if r.Nodes != nil {
+		if err := s.estimate(ctx, r.Run, wf); err != nil {
+			return nil, err
+		}
+	}
 	wf.Spec.Arguments = r.Run.Arguments
 	if r.Nodes != nil {
 		wf.Status.StoredTemplates = plan.Source.Status.StoredTemplates

@@ -85,6 +85,7 @@ func (s *Service) memoized(ctx context.Context, r *Record, wf *spec.Workflow, re
 		Labels: creates(ctx, wf.Labels), Annotations: wf.Annotations, Arguments: wf.Spec.Arguments,
 		From: &workflow.Origin{ID: r.Run.ID, Name: r.Run.Name, Renewed: renewed},
 	}
+	s.expect(ctx, run)
 	if err := create(ctx, s.store.Submit, run, wf, specJSON); err != nil {
 		return nil, fmt.Errorf("resubmitting %s/%s: %w", r.Run.Namespace, r.Run.Name, err)
 	}

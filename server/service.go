@@ -52,7 +52,8 @@ type Service struct {
 	events   events
 
 	mu         sync.Mutex
-	plans      map[string]*workflow.Plan        // by digest
+	plans      map[string]*workflow.Plan // by digest
+	baselines  map[string]map[string]time.Duration
 	admissions map[[sha256.Size]byte]*admission // by the digest of their text
 }
 
@@ -68,7 +69,7 @@ func NewService(c Config) *Service {
 		store: c.Store, objects: c.Objects, crons: c.Crons, logs: c.Logs, log: c.Log, metrics: c.Metrics, now: c.Now,
 		defaults: c.Defaults, restrict: c.Restriction, events: events{queue: make(chan Event, eventsWaiting)},
 		room:  room{store: c.Store, log: c.Log, most: c.MaxQueued},
-		plans: map[string]*workflow.Plan{}, admissions: map[[sha256.Size]byte]*admission{},
+		plans: map[string]*workflow.Plan{}, baselines: map[string]map[string]time.Duration{}, admissions: map[[sha256.Size]byte]*admission{},
 	}
 }
 

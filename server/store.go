@@ -15,6 +15,8 @@ type Store interface {
 	// SubmitOnce is Submit for a run whose id follows from what it is for: one that was
 	// submitted before is left alone, also when it is not there any more.
 	SubmitOnce(ctx context.Context, run *workflow.Run, specJSON []byte) error
+	// Estimate is how long a run is likely to take; nil: nobody knows.
+	Estimate(ctx context.Context, run *workflow.Run) (*workflow.Estimate, error)
 	// RunID returns the id of the run with that name.
 	RunID(ctx context.Context, namespace, name string) (id string, err error)
 	// Page returns up to limit of the runs that keep wants, without their nodes, newest

@@ -299,6 +299,7 @@ func (s *Service) newRun(ctx context.Context, a *admission, wf *spec.Workflow) (
 	if err := a.plan.Label(run); err != nil {
 		return nil, errorf(CodeInvalid, "%v", err)
 	}
+	s.expect(ctx, run)
 	return run, nil
 }
 

@@ -34,6 +34,9 @@ func Status(v *View, held map[Key]bool) spec.WorkflowStatus {
 	status.ResourcesDuration = s.Resources
 	status.Conditions = conditions(s, held)
 	status.Progress = s.leaves().progress()
+	if e := v.Run.Estimate; e != nil {
+		status.EstimatedDuration = spec.EstimatedDuration(e.Seconds)
+	}
 	r := &renderer{v: v, held: held, children: map[Key][]*Node{}, tallies: map[Key]tally{}, sums: map[Key]spec.ResourcesDuration{}, status: &status}
 	for _, n := range v.Nodes {
 		if n == nil || n.Type == "" {

@@ -20,6 +20,8 @@ type Run struct {
 	Generated bool `json:"g,omitempty"`
 	// From is the run that this one takes over what succeeded in; nil: none.
 	From *Origin `json:"from,omitempty"`
+	// Estimate is how long it is likely to take; nil: nobody knows.
+	Estimate *Estimate `json:"es,omitempty"`
 	// Arguments are spec.arguments, resolved. The shared spec holds none.
 	Arguments spec.Arguments `json:"args,omitzero"`
 }

@@ -110,6 +110,9 @@ func printRun(w io.Writer, wf *spec.Workflow, o tree.Options) {
 	field("Started", stamp(s.StartedAt.Time, o.Now))
 	field("Finished", stamp(s.FinishedAt.Time, o.Now))
 	field("Duration", tree.Duration(s.StartedAt.Time, s.FinishedAt.Time, o.Now))
+	if s.EstimatedDuration > 0 {
+		field("EstimatedDuration", tree.Duration(o.Now, o.Now.Add(time.Duration(s.EstimatedDuration)*time.Second), o.Now))
+	}
 	field("Progress", string(s.Progress))
 	parameters := func(title string, list []spec.Parameter) {
 		if len(list) > 0 {

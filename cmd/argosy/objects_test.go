@@ -55,6 +55,31 @@ func TestTemplatesAreStoredAndSubmitted(t *testing.T) {
 	require.Equal(t, exitUsage, code)
 }
 
+func TestARunShowsHowLongTheLastOfItsTemplateTook(t *testing.T) {
+	t.Parallel()
+	r := startRoles(t)
+	r.start("coordinator")
+	ok := func(args ...string) string {
+		out, errs, code := r.argosy(args...)
+		require.Zero(t, code, "%v: %s%s", args, out, errs)
+		return out
+	}
+	ok("template", "create", file(t, `
+apiVersion: argoproj.io/v1alpha1
+kind: WorkflowTemplate
+metadata: {name: slow}
+spec:
+  entrypoint: main
+  templates:
+  - name: main
+    suspend: {duration: "1"}
+`))
+	require.NotContains(t, ok("submit", "--from", "workflowtemplate/slow", "--name", "first", "--wait")+ok("get", "first"), "EstimatedDuration")
+	ok("submit", "--from", "workflowtemplate/slow", "--name", "second")
+	require.Regexp(t, `EstimatedDuration: +[12]s`, ok("get", "second"))
+	require.Regexp(t, `"estimatedDuration": ?[12],`, ok("get", "second", "-o", "json"))
+}
+
 func TestFilesToRunMayReferToEachOtherInAnyOrder(t *testing.T) {
 	t.Parallel()
 	path := file(t, `

@@ -275,6 +275,11 @@ func (t *turn) Settle(ctx context.Context, s coordinator.Settlement) error {
 		if err := t.retain(ctx, t.state); err != nil {
 			return err
 		}
+		if e := t.state.Estimate(t.loaded.Run); e != nil {
+			if err := t.runs.KeepEstimate(ctx, t.loaded.Run, e); err != nil {
+				return err
+			}
+		}
 	}
 	return t.turns.Settle(ctx, t.ticket, queue.Settlement{
 		Next: t.next, Token: t.loaded.Token, Sent: s.Sent + len(t.locks), Told: t.told, Later: t.ended, Rests: t.next == 0 && !t.ended, Cron: t.cron, Waiting: (*queue.Waiting)(s.Waiting),
