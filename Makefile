@@ -77,12 +77,14 @@ image: $(BIN)/argosy-step ## write the product's image to dist/argosy.tar, witho
 	$(GOBUILD) -ldflags '-s -w $(LDFLAGS)' -o dist/argosy ./cmd/argosy
 	go run ./deploy/image -o dist/argosy.tar product dist/argosy $(BIN)/argosy-step
 
+CLUSTER_ROWS = L1 L2 T1 T1b T2
+
 .PHONY: loadtest
-loadtest: $(BIN)/argosy $(DEVCLUSTER) $(if $(filter T2,$(ROW)),cluster-up image) ## measure the rows of loadtest/ (ROW=T6 for one, ROW=T2 on the cluster, ROW=ladder for the ladder; all others take an hour) into loadtest/results
+loadtest: $(BIN)/argosy $(DEVCLUSTER) $(if $(filter $(CLUSTER_ROWS),$(ROW)),cluster-up image) ## measure the rows of loadtest/ (ROW=T6 for one, ROW=T2 and others on the cluster, ROW=ladder for the ladder; all others take an hour) into loadtest/results
 	$(if $(filter-out R2,$(ROW)),,$(DEVCLUSTER) minio-binary >/dev/null)
-	$(if $(filter T2,$(ROW)),go run ./deploy/image -o dist/loadtest.tar -tag argosy:loadtest product dist/argosy $(BIN)/argosy-step)
-	$(if $(filter T2,$(ROW)),$(DEVCLUSTER) load-image dist/loadtest.tar)
-	$(if $(filter T2,$(ROW)),eval "$$($(DEVCLUSTER) env)" && export ARGOSY_RUNNER_IMAGE=argosy:loadtest &&) go run ./loadtest $(if $(ROW),-row $(ROW))
+	$(if $(filter $(CLUSTER_ROWS),$(ROW)),go run ./deploy/image -o dist/loadtest.tar -tag argosy:loadtest product dist/argosy $(BIN)/argosy-step)
+	$(if $(filter $(CLUSTER_ROWS),$(ROW)),$(DEVCLUSTER) load-image dist/loadtest.tar)
+	$(if $(filter $(CLUSTER_ROWS),$(ROW)),eval "$$($(DEVCLUSTER) env)" && export ARGOSY_RUNNER_IMAGE=argosy:loadtest &&) go run ./loadtest $(if $(ROW),-row $(ROW))
 
 .PHONY: chaos
 chaos: $(BIN)/argosy $(DEVCLUSTER) ## ROUNDS=3 runs of 10,000 items while every process is killed at random, Redis and MinIO too

@@ -110,7 +110,7 @@ func TestRowsHaveNamesOfTheirOwn(t *testing.T) {
 		require.False(t, seen[s.row], s.row)
 		seen[s.row] = true
 	}
-	for _, row := range []string{"L3", "L4", "T2", "T3", "T4", "T5", "T6", "S1", "S2", "S3", "R1", "R2"} {
+	for _, row := range []string{"L1", "L2", "L3", "L4", "T1", "T1b", "T2", "T3", "T4", "T5", "T6", "S1", "S2", "S3", "R1", "R2"} {
 		require.True(t, seen[row], row)
 	}
 }

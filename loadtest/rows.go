@@ -11,12 +11,28 @@ import (
 func scenarios() []scenario {
 	rows := []scenario{
 		{
+			row: "L1", about: "hello-world on Kubernetes without a runner, to the pod's end", n: 1,
+			unit: "s", lessIsBetter: true, cluster: true, measure: besideJobs(func(int) string { return helloText }, jobTimes, 10, oneAfterTheOther),
+		},
+		{
+			row: "L2", about: "a chain of n steps on Kubernetes without a runner, to the last pod's end", n: 5,
+			unit: "s", lessIsBetter: true, cluster: true, measure: besideJobs(func(n int) string { return chainText(n, helloLeaf) }, jobTimes, 5, oneAfterTheOther),
+		},
+		{
 			row: "L3", about: "n steps of 10 ms one after the other, process executor", n: 40,
 			unit: "s", target: 0.6, lessIsBetter: true, measure: sequence,
 		},
 		{
 			row: "L4", about: "from step to step in chains of n, noop executor", n: 200,
 			unit: "ms", target: 2, lessIsBetter: true, measure: hops,
+		},
+		{
+			row: "T1", about: "a loop of n steps on Kubernetes without a runner, to the last pod's end", n: 100,
+			unit: "s", lessIsBetter: true, cluster: true, measure: besideJobs(func(n int) string { return loopText(n, helloLeaf) }, loopTimes, 3, allAtOnce, indexed),
+		},
+		{
+			row: "T1b", about: "the loop of T1, each step with an output parameter", n: 100,
+			unit: "s", lessIsBetter: true, cluster: true, measure: besideJobs(func(n int) string { return loopText(n, outputLeaf) }, outputTimes, 3, allAtOnce, indexed),
 		},
 		{
 			row: "T2", about: "a loop of n steps in warm pods on Kubernetes, the pods' starts included", n: 100,

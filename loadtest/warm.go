@@ -2,13 +2,9 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net"
 	"os"
-	"os/exec"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -25,19 +21,13 @@ const warmRepeats = 7
 // warmLoop measures a loop of n steps in warm pods, from the submit to its end, pods' starts
 // included, against the same loop as Jobs.
 func warmLoop(ctx context.Context, b bench) (m measurement, err error) {
-	kubeconfig := os.Getenv("KUBECONFIG")
-	if kubeconfig == "" {
-		return m, errors.New("there is no cluster: run `make cluster-up` and `eval \"$(bin/devcluster env)\"`")
-	}
-	away, err := makeNamespace(ctx, kubeconfig)
-	if err != nil {
-		return m, err
-	}
-	sh, err := onCluster(kubeconfig)
-	if err == nil {
-		err = withFleet(ctx, b, sh, func(f *fleet) error {
-			hello := leaf(`[echo, "hello {{inputs.parameters.i}}"]`)
-			warm := loopText(b.n, hello+"    metadata: {annotations: {argosy.dev/warm: \"true\"}}\n")
+	err = withCluster(ctx, func(c *cluster) error {
+		sh, err := onCluster(c.kubeconfig)
+		if err != nil {
+			return err
+		}
+		return withFleet(ctx, b, sh, func(f *fleet) error {
+			warm := loopText(b.n, helloLeaf+"    metadata: {annotations: {argosy.dev/warm: \"true\"}}\n")
 			samples, err := f.repeat(ctx, b, again{warm: 1, times: warmRepeats, steps: b.n, look: 50 * time.Millisecond}, warm)
 			if err != nil {
 				return err
@@ -45,15 +35,15 @@ func warmLoop(ctx context.Context, b bench) (m measurement, err error) {
 			m.samples = inSeconds(samples)
 			m.value = m.samples.P50
 			m.note("times faster than Argo", argoLoop/m.value)
-			jobs, err := f.repeat(ctx, b, again{times: 1, steps: b.n, look: 50 * time.Millisecond}, loopText(b.n, hello))
+			jobs, err := f.repeat(ctx, b, again{times: 1, steps: b.n, look: 50 * time.Millisecond}, loopText(b.n, helloLeaf))
 			if err != nil {
 				return err
 			}
 			m.peers = []peer{{Name: "as Jobs", Value: round(jobs[0].Seconds()), Unit: "s", Samples: inSeconds(jobs)}}
 			return nil
 		})
-	}
-	return m, errors.Join(err, away())
+	})
+	return m, err
 }
 
 // onCluster is a fleet whose worker runs Jobs.
@@ -72,21 +62,4 @@ func onCluster(kubeconfig string) (shape, error) {
 		sh.worker = append(sh.worker, "--worker-url", "http://"+net.JoinHostPort(host, strconv.Itoa(port)))
 	}
 	return sh, nil
-}
-
-// makeNamespace makes the namespace of the runs in the cluster; away removes it.
-func makeNamespace(ctx context.Context, kubeconfig string) (away func() error, err error) {
-	kubectl := func(ctx context.Context, args ...string) error {
-		cmd := exec.CommandContext(ctx, "kubectl", append([]string{"--kubeconfig", kubeconfig}, args...)...)
-		if said, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("kubectl %s: %w: %s", strings.Join(args, " "), err, said)
-		}
-		return nil
-	}
-	if err := kubectl(ctx, "create", "namespace", namespace); err != nil {
-		return nil, err
-	}
-	return func() error {
-		return kubectl(context.WithoutCancel(ctx), "delete", "namespace", namespace, "--wait=false")
-	}, nil
 }

@@ -41,8 +41,7 @@ func (f *fleet) toEnd(ctx context.Context, wf *spec.Workflow, steps int, look, l
 }
 
 // toAnswer submits a run and takes the time until an answer shows that it has succeeded, with
-// so many steps, looking again some time after each answer. It looks at the list, which reads
-// no nodes.
+// so many steps.
 func (f *fleet) toAnswer(ctx context.Context, wf *spec.Workflow, steps int, look, limit time.Duration) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -50,23 +49,29 @@ func (f *fleet) toAnswer(ctx context.Context, wf *spec.Workflow, steps int, look
 	if _, err := f.client.Submit(ctx, namespace, wf, false); err != nil {
 		return 0, fmt.Errorf("submitting %s: %w", wf.Name, err)
 	}
+	err := f.answered(ctx, wf.Name, steps, look)
+	return time.Since(start), err
+}
+
+// answered waits for the answer that a run has succeeded with so many steps, looking again some
+// time after each other answer. It looks at the list, which reads no nodes.
+func (f *fleet) answered(ctx context.Context, name string, steps int, look time.Duration) error {
 	for {
-		end, err := f.look(ctx, wf.Name)
+		end, err := f.look(ctx, name)
 		if err != nil {
-			return 0, err
+			return err
 		}
 		if end.Phase.Completed() {
-			took := time.Since(start)
 			if end.Phase != spec.WorkflowSucceeded {
-				return 0, fmt.Errorf("run %s ended as %s: %s", wf.Name, end.Phase, end.Message)
+				return fmt.Errorf("run %s ended as %s: %s", name, end.Phase, end.Message)
 			}
 			if done := fmt.Sprintf("%d/%d", steps, steps); string(end.Progress) != done {
-				return 0, fmt.Errorf("run %s ended with a progress of %s, not %s", wf.Name, end.Progress, done)
+				return fmt.Errorf("run %s ended with a progress of %s, not %s", name, end.Progress, done)
 			}
-			return took, nil
+			return nil
 		}
 		if err := pause(ctx, look); err != nil {
-			return 0, fmt.Errorf("waiting for %s: %w", wf.Name, err)
+			return fmt.Errorf("waiting for %s: %w", name, err)
 		}
 	}
 }
