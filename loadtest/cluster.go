@@ -115,7 +115,7 @@ func (c *cluster) change() {
 
 // await waits until what is seen is enough.
 func (c *cluster) await(ctx context.Context, enough func() bool) error {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	for {
 		c.mu.Lock()

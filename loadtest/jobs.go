@@ -58,12 +58,14 @@ func (c *cluster) beside(ctx context.Context, b bench, f *fleet, text string, re
 	var ours, runs []time.Duration
 	theirs := make([][]time.Duration, len(bare))
 	for i := range repeats + 1 { // the first of each warms up
+		var last []time.Duration
 		for k, jobs := range bare {
 			took, err := jobs.run(ctx, c, b.n)
 			if err != nil {
 				return m, fmt.Errorf("%s: %w", jobs.name, err)
 			}
 			theirs[k] = append(theirs[k], took)
+			last = append(last, took.Round(time.Millisecond))
 			if err := c.clear(ctx); err != nil {
 				return m, err
 			}
@@ -77,7 +79,7 @@ func (c *cluster) beside(ctx context.Context, b bench, f *fleet, text string, re
 			return m, err
 		}
 		ours, runs = append(ours, pods), append(runs, run)
-		fmt.Fprintf(b.log, "   pods %v, run %v; bare %v\n", pods.Round(time.Millisecond), run.Round(time.Millisecond), theirs)
+		fmt.Fprintf(b.log, "   pods %v, run %v; bare %v\n", pods.Round(time.Millisecond), run.Round(time.Millisecond), last)
 		if err := c.clear(ctx); err != nil {
 			return m, err
 		}
@@ -166,7 +168,9 @@ func bareJob(name string, completions, parallelism int) *batchv1.Job {
 			Completions: new(int32(completions)), Parallelism: new(int32(parallelism)), CompletionMode: &mode, BackoffLimit: new(int32(0)),
 			Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{
 				RestartPolicy: corev1.RestartPolicyNever,
-				Containers:    []corev1.Container{{Name: "main", Image: "busybox", Command: []string{"echo", "hello"}}},
+				Containers: []corev1.Container{{
+					Name: "main", Image: "busybox", ImagePullPolicy: corev1.PullIfNotPresent, Command: []string{"echo", "hello"},
+				}},
 			}},
 		},
 	}
