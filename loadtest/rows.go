@@ -39,6 +39,10 @@ func scenarios() []scenario {
 			unit: "s", target: argoLoop / warmTimes, lessIsBetter: true, cluster: true, measure: warmLoop,
 		},
 		{
+			row: "jobs", about: "a run of n Jobs on simulated nodes and the real one: its time, nothing stalls, nothing is left", n: 1000,
+			unit: "s", lessIsBetter: true, cluster: true, measure: manyJobs, // 1.3 of bare Jobs
+		},
+		{
 			row: "T3", about: "one loop of n items, noop executor", n: 1_000_000,
 			unit: "/s", target: 100_000, measure: itemsPerSecond,
 		},

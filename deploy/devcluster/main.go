@@ -34,6 +34,7 @@ const usage = `usage: devcluster COMMAND
   kubectl ...    run kubectl against the cluster
   deps           install packages and build all programs, start nothing
   minio-binary   print the path of the MinIO server, built if need be
+  kwok-binary    print the path of kwok, which simulates nodes, built if need be
 `
 
 // errUnhealthy is the outcome of status, which has said the rest itself.
@@ -78,7 +79,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		_, err := binaries(ctx, stderr, false)
 		return err
 	case "minio-binary":
-		return minioBinary(ctx, stdout, stderr)
+		return printBinary(ctx, cache.MinIO, stdout, stderr)
+	case "kwok-binary":
+		return printBinary(ctx, cache.Kwok, stdout, stderr)
 	case cluster.NodeCommand:
 		return cluster.RunNode(slog.New(slog.NewTextHandler(stderr, nil)))
 	default:
@@ -206,16 +209,16 @@ func kubectl(ctx context.Context, args []string, stderr io.Writer) error {
 	return fmt.Errorf("running kubectl: %w", syscall.Exec(path, append([]string{path}, args...), os.Environ()))
 }
 
-func minioBinary(ctx context.Context, stdout, stderr io.Writer) error {
+func printBinary(ctx context.Context, p cache.Program, stdout, stderr io.Writer) error {
 	store, err := openCache(stderr)
 	if err != nil {
 		return err
 	}
-	bin, err := store.Ensure(ctx, cache.MinIO)
+	bin, err := store.Ensure(ctx, p)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(stdout, filepath.Join(bin, cache.MinIO.Name))
+	fmt.Fprintln(stdout, filepath.Join(bin, p.Name))
 	return nil
 }
 

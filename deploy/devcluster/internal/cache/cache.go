@@ -47,6 +47,8 @@ var (
 	Etcd       = Program{Name: "etcd", Version: "v3.6.5", Package: "go.etcd.io/etcd/server/v3"}
 	CoreDNS    = Program{Name: "coredns", Version: "v1.13.1", Package: "."}
 	MinIO      = Program{Name: "minio", Version: "2026-02-12", Package: "github.com/minio/minio"}
+	// Kwok simulates nodes for load tests; the cluster itself does without.
+	Kwok = Program{Name: "kwok", Version: "v0.8.0", Package: "sigs.k8s.io/kwok/cmd/kwok"}
 )
 
 // Cache is a folder of built programs and the folder of modules they are built from.
