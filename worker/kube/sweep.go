@@ -21,7 +21,8 @@ import (
 
 // Jobs end with their step, and go some time after. What is swept is the rest: those that still
 // run though nobody waits for them, as their worker died when it should have ended them or as
-// Redis lost their run; and those that a podGC wants gone sooner.
+// Redis lost their run; those that a podGC wants gone sooner; and those of deleted runs, as Argo's
+// pods go with their workflow.
 
 const (
 	annotationPodGC = "argosy.dev/pod-gc" // when the Job goes: a strategy and a delay
@@ -71,7 +72,7 @@ func (e *Executor) SweepJobs(ctx context.Context, stands Stands) error {
 		}
 		run := job.Labels[labelRun]
 		jobs[run] = append(jobs[run], job)
-		if jobEnded(job) == nil || !ofWorkflow(job) {
+		if jobEnded(job) == nil || ofPod(job) {
 			nodes[run] = append(nodes[run], nodeOf(job))
 		}
 	}
@@ -114,6 +115,12 @@ func gcOf(job *batchv1.Job) (strategy spec.PodGCStrategy, delay time.Duration) {
 	return spec.PodGCStrategy(of), delay
 }
 
+// ofPod says that an ended Job goes with its own end.
+func ofPod(job *batchv1.Job) bool {
+	strategy, _ := gcOf(job)
+	return strategy == spec.PodGCOnPodCompletion || strategy == spec.PodGCOnPodSuccess
+}
+
 // ofWorkflow says that an ended Job goes with its run's end.
 func ofWorkflow(job *batchv1.Job) bool {
 	strategy, _ := gcOf(job)
@@ -126,7 +133,7 @@ func (e *Executor) sweeps(job *batchv1.Job, now time.Time) bool {
 	case job.Labels[labelOwner] != e.cfg.Owner, job.Annotations[annotationNode] == "", job.DeletionTimestamp != nil:
 		return false
 	case jobEnded(job) != nil:
-		return job.Annotations[annotationPodGC] != ""
+		return true
 	}
 	name := types.NamespacedName{Namespace: job.Namespace, Name: job.Name}
 	return now.Sub(job.CreationTimestamp.Time) >= e.cfg.SweepAfter && !e.hub.watched(name)
@@ -141,16 +148,16 @@ func unneeded(job *batchv1.Job, s *Standing, now time.Time) bool {
 	}
 	strategy, delay := gcOf(job)
 	since := end.LastTransitionTime.Time
-	var due bool
+	due := s.Gone
 	switch strategy {
 	case spec.PodGCOnPodCompletion:
 		due = over
 	case spec.PodGCOnPodSuccess:
-		due = over && end.Type == batchv1.JobComplete
+		due = due || over && end.Type == batchv1.JobComplete
 	case spec.PodGCOnWorkflowCompletion:
 		due = s.over()
 	case spec.PodGCOnWorkflowSuccess:
-		due = s.Gone || s.Phase == spec.WorkflowSucceeded
+		due = due || s.Phase == spec.WorkflowSucceeded
 	}
 	if ofWorkflow(job) && s.Finished.After(since) {
 		since = s.Finished

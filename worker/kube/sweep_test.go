@@ -55,6 +55,8 @@ func TestJobsThatNobodyNeedsAreSwept(t *testing.T) {
 		"it is too young to be left over":      {job: agedJob("j", "us", "", "", m/2, 0), standing: gone},
 		"it is another install's":              {job: agedJob("j", "them", "OnPodCompletion 0s", complete, 2*m, m), standing: gone},
 		"it ended, and stays a while":          {job: agedJob("j", "us", "", complete, 2*m, m), standing: success},
+		"it ended, and its run was deleted":    {job: agedJob("j", "us", "", complete, 2*m, m), standing: gone, swept: true},
+		"it failed, and its run was deleted":   {job: agedJob("j", "us", "OnPodSuccess 5s", failed, 2*m, m), standing: gone, swept: true},
 		"pod completion":                       {job: agedJob("j", "us", "OnPodCompletion 5s", failed, 2*m, m), standing: ended, swept: true},
 		"pod completion, not read yet":         {job: agedJob("j", "us", "OnPodCompletion 5s", failed, 2*m, m)},
 		"pod completion, too soon":             {job: agedJob("j", "us", "OnPodCompletion 2m0s", failed, 2*m, m), standing: ended},
@@ -79,10 +81,10 @@ func TestJobsThatNobodyNeedsAreSwept(t *testing.T) {
 			}
 			require.NoError(t, e.SweepJobs(ctx, func(_ context.Context, run string, nodes []workflow.Key) (Standing, error) {
 				require.Equal(t, "run", run)
-				if strings.Contains(tt.job.Annotations[annotationPodGC], "Workflow") {
-					require.Empty(t, nodes, "how its node stands does not matter")
-				} else {
+				if jobEnded(tt.job) == nil || strings.Contains(tt.job.Annotations[annotationPodGC], "Pod") {
 					require.Equal(t, []workflow.Key{"j"}, nodes)
+				} else {
+					require.Empty(t, nodes, "how its node stands does not matter")
 				}
 				return tt.standing, nil
 			}))
