@@ -4,6 +4,14 @@ import (
 	"fmt"
 )
 
+// Unclosed finds a tag without an end.
+func Unclosed(text string) error {
+	if _, at := scan(text); at >= 0 {
+		return unclosedError(at)
+	}
+	return nil
+}
+
 // Check finds tags that are wrong whatever the scope holds: without an end, or
 // with an expression that does not compile. Errors name the offset in text.
 func Check(text string) error {

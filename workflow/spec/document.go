@@ -81,6 +81,10 @@ func document(file string, root *yaml.Node) (Document, ErrorList) {
 			Message: "expected an object with apiVersion and kind, found " + describe(root)}}
 	}
 	doc.APIVersion, doc.Kind = text(root, "apiVersion"), text(root, "kind")
+	if _, known := argoKinds()[doc.Kind]; known && doc.APIVersion == "" {
+		doc.APIVersion = APIVersion // as Argo has it
+		setText(root, "apiVersion", APIVersion)
+	}
 	typ, errs := doc.kindType()
 	if len(errs) > 0 && typ == nil {
 		return doc, errs
@@ -96,6 +100,18 @@ func text(n *yaml.Node, key string) string {
 		return v.Value
 	}
 	return ""
+}
+
+// setText gives a mapping a scalar field that it lacks.
+func setText(n *yaml.Node, key, value string) {
+	if _, v := lookup(n, key, 0); v != nil {
+		v.Kind, v.Tag, v.Value = yaml.ScalarNode, "!!str", value
+		return
+	}
+	field := func(text string) *yaml.Node {
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: text, Line: n.Line, Column: n.Column}
+	}
+	n.Content = append(n.Content, field(key), field(value))
 }
 
 // kindType returns the type to read the document into.

@@ -33,6 +33,10 @@ func (c *call) loops() bool {
 	return c.withItems != nil || c.withParam != "" || c.withSequence != nil
 }
 
+// aggregates says that the outputs of all its items have a name: Argo's rules forget those of
+// a sequence.
+func (c *call) aggregates() bool { return len(c.withItems) > 0 || c.withParam != "" }
+
 func stepCall(s *WorkflowStep, path, where string) *call {
 	text := *s
 	text.Inline, text.Hooks, text.OnExit = nil, nil, ""
@@ -111,12 +115,12 @@ func (v *validator) resolveRef(ref *TemplateRef, path, where string) *Template {
 
 // call checks one step or task, whose tags see s.
 func (v *validator) call(c *call, s *scope) {
-	inner := &scope{v: v, template: s.template, outer: s.outer, visible: s.visible, kind: s.kind, names: s.names, loop: c}
+	inner := &scope{v: v, template: s.template, outer: s.outer, visible: s.visible, ended: s.ended, kind: s.kind, names: s.names, loop: c}
 	v.loop(c)
 	v.tags(inner, c.text, c.path, c.where)
-	if c.when != "" && expr.Check(c.when) == nil { // else the tags have said so
+	if c.when != "" && expr.Check(c.when) == nil && len(v.warnings) < maxErrors { // else the tags have said so
 		if err := expr.CheckWhen(c.when); err != nil {
-			v.fail(c.path+".when", "%s %s", c.where, cause(err))
+			v.warn(c.path+".when", "%s %s", c.where, cause(err))
 		}
 	}
 	v.callArguments(c.arguments, c.path+".arguments", c.where)
@@ -144,9 +148,22 @@ func (v *validator) call(c *call, s *scope) {
 	v.hooks(c.hooks, c.path+".hooks", c.where+".hooks", &own)
 	if c.onExit != "" && !strings.Contains(c.onExit, "{{") {
 		if v.find(c.onExit) == nil {
-			v.undefined(c.path+".onExit", c.where+".onExit ", c.onExit)
+			v.lazily(func() { v.undefined(c.path+".onExit", c.where+".onExit ", c.onExit) })
 		}
 	}
+}
+
+// lazily warns of what check finds: Argo finds it when it runs.
+func (v *validator) lazily(check func()) {
+	errs, full := v.errs, v.full
+	v.errs, v.full = nil, false
+	check()
+	for _, e := range v.errs {
+		if len(v.warnings) < maxErrors {
+			v.warnings = append(v.warnings, Warning(*e))
+		}
+	}
+	v.errs, v.full = errs, full
 }
 
 func (v *validator) hooks(hooks LifecycleHooks, path, where string, s *scope) {
@@ -157,11 +174,13 @@ func (v *validator) hooks(hooks LifecycleHooks, path, where string, s *scope) {
 			v.fail(at, "%s expression is required for hooks other than '%s'", label, ExitLifecycleEvent)
 		}
 		v.expression(at+".expression", h.Expression)
-		t := v.resolve(at, label, h.Template, nil, h.TemplateRef)
-		v.callArguments(&h.Arguments, at+".arguments", label)
-		if t != nil {
-			v.supplied(t, &h.Arguments, at, label+" ")
-		}
+		v.lazily(func() {
+			t := v.resolve(at, label, h.Template, nil, h.TemplateRef)
+			v.callArguments(&h.Arguments, at+".arguments", label)
+			if t != nil {
+				v.supplied(t, &h.Arguments, at, label+" ")
+			}
+		})
 		v.tags(s, h, at, label)
 	}
 }

@@ -139,13 +139,19 @@ func (v *validator) dag(t *Template, path, where string, s *scope) {
 	for i, c := range calls {
 		s.visible = func(name string) (*call, bool) {
 			j, ok := g.index[name]
-			if !ok || !g.ancestor(i, j) {
+			if !ok {
 				return nil, false
 			}
 			return calls[j], true
 		}
+		s.ended = func(name string) bool {
+			j, ok := g.index[name]
+			return ok && (g.ancestor(i, j) || i == j && len(c.hooks) > 0)
+		}
 		v.call(c, s)
+		v.argumentTasks(c, s)
 	}
+	s.ended = nil
 	s.visible = func(name string) (*call, bool) {
 		j, ok := g.index[name]
 		if !ok {
@@ -155,13 +161,34 @@ func (v *validator) dag(t *Template, path, where string, s *scope) {
 	}
 }
 
+// argumentTasks checks that arguments which begin with the output of a task are of one that
+// has ended by then. Argo lets any other text name a task that the named one does not wait for.
+func (v *validator) argumentTasks(c *call, s *scope) {
+	check := func(text, path, what, name string) {
+		rest, ok := strings.CutPrefix(text, "{{tasks.")
+		task, _, dotted := strings.Cut(rest, ".")
+		if ok && dotted && slices.Contains(s.names, task) && !s.ended(task) {
+			v.fail(path, "%s missing dependency '%s' for %s '%s'", c.where, task, what, name)
+		}
+	}
+	for i := range c.arguments.Parameters {
+		if p := &c.arguments.Parameters[i]; p.Value != nil {
+			check(p.Value.String(), fmt.Sprintf("%s.arguments.parameters[%d].value", c.path, i), "parameter", p.Name)
+		}
+	}
+	for i := range c.arguments.Artifacts {
+		a := &c.arguments.Artifacts[i]
+		check(a.From, fmt.Sprintf("%s.arguments.artifacts[%d].from", c.path, i), "artifact", a.Name)
+	}
+}
+
 // dependencies checks what task i waits for and notes it in g.
 func (v *validator) dependencies(g *graph, calls []*call, i int, task *DAGTask, uses bool, where string) {
 	c := calls[i]
 	if len(task.Dependencies) > 0 && uses {
 		v.fail(c.path+".dependencies", "%s cannot use both 'depends' and 'dependencies' in the same DAG template", where)
 	}
-	if task.Depends != "" && task.ContinueOn != nil {
+	if uses && task.ContinueOn != nil {
 		v.fail(c.path+".continueOn", "%s cannot use 'continueOn' when using 'depends'. Instead use 'dep-task.Failed'/'dep-task.Errored'", c.where)
 	}
 	for k, name := range task.Dependencies {

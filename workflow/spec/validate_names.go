@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strings"
 
+	"argosy/workflow/expr"
+
 	"github.com/robfig/cron/v3"
 	"k8s.io/apimachinery/pkg/util/validation"
 )
@@ -112,9 +114,14 @@ func (v *validator) cron(c *CronWorkflowSpec) {
 	if s := c.StartingDeadlineSeconds; s != nil && *s < 0 {
 		v.fail("spec.startingDeadlineSeconds", "startingDeadlineSeconds must be positive")
 	}
-	v.expression("spec.when", c.When)
+	condition := func(path, text string) {
+		if err := expr.CheckExpression(text); text != "" && err != nil {
+			v.fail(path, "%s", cause(err)) // nobody would see that no run begins
+		}
+	}
+	condition("spec.when", c.When)
 	if c.StopStrategy != nil {
-		v.expression("spec.stopStrategy.expression", c.StopStrategy.Expression)
+		condition("spec.stopStrategy.expression", c.StopStrategy.Expression)
 	}
 }
 

@@ -13,7 +13,6 @@ func (v *validator) steps(t *Template, path, where string, s *scope) {
 	}
 	s.visible = func(name string) (*call, bool) { c, ok := done[name]; return c, ok }
 	for g, group := range t.Steps {
-		var calls []*call
 		for i := range group.Steps {
 			step := &group.Steps[i]
 			at := fmt.Sprintf("%s.steps[%d][%d]", path, g, i)
@@ -30,11 +29,7 @@ func (v *validator) steps(t *Template, path, where string, s *scope) {
 			c := stepCall(step, at, label)
 			c.callee = v.resolve(at, label, c.template, c.inline, c.ref)
 			v.call(c, s)
-			calls = append(calls, c)
-		}
-		// Members of a group run side by side: they do not see each other.
-		for _, c := range calls {
-			done[c.name] = c
+			done[c.name] = c // Argo lets a member of a group name those that are written before it
 		}
 	}
 }

@@ -16,7 +16,8 @@ type scope struct {
 	v        *validator
 	template *Template                            // whose inputs and outputs are meant; nil outside of templates
 	kind     string                               // "steps" or "tasks": what the template is made of
-	visible  func(name string) (c *call, ok bool) // the steps or tasks that have ended by then
+	visible  func(name string) (c *call, ok bool) // the steps or tasks that may be named
+	ended    func(name string) bool               // of tasks: those that have; nil: all that are visible
 	names    []string                             // of all steps or tasks
 	loop     *call                                // the step or task whose items are meant
 	outer    *scope                               // of the step or task that an inline template belongs to
@@ -65,9 +66,12 @@ func (v *validator) text(s *scope, text, path, where string) {
 	if !strings.Contains(text, "{{") {
 		return
 	}
-	if err := expr.Check(text); err != nil {
-		v.fail(path, "%s %s", where, cause(err))
+	if at := expr.Unclosed(text); at != nil {
+		v.fail(path, "%s %s", where, cause(at))
 		return
+	}
+	if err := expr.Check(text); err != nil && len(v.warnings) < maxErrors {
+		v.warn(path, "%s %s", where, cause(err)) // Argo finds it when it runs
 	}
 	for _, m := range simpleTag.FindAllStringSubmatch(text, -1) {
 		if tag := m[1]; !s.resolves(tag) {
@@ -114,11 +118,8 @@ func (s *scope) resolvesPart(name string) bool {
 // resolves says that a tag names something, or is none of Argo's and stays as it is.
 func (s *scope) resolves(tag string) bool {
 	root, rest, dotted := strings.Cut(tag, ".")
-	switch {
-	case root != "item" && strings.HasPrefix(root, "item"):
-		return false // Argo takes all that begins so as meant for a loop
-	case !dotted && root != "item":
-		return true // Argo's own all have a dot
+	if !dotted {
+		return true // Argo looks at no others
 	}
 	switch root {
 	case "item":
@@ -190,6 +191,9 @@ func (s *scope) child(kind, rest string) bool {
 	}
 	name, property, _ := strings.Cut(rest, ".")
 	c, ok := s.visible(name)
+	if ok && property == "status" && s.ended != nil && !s.ended(name) {
+		return false
+	}
 	return ok && c.has(property)
 }
 
@@ -207,8 +211,8 @@ func (c *call) has(property string) bool {
 		return t.IsDaemon()
 	case "outputs.result", "exitCode":
 		return t.hasResult()
-	case "outputs.parameters", "outputs.artifacts":
-		return c.loops()
+	case "outputs.parameters":
+		return c.aggregates()
 	}
 	switch {
 	case !strings.HasPrefix(property, "outputs."):
@@ -225,10 +229,14 @@ func (c *call) has(property string) bool {
 func (v *validator) global(tag string) bool {
 	switch tag {
 	case "workflow.name", "workflow.namespace", "workflow.uid", "workflow.mainEntrypoint", "workflow.serviceAccountName",
-		"workflow.priority", "workflow.status", "workflow.failures", "workflow.duration", "workflow.scheduledTime",
-		"workflow.parameters", "workflow.parameters.json", "workflow.labels", "workflow.labels.json",
+		"workflow.status", "workflow.failures", "workflow.duration", "workflow.scheduledTime",
+		"workflow.labels", "workflow.labels.json",
 		"workflow.annotations", "workflow.annotations.json", "workflow.creationTimestamp":
 		return true
+	case "workflow.priority":
+		return v.spec.Priority != nil || v.spec.WorkflowTemplateRef != nil
+	case "workflow.parameters", "workflow.parameters.json":
+		return v.stored || v.spec.WorkflowTemplateRef != nil || len(v.spec.Arguments.Parameters) > 0
 	}
 	if strings.HasPrefix(tag, "workflow.creationTimestamp.") {
 		return true
@@ -300,9 +308,10 @@ func (s *scope) childHint(root, rest string) string {
 	case ok:
 	case !slices.Contains(s.names, name):
 		return didYouMean(name, s.names)
-	case root == "steps":
-		return fmt.Sprintf("step %q has not run by then", name)
 	default:
+		return fmt.Sprintf("step %q has not run by then", name)
+	}
+	if property == "status" && s.ended != nil && !s.ended(name) {
 		return fmt.Sprintf("the task does not depend on %q", name)
 	}
 	prefix := root + "." + name + "."
