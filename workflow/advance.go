@@ -269,6 +269,10 @@ func (t *turn) endRun(root *Node) {
 	s.Finished, s.Ready, s.Over = t.now, nil, false
 	s.Phase = workflowPhase(root.Phase)
 	switch exit := t.exitHandler(root); {
+	case exit.Failed() && exit.Refused:
+		s.Phase, s.Message = spec.WorkflowError, "error in exit template execution : "+exit.Message // Argo's words
+	case root.Refused:
+		s.Message = "error in entry template execution: " + root.Message
 	case s.Phase == spec.WorkflowSucceeded && exit.Failed():
 		s.Phase, s.Message = workflowPhase(exit.Phase), exit.Message
 	case s.Shutdown == "" || !root.Failed(): // all had ended well before it heard of the stop

@@ -100,7 +100,11 @@ func (t *turn) childOutput(n *Node, name string) (any, expr.State) {
 	case name == "exitCode" && n.Outputs != nil && n.Outputs.ExitCode != nil:
 		return strconv.Itoa(*n.Outputs.ExitCode), expr.Known
 	case name == "parameters" && n.Outputs != nil:
-		return paramsJSON(n.Outputs.Parameters), expr.Known
+		all := expr.Branch{}
+		for _, p := range n.Outputs.Parameters {
+			all[p.Name] = p.Value
+		}
+		return all, expr.Known
 	}
 	if n.Phase == spec.NodeSkipped || n.Phase == spec.NodeOmitted {
 		if v, ok := t.v.Plan.outputDefault(n.Template, parameter); ok && isParameter {

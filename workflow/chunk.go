@@ -75,6 +75,7 @@ type Tally struct {
 	// its phase; of no use when there is none.
 	FirstFailed int            `json:"ff,omitempty"`
 	FirstError  int            `json:"fe,omitempty"`
+	Why         string         `json:"w,omitempty"` // the refusal of that one
 	LastBad     int            `json:"lb,omitempty"`
 	LastPhase   spec.NodePhase `json:"lp,omitempty"`
 	Micros      int64          `json:"u,omitempty"` // time spent on them
@@ -99,7 +100,7 @@ func (t *turn) chunks(n *Node, c *call) *ChunksState {
 		from = defaultChunkFrom
 	}
 	tmpl, err := t.v.Plan.template(c.template)
-	if from < 0 || n.Loop.Count < from || c.caller.Limit != nil || !c.hooks.none() || err != nil || !tmpl.chunks() {
+	if from < 0 || n.Loop.Count < from || t.v.Plan.failures || c.caller.Limit != nil || !c.hooks.none() || err != nil || !tmpl.chunks() {
 		return nil
 	}
 	if state := t.captureCall(c); state != nil {
@@ -318,16 +319,16 @@ func (t *turn) count(n *Node, r *Tally) {
 		l.Phase, l.Last = r.LastPhase, r.LastBad
 	}
 	c := t.site(n.Key)
-	first := -1
+	first, why := -1, ""
 	if r.Failed > 0 && !c.tolerates(spec.NodeFailed) {
 		first = r.FirstFailed
 	}
 	if r.Errors > 0 && !c.tolerates(spec.NodeError) && (first < 0 || r.FirstError < first) {
-		first = r.FirstError
+		first, why = r.FirstError, r.Why
 	}
 	if first >= 0 && (l.Failed == "" || first < l.First) {
 		t.needItems(n, first, first+1)
-		l.Failed, l.First = itemKey(n.Key, first, t.item(n, c, first)).ID(t.v.Run.Name), first
+		l.Failed, l.First, l.Why = itemKey(n.Key, first, t.item(n, c, first)).ID(t.v.Run.Name), first, why
 	}
 }
 

@@ -72,6 +72,9 @@ func (t *turn) awaitHooks(n *Node) bool {
 	if set == nil {
 		return false
 	}
+	if n.Key == Root && n.Refused { // a run whose entrypoint was given up starts nothing more
+		return n.Hooks != nil && n.Hooks.Running > 0
+	}
 	n = t.edit(n.Key)
 	t.fireHooks(n, set)
 	if n.Hooks == nil {
@@ -211,8 +214,8 @@ func workflowPhase(p spec.NodePhase) spec.WorkflowPhase {
 	return spec.WorkflowFailed
 }
 
-// failures is workflow.failures: the nodes that failed, as JSON in quotes. Items of wide loops
-// have no nodes and are not among them.
+// failures is workflow.failures: the nodes that failed, as JSON in quotes. Where anything asks
+// for it, items of wide loops have nodes, too.
 func (t *turn) failures() string {
 	if !t.v.Complete {
 		panic(&MissingError{All: true}) // recovered in Advance

@@ -13,6 +13,7 @@ type LoopState struct {
 	Errors    int            `json:"e,omitempty"` // items that ended as Error
 	Failed    string         `json:"f,omitempty"` // id of the first of those, by index, that is not tolerated
 	First     int            `json:"i,omitempty"` // its index
+	Why       string         `json:"w,omitempty"` // and its refusal
 	Phase     spec.NodePhase `json:"p,omitempty"` // phase of the failed item with the highest index
 	Last      int            `json:"l,omitempty"` // that index
 
@@ -128,7 +129,7 @@ func (t *turn) countItem(n *Node, child *Node) {
 			l.Phase, l.Last = child.Phase, i
 		}
 		if (l.Failed == "" || i < l.First) && !t.site(n.Key).tolerates(child.Phase) {
-			l.Failed, l.First = child.Key.ID(t.v.Run.Name), i
+			l.Failed, l.First, l.Why = child.Key.ID(t.v.Run.Name), i, child.refusal(t.v.Run.Name)
 		}
 	}
 }

@@ -23,6 +23,7 @@ type Node struct {
 	Lost     int            `json:"ls,omitempty"` // workers that died with it
 	Held     string         `json:"hd,omitempty"` // what the node waits for that no worker reports, see held.go
 	Late     bool           `json:"lt,omitempty"` // a leaf that is ended as it took too long
+	Refused  bool           `json:"rf,omitempty"` // it ended as Error since something of it could not be resolved
 	Reused   bool           `json:"ru,omitempty"` // a leaf that was skipped as it succeeded in the run's Origin
 
 	Inputs  *Values `json:"i,omitempty"`

@@ -36,9 +36,14 @@ func (o *opener) open(k Key, c *call, item []byte, scope expr.Scope) (*Node, *te
 			Phase: spec.NodeError, Message: err.Error(),
 		}, nil
 	}
+	gaveUp := func(err error) (*Node, *template) {
+		n, _ := failed(err)
+		n.Refused, n.Message = true, refused(c, k, o.run.Name, err)
+		return n, nil
+	}
 	tmpl, err := o.plan.template(c.template)
 	if err != nil {
-		return failed(err)
+		return gaveUp(err)
 	}
 	if c.when != "" {
 		proceed, text, err := evalWhen(c.when, scope)
@@ -53,11 +58,17 @@ func (o *opener) open(k Key, c *call, item []byte, scope expr.Scope) (*Node, *te
 		}
 	}
 	args, err := o.resolveArguments(&c.arguments, scope)
+	if err != nil && k == Root {
+		return gaveUp(err)
+	}
 	if err != nil {
 		return failed(err)
 	}
 	n := &Node{Key: k, Type: tmpl.nodeType(), Template: c.template, Item: item}
-	if err = o.bindInputs(n, tmpl, args); err == nil && k.Depth() >= maxDepth {
+	if err = o.bindInputs(n, tmpl, args); err != nil {
+		return gaveUp(err)
+	}
+	if k.Depth() >= maxDepth {
 		err = fmt.Errorf("Maximum recursion depth exceeded: %d templates are nested at %s", maxDepth, k.Name(o.run.Name)) //nolint:staticcheck // Argo's words
 	}
 	if text := tmpl.Annotations[annotationDisplayName]; err == nil && text != "" {
@@ -88,7 +99,7 @@ func evalWhen(when string, scope expr.Scope) (bool, string, error) {
 	}
 	ok, err := expr.When(text)
 	if err != nil {
-		return false, "", fmt.Errorf("invalid 'when' expression %q: %w", text, err)
+		return false, "", err
 	}
 	return ok, text, nil
 }

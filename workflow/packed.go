@@ -129,7 +129,7 @@ func (p *Pack) Add(r *ItemRun) error {
 	case spec.NodeError:
 		record[0] = codeError
 		if p.Errors++; p.Errors == 1 {
-			p.FirstError = r.Index
+			p.FirstError, p.Why = r.Index, n.refusal(r.items.opener.run.Name)
 		}
 		p.LastBad, p.LastPhase = r.Index, n.Phase
 	default:

@@ -21,6 +21,7 @@ type Plan struct {
 	templates map[string]*template
 	pods      []byte // see PodSpec
 	measured  bool   // it or a template has metrics
+	failures  bool   // something asks for workflow.failures, which takes a node of every item
 }
 
 // template is a template with what follows from its text alone.
@@ -64,10 +65,32 @@ func Compile(wf *spec.Workflow) (*Plan, error) {
 			return nil, err
 		}
 	}
+	if err := p.asksForFailures(); err != nil {
+		return nil, err
+	}
 	if p.templates[p.Spec.Entrypoint] == nil {
 		return nil, fmt.Errorf("compiling the workflow: entrypoint template %q is not defined", p.Spec.Entrypoint)
 	}
 	return p, p.compilePods()
+}
+
+// asksForFailures notes whether a template or a hook of the workflow does.
+func (p *Plan) asksForFailures() error {
+	data, err := json.Marshal(p.Spec.Hooks)
+	var tree any
+	if err == nil {
+		err = json.Unmarshal(data, &tree)
+	}
+	if err != nil {
+		return fmt.Errorf("compiling the workflow's hooks: %w", err)
+	}
+	refs := map[string]bool{}
+	collectRefs(tree, refs)
+	p.failures = refs["workflow.failures"]
+	for _, t := range p.templates {
+		p.failures = p.failures || t.refs["workflow.failures"]
+	}
+	return nil
 }
 
 // add compiles a template, and those that are inline in it.

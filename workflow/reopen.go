@@ -75,6 +75,7 @@ func (u *takenUp) open(n *Node) {
 		t.edit(scope.Key).Limit.Active++ // it goes on, whatever the others do
 	}
 	n.Phase, n.Message, n.Finished, n.Outputs, n.Held, n.Branch, n.Class = spec.NodeRunning, "", 0, nil, "", "", ""
+	n.Refused = false
 	if n.Loop == nil { // the records of a chunked loop count from its start
 		n.Started = t.now
 	}
@@ -174,8 +175,8 @@ func (u *takenUp) openSteps(n *Node) {
 				n.Steps.Running++
 				continue
 			}
-			if bad := t.badChild(member); bad != "" && n.Steps.Failed == "" {
-				n.Steps.Failed, n.Steps.First = bad, i
+			if bad, why := t.badChild(member); bad != "" && n.Steps.Failed == "" {
+				n.Steps.Failed, n.Steps.First, n.Steps.Why = bad, i, why
 			}
 		}
 	}

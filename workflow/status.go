@@ -227,7 +227,7 @@ func (r *renderer) groups(n *Node, id string) (children, out []string) {
 			case n.Steps.Running > 0 && !n.Fulfilled() && r.v.State.Finished == 0: // a member waits for room
 				g.Phase, g.FinishedAt = spec.NodeRunning, metav1.Time{}
 			case n.Steps.Failed != "":
-				g.Phase, g.Message = spec.NodeFailed, fmt.Sprintf("child '%s' failed", n.Steps.Failed)
+				g.Phase, g.Message = n.Steps.failure()
 			}
 		}
 		g.BoundaryID = id

@@ -15,6 +15,8 @@ type StepsState struct {
 	// tolerated; First is that member's position.
 	Failed string `json:"f,omitempty"`
 	First  int    `json:"i,omitempty"`
+	// Why is what the group says where that member never ran, or its template was given up.
+	Why string `json:"w,omitempty"`
 	// Cut says that not all of the group was run, as the run is ending.
 	Cut bool `json:"x,omitempty"`
 }
@@ -54,25 +56,33 @@ func (t *turn) nextGroup(n *Node, tmpl *template) {
 func (t *turn) stepEnded(n *Node, child *Node) {
 	s := n.Steps
 	s.Running--
-	if bad := t.badChild(child); bad != "" {
+	if bad, why := t.badChild(child); bad != "" {
 		if _, i, _ := t.v.Plan.templates[n.Template].step(child.Key.Segment()); s.Failed == "" || i < s.First {
-			s.Failed, s.First = bad, i
+			s.Failed, s.First, s.Why = bad, i, why
 		}
 	}
 	s.Cut = s.Cut || child.Loop.cut()
 	t.settleSteps(n)
 }
 
-// badChild returns the id of the failure that a child brings into its scope, "" for none.
-// A loop stands for its items: each of them is tolerated or not.
-func (t *turn) badChild(child *Node) string {
+// badChild returns the id of the failure that a child brings into its scope, "" for none, and
+// its refusal. A loop stands for its items: each of them is tolerated or not.
+func (t *turn) badChild(child *Node) (id, why string) {
 	if child.Type == spec.NodeTypeTaskGroup && child.Loop != nil {
-		return child.Loop.Failed
+		return child.Loop.Failed, child.Loop.Why
 	}
-	if child.Failed() && !t.site(child.Key).tolerates(child.Phase) {
-		return child.Key.ID(t.v.Run.Name)
+	if run := t.v.Run.Name; child.Failed() && !t.site(child.Key).tolerates(child.Phase) {
+		return child.Key.ID(run), child.refusal(run)
 	}
-	return ""
+	return "", ""
+}
+
+// failure is how the group ends with its member that failed.
+func (s *StepsState) failure() (spec.NodePhase, string) {
+	if s.Why != "" {
+		return spec.NodeError, s.Why
+	}
+	return spec.NodeFailed, fmt.Sprintf("child '%s' failed", s.Failed)
 }
 
 // settleSteps goes on when the group has ended.
@@ -84,7 +94,8 @@ func (t *turn) settleSteps(n *Node) {
 	case n.Limit != nil && n.Limit.Bad:
 		t.finish(n, spec.NodeFailed, failFastMessage)
 	case n.Steps.Failed != "":
-		t.finish(n, spec.NodeFailed, fmt.Sprintf("child '%s' failed", n.Steps.Failed))
+		_, message := n.Steps.failure()
+		t.finish(n, spec.NodeFailed, message)
 	case n.Steps.Cut:
 		t.finish(n, spec.NodeFailed, t.closingMessage())
 	default:
@@ -97,7 +108,7 @@ func (t *turn) settleSteps(n *Node) {
 func (t *turn) finishScope(n *Node, tmpl *template) {
 	outputs, err := t.scopeOutputs(n, tmpl)
 	if err != nil {
-		t.finish(n, spec.NodeError, err.Error())
+		t.refuse(n, err)
 		return
 	}
 	n.Outputs = outputs

@@ -146,7 +146,7 @@ func TestATemplateMayBeNamedByAnInput(t *testing.T) {
 	phases := e.phases()
 	require.Equal(t, "Succeeded", phases["wf[0].m.b(1:2)"], e.dump())
 	require.Equal(t, "Error", phases["wf[0].m.c"])
-	require.Equal(t, `template "echo-none" is not defined`, e.node("wf[0].m.c").Message)
+	require.Equal(t, `task 'wf[0].m.c' errored: template "echo-none" is not defined`, e.node("wf[0].m.c").Message)
 }
 
 func TestAnArgumentMayBeAPartOfAnArtifact(t *testing.T) {

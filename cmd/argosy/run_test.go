@@ -94,7 +94,7 @@ func TestBadInputIsRefusedBeforeAnythingStarts(t *testing.T) {
 		{"misspelt", "  - name: main\n    contaner: {image: busybox}\n", `:8:5: spec.templates[0].contaner: unknown field "contaner" (did you mean "container"?)`},
 		{"cycle", "  - name: main\n    dag:\n      tasks:\n      - {name: a, template: main, dependencies: [b]}\n      - {name: b, template: main, dependencies: [a]}\n", "dependency cycle detected: a->b->a"},
 		{"unknown", "  - name: main\n    steps: [[{name: a, template: man}]]\n", `:8:24: spec.templates[0].steps[0][0].template: templates.main.steps[0].a template name 'man' undefined (did you mean "main"?)`},
-		{"expression", "  - name: main\n    container: {image: busybox, command: [echo, \"{{= 1 + }}\"]}\n", ":8:49: spec.templates[0].container.command[1]: "},
+		{"expression", "  - name: main\n    container: {image: busybox, command: [echo, \"{{= 1 + \"]}\n", ":8:49: spec.templates[0].container.command[1]: "},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -156,6 +156,12 @@ func (b *binding) chain(at *ast.Node, path []string, optional bool) error {
 			}
 			return b.put(at, path, n, nil)
 		case Known:
+			if whole, ok := value.(Branch); ok {
+				if n < len(path) {
+					continue
+				}
+				value = map[string]any(whole)
+			}
 			return b.put(at, path, n, value)
 		}
 	}

@@ -300,10 +300,10 @@ func TestWhen(t *testing.T) {
 		require.Equal(t, want, got, in)
 	}
 	for in, text := range map[string]string{
-		"a b == c":                         "hint: try wrapping",
-		`"open == c`:                       "hint: try wrapping",
+		"a b == c":                         "Invalid 'when' expression 'a b == c': Cannot transition",
+		`"open == c`:                       "Invalid 'when' expression",
 		"{} == 1":                          "hint: try wrapping",
-		"1 + 1":                            "expected boolean",
+		"1 + 1":                            "Expected boolean evaluation for '1 + 1'. Got 2",
 		"":                                 "",
 		strings.Repeat("(", 100_000) + "1": "operators",
 		strings.Repeat("-", 100_000) + "1": "operators",

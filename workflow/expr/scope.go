@@ -27,6 +27,10 @@ type Scope interface {
 	Lookup(name string) (value any, state State)
 }
 
+// Branch is a value that is there as a whole; what it holds is looked up by name. A name below
+// it which is nothing is a mistake, and not what the branch has under it: nothing.
+type Branch map[string]any
+
 // Lister is a Scope that can name what it holds. Expressions which use a whole
 // branch (`inputs.parameters[item]`, `keys(workflow.labels)`) need it; on a
 // scope without it such a branch is Unknown unless Lookup knows it by name.

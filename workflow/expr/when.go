@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -33,7 +34,7 @@ func When(condition string) (bool, error) {
 	}
 	b, ok := result.(bool)
 	if !ok {
-		return false, fmt.Errorf("expected boolean evaluation for '%s', got %v: %w", shorten(condition), result, ErrMalformed)
+		return false, conditionError(fmt.Sprintf("Expected boolean evaluation for '%s'. Got %v", shorten(condition), result))
 	}
 	return b, nil
 }
@@ -69,9 +70,21 @@ func CheckWhen(text string) error {
 	return nil
 }
 
+// conditionError is a malformed condition, in Argo's words.
+type conditionError string
+
+func (e conditionError) Error() string        { return string(e) }
+func (e conditionError) Is(target error) bool { return target == ErrMalformed }
+
 func invalidWhen(condition string, err error) error {
-	return fmt.Errorf("invalid 'when' expression '%s': %w (hint: try wrapping the affected expression in quotes (\")): %w",
-		shorten(condition), err, ErrMalformed)
+	text := fmt.Sprintf("Invalid 'when' expression '%s': %v", shorten(condition), err)
+	if strings.Contains(err.Error(), "Invalid token") {
+		text += " (hint: try wrapping the affected expression in quotes (\"))"
+	}
+	if errors.Is(err, ErrBudget) {
+		return fmt.Errorf("%s: %w", strings.TrimSuffix(text, ": "+ErrBudget.Error()), ErrBudget)
+	}
+	return conditionError(text)
 }
 
 // words reads a condition with its variables as strings.

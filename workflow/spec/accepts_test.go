@@ -25,7 +25,7 @@ func TestValidationIsAsStrictAsArgos(t *testing.T) {
 		"an argument that is one of no ancestor":    {"dag: {tasks: [{name: a, template: leaf}, {name: b, template: leaf, arguments: {parameters: [{name: t, value: '{{tasks.a.outputs.result}}'}]}}]}", "templates.main.tasks.b missing dependency 'a' for parameter 't'", ""},
 		"the status of no ancestor":                 {"dag: {tasks: [{name: a, template: leaf}, {name: b, template: leaf, when: '{{tasks.a.status}} == Failed'}]}", "failed to resolve {{tasks.a.status}}", ""},
 		"a malformed expression":                    {"steps: [[{name: a, template: leaf, arguments: {parameters: [{name: t, value: '{{=1 +}}'}]}}]]", "", "expression {{=1 +}}"},
-		"a malformed condition":                     {"steps: [[{name: a, template: leaf, when: '(a == b'}]]", "", "invalid 'when' expression"},
+		"a malformed condition":                     {"steps: [[{name: a, template: leaf, when: '(a == b'}]]", "", "Invalid 'when' expression"},
 		"a hook of no template":                     {"steps: [[{name: a, template: leaf, hooks: {exit: {template: none}}}]]", "", "template name 'none' undefined"},
 		"an exit handler of no template":            {"steps: [[{name: a, template: leaf, onExit: none}]]", "", "template name 'none' undefined"},
 		"a hook that misses an input":               {"steps: [[{name: a, template: leaf, hooks: {exit: {template: needs}}}]]", "", "inputs.parameters.t was not supplied"},

@@ -147,7 +147,7 @@ workflow.parameters[.json] / inputs.parameters | yes
 workflow.labels/annotations[.json] | yes
 workflow.creationTimestamp[.X] | yes
 workflow.duration / scheduledTime | yes
-workflow.status / failures | differs | failures has no items of wide loops
+workflow.status / failures | yes |
 workflow.outputs.* | yes
 node.name / pod.name / steps.name / tasks.name | yes
 steps|tasks.X.id/ip/status/exitCode/startedAt/finishedAt/hostNodeName | differs | the ip of a local process is --step-address of its worker, or 127.0.0.1
