@@ -18,6 +18,7 @@ const (
 	CodeForbidden       Code = 7  // 403
 	CodeExhausted       Code = 8  // 429
 	CodePrecondition    Code = 9  // 400
+	CodeUnimplemented   Code = 12 // 501
 	CodeInternal        Code = 13 // 500
 	CodeUnavailable     Code = 14 // 503
 	CodeUnauthenticated Code = 16 // 401
@@ -38,6 +39,8 @@ func (c Code) HTTP() int {
 		return http.StatusForbidden
 	case CodeExhausted:
 		return http.StatusTooManyRequests
+	case CodeUnimplemented:
+		return http.StatusNotImplemented
 	case CodeUnavailable:
 		return http.StatusServiceUnavailable
 	case CodeUnauthenticated:

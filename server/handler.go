@@ -83,6 +83,9 @@ func (h *HTTP) Handler() http.Handler {
 	} {
 		mux.Handle(pattern, h.Metrics.observed(route(pattern), true, h.streaming(serve)))
 	}
+	for pattern, serve := range h.artifactRoutes() {
+		mux.Handle(pattern, h.Metrics.observed(route(pattern), true, serve))
+	}
 	mux.Handle("GET /metrics", promhttp.HandlerFor(h.Gatherer, promhttp.HandlerOpts{}))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		writeError(w, errorf(CodeNotFound, "%s %s is not served here", r.Method, r.URL.Path))

@@ -24,8 +24,10 @@ type Config struct {
 	Objects Objects
 	Crons   Crons
 	Logs    Logs
-	Log     *slog.Logger
-	Metrics *Metrics
+	// Artifacts is where those of runs are; nil: nobody knows.
+	Artifacts Artifacts
+	Log       *slog.Logger
+	Metrics   *Metrics
 	// MaxQueued is how many runs may be unfinished, more or less: servers count what others
 	// accept after a second. 0 is no bound.
 	MaxQueued int
@@ -38,14 +40,15 @@ type Config struct {
 
 // Service is what the verbs do. Its methods may be called at the same time.
 type Service struct {
-	store   Store
-	objects Objects
-	crons   Crons
-	logs    Logs
-	log     *slog.Logger
-	metrics *Metrics
-	now     func() time.Time
-	room    room
+	store     Store
+	objects   Objects
+	crons     Crons
+	logs      Logs
+	artifacts Artifacts
+	log       *slog.Logger
+	metrics   *Metrics
+	now       func() time.Time
+	room      room
 
 	defaults *spec.Workflow
 	restrict spec.Restriction
@@ -66,7 +69,7 @@ func NewService(c Config) *Service {
 		c.Now = time.Now
 	}
 	return &Service{
-		store: c.Store, objects: c.Objects, crons: c.Crons, logs: c.Logs, log: c.Log, metrics: c.Metrics, now: c.Now,
+		store: c.Store, objects: c.Objects, crons: c.Crons, logs: c.Logs, artifacts: c.Artifacts, log: c.Log, metrics: c.Metrics, now: c.Now,
 		defaults: c.Defaults, restrict: c.Restriction, events: events{queue: make(chan Event, eventsWaiting)},
 		room:  room{store: c.Store, log: c.Log, most: c.MaxQueued},
 		plans: map[string]*workflow.Plan{}, baselines: map[string]map[string]time.Duration{}, admissions: map[[sha256.Size]byte]*admission{},

@@ -16,6 +16,7 @@ import (
 
 // serverFlags say where the server listens, and to whom.
 type serverFlags struct {
+	served    func(*role) (server.Artifacts, error) // nil: they are not served
 	addr      string
 	tokens    string
 	maxQueued int
@@ -61,6 +62,8 @@ func (f *serverFlags) register(flags *pflag.FlagSet) {
 func (a *app) server() *cobra.Command {
 	var common roleFlags
 	var f serverFlags
+	var store storeFlags
+	f.served = func(r *role) (server.Artifacts, error) { return store.served(r, false, true) }
 	cmd := &cobra.Command{
 		Use:   "server",
 		Short: "Serve the REST API, whose paths and JSON are Argo Server's",
@@ -91,6 +94,7 @@ func (a *app) server() *cobra.Command {
 	common.register(cmd.Flags(), "")
 	common.registerRoom(cmd.Flags())
 	f.register(cmd.Flags())
+	store.register(cmd.Flags())
 	return cmd
 }
 
@@ -104,10 +108,17 @@ func (f *serverFlags) service(r *role) (service, error) {
 	if err := f.defaultsFlag.read(); err != nil {
 		return service{}, err
 	}
+	var served server.Artifacts
+	if f.served != nil {
+		var err error
+		if served, err = f.served(r); err != nil {
+			return service{}, err
+		}
+	}
 	m := server.NewMetrics(r.registry)
 	return service{metrics: m, Service: server.NewService(server.Config{
 		MaxQueued: f.maxQueued, Defaults: f.defaults, Restriction: spec.Restriction(f.restrict),
-		Store: &runStore{Runs: queue.NewRuns(r.conn), conn: r.conn, room: r.room}, Objects: objectStore{queue.NewObjects(r.conn), queue.NewLocks(r.conn)}, Crons: queue.NewCrons(r.conn), Logs: runLogs{queue.NewLogs(r.conn)}, Log: r.log, Metrics: m,
+		Store: &runStore{Runs: queue.NewRuns(r.conn), conn: r.conn, room: r.room}, Objects: objectStore{queue.NewObjects(r.conn), queue.NewLocks(r.conn)}, Crons: queue.NewCrons(r.conn), Logs: runLogs{queue.NewLogs(r.conn)}, Artifacts: served, Log: r.log, Metrics: m,
 	})}, nil
 }
 

@@ -34,7 +34,7 @@ func newRoot(a *app) *cobra.Command {
 		return usagef("%w (see %s --help)", err, c.CommandPath())
 	})
 	root.AddCommand(
-		a.submit(), a.list(), a.get(), a.watch(), a.wait(), a.logs(),
+		a.submit(), a.list(), a.get(), a.watch(), a.wait(), a.logs(), a.cp(),
 		a.stop(), a.terminate(), a.suspend(), a.resume(), a.node(), a.retry(), a.resubmit(), a.remove(), a.lint(), a.convert(), a.version(),
 		a.template(), a.clusterTemplate(), a.cron(), a.sync(),
 		a.run(), a.up(), a.coordinator(), a.worker(), a.server(), a.autoscaler(),

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"argosy/queue"
+	"argosy/server"
 )
 
 // fleetFlags are what a process that runs every role is told.
@@ -86,6 +87,7 @@ func (fl *fleet) assemble(ctx context.Context, f *fleetFlags, r *role) error {
 		return err
 	}
 	var err error
+	f.server.served = func(r *role) (server.Artifacts, error) { return f.worker.store.served(r, f.worker.local, false) }
 	if fl.service, err = f.server.service(r); err != nil {
 		return err
 	}
@@ -95,12 +97,12 @@ func (fl *fleet) assemble(ctx context.Context, f *fleetFlags, r *role) error {
 	}
 	endRest := fl.end
 	fl.end = func() error { return errors.Join(endWorkers(), endRest()) }
-	server, addr, err := f.server.parts(r, fl.service)
+	serving, addr, err := f.server.parts(r, fl.service)
 	if err != nil {
 		return err
 	}
 	fl.addr = addr
-	fl.groups = append(append([][]part{r.monitor(), f.coordinator.parts(r, fl.service)}, workers...), server)
+	fl.groups = append(append([][]part{r.monitor(), f.coordinator.parts(r, fl.service)}, workers...), serving)
 	return nil
 }
 

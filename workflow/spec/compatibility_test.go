@@ -320,7 +320,7 @@ template / cluster / cron services | yes
 archive, event and sync services | differs | events
 fields filter | yes
 list filters | yes
-artifact server | no
+artifact server | differs | a directory that was stored without an archive is downloaded as one
 artifact upload | no
 auth modes | differs | bearer tokens of a file, which may say whose they are
 SSO + RBAC | no
@@ -341,7 +341,7 @@ argo lint | differs | also json; exit code 2; always strict and offline
 argo template / cluster-template | yes
 argo cron | yes
 argo archive | no
-argo cp | no
+argo cp | yes
 argo sync | yes
 argo convert | yes
 argo server / auth token / version / completion / executor-plugin build | differs | server, version and completion
