@@ -32,7 +32,7 @@ func refused(c *call, k Key, run string, err error) string {
 	return err.Error()
 }
 
-// refuse ends a Steps or DAG node whose outputs cannot be resolved.
+// refuse ends a node whose outputs cannot be resolved.
 func (t *turn) refuse(n *Node, err error) {
 	n.Refused = true
 	message := err.Error()

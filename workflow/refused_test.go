@@ -57,6 +57,9 @@ func TestWhatCannotBeResolvedIsToldOfWhereItIsCalled(t *testing.T) {
 			map[string]string{"wf.a": "Error task 'wf.a' errored: inputs.parameters.text was not supplied"}, ""},
 		"an expression of an output that was not written": {"", "steps: [[{name: a, template: bad, continueOn: {failed: true}}], [{name: b, template: echo, arguments: {parameters: [{name: text, value: '{{=asInt(steps.a.outputs.parameters.x) + 1}}'}]}}]]", "Failed",
 			`resolving argument "text": evaluating {{=asInt(steps.a.outputs.parameters.x) + 1}}: ` + missing, nil, ""},
+		"an expression of an input that is none": {"", "inputs: {parameters: [{name: text, value: x}]}\n    steps: [[{name: b, template: echo, arguments: {parameters: [{name: text, value: '{{=asInt(inputs.parameters.txt) + 1}}'}]}}]]", "Failed",
+			`resolving argument "text": evaluating {{=asInt(inputs.parameters.txt) + 1}}: failed to resolve {{inputs.parameters.txt}}: unresolved variable`, nil, ""},
+		"a fallback for an input that is none": {"", "inputs: {parameters: [{name: text, value: x}]}\n    steps: [[{name: b, template: echo, arguments: {parameters: [{name: text, value: \"{{=inputs.parameters.txt ?? 'fine'}}\"}]}}]]", "Succeeded", "", nil, ""},
 		"all outputs of a step": {"", "steps: [[{name: a, template: both}], [{name: b, template: echo, arguments: {parameters: [{name: text, value: '{{=toJson(steps.a.outputs.parameters)}}'}]}}]]", "Succeeded", "",
 			map[string]string{"wf[1].b": "Succeeded "}, ""},
 	} {

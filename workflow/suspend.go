@@ -196,14 +196,15 @@ func (t *turn) endSuspend(k Key, phase spec.NodePhase, message string) {
 	if n == nil {
 		return
 	}
+	var unset error
 	if phase == spec.NodeSucceeded && n.Outputs != nil {
 		n.Outputs = n.Outputs.with(func(p *Param) {
 			switch {
 			case !p.Wanted:
 			case p.Default != nil:
 				p.Value, p.Wanted, p.Default = *p.Default, false, nil
-			case phase == spec.NodeSucceeded:
-				phase, message = spec.NodeError, unsetError(p.Name).Error()
+			case unset == nil:
+				phase, unset = spec.NodeError, unsetError(p.Name)
 			}
 		})
 	}
@@ -211,6 +212,10 @@ func (t *turn) endSuspend(k Key, phase spec.NodePhase, message string) {
 		t.timerOff(k, timerSuspend)
 	}
 	t.delta.State.leafEnded(phase)
+	if unset != nil {
+		t.refuse(n, unset)
+		return
+	}
 	t.finish(n, phase, message)
 }
 

@@ -107,6 +107,7 @@ func TestANodeIsResumedWhenItsTimeHasCome(t *testing.T) {
 	require.Equal(t, spec.WorkflowFailed, e.view.State.Phase)
 	require.Equal(t, spec.NodeError, e.node("wf[1].b").Phase)
 	require.Equal(t, "raw output parameter 'message' has not been set and does not have a default value", e.node("wf[1].b").Message)
+	require.Equal(t, "step group deemed errored due to child wf[1].b error: "+e.node("wf[1].b").Message, e.view.State.Message)
 }
 
 func TestANodeThatWaitsEndsAsItIsSet(t *testing.T) {

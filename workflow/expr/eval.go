@@ -156,10 +156,12 @@ func (b *binding) chain(at *ast.Node, path []string, optional bool) error {
 			}
 			return b.put(at, path, n, nil)
 		case Known:
-			if whole, ok := value.(Branch); ok {
-				if n < len(path) {
-					continue
-				}
+			whole, isBranch := value.(Branch)
+			_, isText := value.(string)
+			if n < len(path) && (isBranch || isText) { // what is below it is no name
+				continue
+			}
+			if isBranch {
 				value = map[string]any(whole)
 			}
 			return b.put(at, path, n, value)
