@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -57,9 +58,9 @@ func (t *Turns) Reopen(ctx context.Context, l *Loaded, r workflow.Reopen) error 
 	for first := 0; first < r.Count; first += reopenItems {
 		last := min(first+reopenItems, r.Count) - 1
 		args := []any{l.Token, l.Version, workflow.ItemSize, first, last}
-		at, _ := slices.BinarySearch(r.Also, first)
-		for ; at < len(r.Also) && r.Also[at] <= last; at++ {
-			args = append(args, r.Also[at])
+		at, _ := slices.BinarySearchFunc(r.Also, first, func(r [2]int, first int) int { return cmp.Compare(r[1]-1, first) })
+		for ; at < len(r.Also) && r.Also[at][0] <= last; at++ {
+			args = append(args, max(r.Also[at][0], first), min(r.Also[at][1]-1, last))
 		}
 		v, err := t.conn.run(ctx, t.conn.scripts.reopen, keys, args...)
 		if err == nil && asInt(v) == 0 {
@@ -94,7 +95,9 @@ func (t *Turns) Copy(ctx context.Context, l *Loaded, from string, c workflow.Cop
 		if err != nil {
 			return failed(err)
 		}
-		args := []any{l.Token, l.Version, first * workflow.ItemSize, records, len(extras) / 2}
+		reused := workflow.Packed{Records: []byte(records)}
+		reused.Reuse()
+		args := []any{l.Token, l.Version, first * workflow.ItemSize, reused.Records, len(extras) / 2}
 		args = append(args, extras...)
 		for _, host := range slices.Sorted(maps.Keys(hosts)) {
 			args = append(args, host, hosts[host])

@@ -174,7 +174,7 @@ func (l *lens) wants(p *workflow.Packed, i int) bool {
 		return true
 	}
 	if phase := p.Phase(i); phase != "" {
-		return l.want[phase]
+		return l.want[phase] || l.want[spec.NodeSkipped] && p.TakenOver(i)
 	}
 	return l.want[spec.NodePending] || l.want[spec.NodeRunning] || l.want[spec.NodeError] && l.r.State.Finished != 0
 }

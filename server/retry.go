@@ -23,8 +23,9 @@ type RetryOptions struct {
 	Parameters        []string `json:"parameters"` // name=value
 }
 
-// maxPicked bounds the nodes that a selector may match: the request is a part of the run's state.
-const maxPicked = 2000
+// maxPicked bounds the nodes that a selector may match, of wide loops the ranges of items: the request
+// is a part of the run's state until its next turn.
+const maxPicked = 20_000
 
 // retryAttempts is how often a run is looked at that changes under our hands.
 const retryAttempts = 3
@@ -51,7 +52,7 @@ func (s *Service) retry(ctx context.Context, r *Record, o RetryOptions) (*spec.W
 	var again workflow.Again
 	if o.RestartSuccessful && o.NodeFieldSelector != "" && r.State.Phase.Completed() {
 		var err error
-		if again.Keys, err = s.picked(ctx, r, o.NodeFieldSelector); err != nil {
+		if again, err = s.picked(ctx, r, o.NodeFieldSelector); err != nil {
 			return nil, err
 		}
 	}
@@ -104,37 +105,58 @@ func override(args spec.Arguments, parameters []string) (spec.Arguments, error) 
 
 // picked are the nodes of a run that a selector matches. Of a node and those below it only the
 // node is: those run again with it.
-func (s *Service) picked(ctx context.Context, r *Record, selector string) ([]workflow.Key, error) {
+func (s *Service) picked(ctx context.Context, r *Record, selector string) (again workflow.Again, err error) {
 	matches, err := fields.ParseSelector(selector)
 	if err != nil {
-		return nil, errorf(CodeInvalid, "nodeFieldSelector: %v", err)
+		return again, errorf(CodeInvalid, "nodeFieldSelector: %v", err)
 	}
 	l, err := s.lens(ctx, r)
 	if err != nil {
-		return nil, err
+		return again, err
 	}
 	root, err := l.root(ctx)
 	if root == nil || err != nil {
-		return nil, err
+		return again, err
 	}
 	if matches.Matches(nodeFields(r, root, nil)) {
-		return []workflow.Key{workflow.Root}, nil
+		again.Keys = []workflow.Key{workflow.Root}
+		return again, nil
 	}
-	var keys []workflow.Key
+	loops := map[workflow.Key]bool{}   // those in chunks
+	last, count := workflow.Key(""), 0 // the tree is walked in its order
 	next, err := l.walk(ctx, root, nil, nil, nil, nil, math.MaxInt, func(_ []int, n, _, scope *workflow.Node) bool {
-		if !slices.ContainsFunc(keys, func(k workflow.Key) bool { return strings.HasPrefix(string(n.Key), string(k)+"/") }) &&
-			matches.Matches(nodeFields(r, n, scope)) {
-			keys = append(keys, n.Key)
+		if chunked(n) {
+			loops[n.Key] = true
 		}
-		return len(keys) <= maxPicked
+		if last != "" && strings.HasPrefix(string(n.Key), string(last)+"/") || !matches.Matches(nodeFields(r, n, scope)) {
+			return true
+		}
+		last = n.Key
+		loop, i, ok := workflow.ItemOf(n.Key)
+		if !ok || !loops[loop] {
+			again.Keys = append(again.Keys, n.Key)
+			count++
+			return count <= maxPicked
+		}
+		if again.Items == nil {
+			again.Items = map[workflow.Key][][2]int{}
+		}
+		ranges := again.Items[loop]
+		if at := len(ranges) - 1; at >= 0 && i <= ranges[at][1] {
+			ranges[at][1] = i + 1
+			return true
+		}
+		again.Items[loop] = append(ranges, [2]int{i, i + 1})
+		count++
+		return count <= maxPicked
 	})
 	if err != nil {
-		return nil, err
+		return again, err
 	}
 	if len(next) > 0 {
-		return nil, errorf(CodeInvalid, "nodeFieldSelector: %s matches more than %d nodes; name the loop or step that they belong to", selector, maxPicked)
+		return again, errorf(CodeInvalid, "nodeFieldSelector: %s matches more than %d nodes; name the loop or step that they belong to", selector, maxPicked)
 	}
-	return keys, nil
+	return again, nil
 }
 
 func (h *HTTP) retry(r *http.Request) (any, error) {

@@ -32,6 +32,8 @@ const (
 type Again struct {
 	// Keys run again too, whatever became of them.
 	Keys []Key `json:"k,omitempty"`
+	// Items do so, too: of chunked loops, the ranges [from, to).
+	Items map[Key][][2]int `json:"i,omitempty"`
 	// Renewed says that the run's arguments changed: the inputs of what is opened are bound
 	// anew, and so are all items of a loop and all members of a group of which some run again.
 	Renewed bool `json:"r,omitempty"`
@@ -40,8 +42,8 @@ type Again struct {
 // Reopen is a chunked loop of which the items that did not end well, and some others, run again.
 type Reopen struct {
 	Loop  Key
-	Count int   // items of the loop
-	Also  []int // that run again whatever became of them, in order
+	Count int      // items of the loop
+	Also  [][2]int // ranges [from, to) of those that run again whatever became of them, in order
 }
 
 // TakeUp is the state of an ended run that is taken up again by its next turn.
@@ -49,7 +51,7 @@ func (s *State) TakeUp(a Again) (State, error) {
 	switch s.Phase {
 	case spec.WorkflowFailed, spec.WorkflowError:
 	case spec.WorkflowSucceeded:
-		if len(a.Keys) == 0 {
+		if len(a.Keys)+len(a.Items) == 0 {
 			return State{}, fmt.Errorf("To retry a succeeded workflow, set the options restartSuccessful and nodeFieldSelector") //nolint:staticcheck // Argo's words
 		}
 	default:
@@ -75,9 +77,9 @@ type takenUp struct {
 	t       *turn
 	renewed bool
 	picked  map[Key]bool
-	items   map[Key][]int // of chunked loops that are picked
-	kids    map[Key][]Key // nodes by parent
-	records map[Key][]Key // what else there is below a node
+	items   map[Key][][2]int // of chunked loops that are picked
+	kids    map[Key][]Key    // nodes by parent
+	records map[Key][]Key    // what else there is below a node
 
 	fates map[Key]fate
 	wins  map[Key]bool
@@ -106,10 +108,10 @@ func (t *turn) takeUp() {
 		return
 	}
 	u := &takenUp{
-		t: t, renewed: req.Renewed, picked: map[Key]bool{}, items: map[Key][]int{}, kids: map[Key][]Key{}, records: map[Key][]Key{},
+		t: t, renewed: req.Renewed, picked: map[Key]bool{}, items: map[Key][][2]int{}, kids: map[Key][]Key{}, records: map[Key][]Key{},
 		fates: map[Key]fate{}, wins: map[Key]bool{}, group: map[Key]int{},
 	}
-	u.index(req.Keys)
+	u.index(req)
 	switch u.mark(root, false) {
 	case again:
 		u.drop(Root)
@@ -127,7 +129,7 @@ func (t *turn) takeUp() {
 	}
 }
 
-func (u *takenUp) index(picked []Key) {
+func (u *takenUp) index(req *Again) {
 	for _, k := range slices.Sorted(maps.Keys(u.t.v.Nodes)) {
 		n := u.t.v.Nodes[k]
 		pk, ok := k.Parent()
@@ -140,18 +142,36 @@ func (u *takenUp) index(picked []Key) {
 			u.kids[pk] = append(u.kids[pk], k)
 		}
 	}
-	for _, k := range picked {
-		u.picked[k] = true
-		if loop, i, ok := ItemOf(k); ok {
-			if n := u.t.v.Nodes[loop]; n != nil && n.Loop != nil && n.Loop.Chunks != nil {
-				u.items[loop] = append(u.items[loop], i)
-			}
+	pick := func(loop Key, ranges ...[2]int) {
+		if n := u.t.v.Nodes[loop]; n != nil && n.Loop != nil && n.Loop.Chunks != nil {
+			u.items[loop] = append(u.items[loop], ranges...)
 		}
 	}
-	for loop, items := range u.items {
-		slices.Sort(items)
-		u.items[loop] = slices.Compact(items)
+	for _, k := range req.Keys {
+		u.picked[k] = true
+		if loop, i, ok := ItemOf(k); ok {
+			pick(loop, [2]int{i, i + 1})
+		}
 	}
+	for loop, ranges := range req.Items {
+		pick(loop, ranges...)
+	}
+	for loop, ranges := range u.items {
+		u.items[loop] = joined(ranges)
+	}
+}
+
+// joined are ranges in order, of which none touches another.
+func joined(ranges [][2]int) (out [][2]int) {
+	slices.SortFunc(ranges, func(a, b [2]int) int { return cmp.Or(cmp.Compare(a[0], b[0]), cmp.Compare(a[1], b[1])) })
+	for _, r := range ranges {
+		if last := len(out) - 1; last >= 0 && r[0] <= out[last][1] {
+			out[last][1] = max(out[last][1], r[1])
+		} else if r[0] < r[1] {
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 // won says that something at or below a node succeeded, and is to stay so.

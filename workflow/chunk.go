@@ -40,6 +40,9 @@ type ChunksState struct {
 	Micros int64    `json:"u,omitempty"` // time that workers spent on the items that ended
 	Ended  int      `json:"e,omitempty"` // those items
 	Leaves int      `json:"v,omitempty"` // attempts of those
+	// Reused counts the items among those that succeeded in the run's Origin; the leaf that did so is
+	// none of Leaves.
+	Reused int `json:"r,omitempty"`
 
 	call *CallState // of a loop that starts
 }
@@ -70,7 +73,8 @@ type Tally struct {
 	Succeeded int `json:"s,omitempty"`
 	Failed    int `json:"x,omitempty"`
 	Errors    int `json:"e,omitempty"`
-	Leaves    int `json:"l,omitempty"` // attempts that were run
+	Leaves    int `json:"l,omitempty"`  // attempts that were run
+	Reused    int `json:"ru,omitempty"` // of Succeeded, those that did so in the run's Origin
 	// The first item that Failed, the first that ended as Error, and the last of either with
 	// its phase; of no use when there is none.
 	FirstFailed int            `json:"ff,omitempty"`
@@ -311,7 +315,8 @@ func (t *turn) count(n *Node, r *Tally) {
 	l.Chunks.Leaves += r.Leaves
 	s.Total += r.Leaves - ended
 	s.Done += r.Leaves
-	s.Succeeded += r.Succeeded
+	s.Succeeded += r.Succeeded - r.Reused
+	l.Chunks.Reused += r.Reused
 	if r.Failed+r.Errors == 0 {
 		return
 	}

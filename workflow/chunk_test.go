@@ -40,7 +40,7 @@ func (s shelf) reopen(r workflow.Reopen) {
 	}
 	for i := range len(p.Records) / workflow.ItemSize {
 		record := p.Records[i*workflow.ItemSize:][:workflow.ItemSize]
-		if code := record[0] & 0x0f; (code == 1 || code == 4) && !slices.Contains(r.Also, i) {
+		if code := record[0] & 0x0f; (code == 1 || code == 4) && !slices.ContainsFunc(r.Also, func(r [2]int) bool { return r[0] <= i && i < r[1] }) {
 			record[0] |= 0x20
 			continue
 		}

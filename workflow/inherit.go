@@ -22,6 +22,11 @@ type Copy struct {
 	Count int
 }
 
+// reuse has a leaf skipped that succeeded in a run.
+func (n *Node) reuse(from *Origin) {
+	n.Type, n.Phase, n.Message, n.Reused = spec.NodeTypeSkipped, spec.NodeSkipped, "original pod: "+n.Key.ID(from.Name), true
+}
+
 // inherit begins a run with what became of its origin: as that would be taken up again, but that
 // leaves which succeeded there are skipped here.
 func (t *turn) inherit() {
@@ -43,9 +48,11 @@ func (t *turn) inherit() {
 		n := v.From[k].copied()
 		n.Key = k
 		if count := n.leaves(); n.Loop != nil && n.Loop.Chunks != nil {
+			c := n.Loop.Chunks // of what succeeded the last leaf is skipped
+			c.Leaves, c.Reused = c.Leaves-(n.Loop.Succeeded-c.Reused), n.Loop.Succeeded
 			s.count(n.Loop.leaves())
 		} else if count.total > 0 && n.Phase == spec.NodeSucceeded {
-			n.Type, n.Phase, n.Message, n.Reused = spec.NodeTypeSkipped, spec.NodeSkipped, "original pod: "+k.ID(from.Name), true
+			n.reuse(from)
 		} else {
 			s.count(count)
 		}

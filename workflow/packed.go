@@ -12,7 +12,7 @@ import (
 
 // ItemSize is in how many bytes it is kept how an item of a chunked loop ended, little-endian:
 //
-//	0    phase code in the low nibble; flagKept, flagExit, flagExtra
+//	0    phase code in the low nibble; flagReused, flagKept, flagExit, flagExtra
 //	1    leaves that were run, at most 255
 //	2    exit code of the last one, with flagExit
 //	3    where it ran: position in the loop's list of hosts, from 1; 0 is none or in the extra
@@ -29,10 +29,11 @@ const (
 	codeSkipped
 	codeStopped // Failed, as the run was stopped
 
-	codeMask  = 0x0f
-	flagKept  = 0x20 // the result is of before the run was taken up again, and was not counted since
-	flagExit  = 0x40
-	flagExtra = 0x80
+	codeMask   = 0x0f
+	flagReused = 0x10 // it succeeded in the run's Origin
+	flagKept   = 0x20 // the result is of before the run was taken up again, and was not counted since
+	flagExit   = 0x40
+	flagExtra  = 0x80
 )
 
 // Packed are records of a loop's items, from item First on.
@@ -60,6 +61,21 @@ func (p *Packed) Has(i int) bool { return p.at(i) != nil }
 func (p *Packed) Kept(i int) bool {
 	r := p.at(i)
 	return r != nil && r[0]&flagKept != 0
+}
+
+// TakenOver says that an item succeeded in the run's Origin.
+func (p *Packed) TakenOver(i int) bool {
+	r := p.at(i)
+	return r != nil && r[0]&flagReused != 0
+}
+
+// Reuse marks the items that succeeded as those that did so in the run's Origin.
+func (p *Packed) Reuse() {
+	for at := 0; at+ItemSize <= len(p.Records); at += ItemSize {
+		if p.Records[at]&codeMask == codeSucceeded {
+			p.Records[at] |= flagReused
+		}
+	}
 }
 
 // HasExtra says that an item's Extra is needed to show it.
@@ -162,6 +178,10 @@ func (p *Pack) Keep(from *Packed, i int) {
 	if record[0]&codeMask == codeSucceeded {
 		p.Succeeded++
 	}
+	if record[0]&flagReused != 0 { // its last leaf is skipped
+		p.Leaves--
+		p.Reused++
+	}
 	p.Records = append(p.Records, record...)
 }
 
@@ -254,6 +274,10 @@ func (it *Items) Unpack(p *Packed, i int) (*ItemRun, error) {
 	if last.Message == noMessage {
 		last.Message = ""
 	}
+	leaf := r.leaf
 	r.Ended(&last, record[0]&codeMask == codeStopped)
+	if from := it.opener.run.From; from != nil && record[0]&flagReused != 0 {
+		leaf.reuse(from)
+	}
 	return r, nil
 }

@@ -33,7 +33,7 @@ func (u *takenUp) drop(k Key) {
 
 // leaves counts those of a chunked loop.
 func (l *LoopState) leaves() tally {
-	return tally{ended: l.Chunks.Leaves, succeeded: l.Succeeded, total: l.Chunks.Leaves + l.Running}
+	return tally{ended: l.Chunks.Leaves, succeeded: l.Succeeded - l.Chunks.Reused, total: l.Chunks.Leaves + l.Running}
 }
 
 // count counts leaves of before.

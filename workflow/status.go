@@ -357,6 +357,9 @@ func (r *renderer) tally(n *Node) tally {
 	case r.v.Cut[n.Key]: // counts items, whatever is in them
 		l := n.Loop.Counts()
 		c = tally{ended: l.Ended(), succeeded: l.Succeeded, total: l.Items - l.Waiting - l.Skipped}
+		if chunks := n.Loop.Chunks; chunks != nil {
+			c.add(tally{ended: -chunks.Reused, succeeded: -chunks.Reused, total: -chunks.Reused})
+		}
 	case n.Key == Root && len(r.v.Cut) > 0:
 		c = r.v.State.leaves()
 	default:

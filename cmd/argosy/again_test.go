@@ -183,7 +183,10 @@ func resubmitting(t *testing.T, c *commandLine) {
 	require.Equal(t, spec.NodeSkipped, first.Phase)
 	require.Equal(t, "original pod: "+workflow.NodeID("one", "one[0].first"), first.Message)
 	require.Equal(t, "first", first.Outputs.Parameters[0].Value.String())
-	require.Equal(t, spec.Progress("299/300"), memoized.Status.Progress)
+	require.Equal(t, spec.Progress("0/1"), memoized.Status.Progress, "what is skipped does not count")
+	for item, message := range map[string]string{"(6:6)": "original pod: " + workflow.NodeID("one", "one[1].wide(6:6)"), "(7:7)": "main: Error (exit code 3)"} {
+		require.Equal(t, message, memoized.Status.Nodes[workflow.NodeID(memoized.Name, memoized.Name+"[1].wide"+item)].Message)
+	}
 
 	renewed := get(started("resubmit", "--memoized", "--wait", "one", "-p", "code=0"))
 	require.Equal(t, spec.WorkflowSucceeded, renewed.Status.Phase)

@@ -226,10 +226,10 @@ intermediate inputs | yes
 stop | yes
 terminate | yes
 retry (workflow) | yes
-retry --restart-successful / -p | differs | at most 2,000 nodes by a selector
+retry --restart-successful / -p | differs | at most 20,000 nodes by a selector, of wide loops so many ranges of items
 retry side effects | yes
 resubmit | yes
-resubmit --memoized | differs | items of wide loops show as Succeeded
+resubmit --memoized | yes
 delete | differs | --force does not wait for artifacts that go with a run
 # 10. Pods: daemon, sidecars, volumes, scheduling
 daemon | differs | one that serves takes no place of a parallelism; none of several containers
