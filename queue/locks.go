@@ -56,12 +56,19 @@ type lockLimit struct {
 // noLimit is the version of a lock that has one holder.
 const noLimit = -1
 
+// Ordering is a turn that has things done about locks and its run's place.
+type Ordering struct {
+	Token   int64 // of the turn
+	Version int64 // of the run's state that it committed
+	Done    int   // the calls so far, for Settlement.Ordered
+}
+
 // Do does what a turn of a run has committed about locks, and tells those who are granted some.
 // ErrFenced: a later turn has gone on, or Redis lost the commit, which had this version.
-func (l *Locks) Do(ctx context.Context, run *workflow.Run, token, version int64, o *workflow.Orders) error {
+func (l *Locks) Do(ctx context.Context, run *workflow.Run, turn *Ordering, o *workflow.Orders) error {
 	// The higher priority first, then the older run.
 	sort := fmt.Sprintf("%08x%012x", uint32(1<<31-1-int64(o.Priority)), uint64(run.Created))
-	if err := l.doPlace(ctx, run, token, version, o, sort); err != nil {
+	if err := l.doPlace(ctx, run, turn, o, sort); err != nil {
 		return fmt.Errorf("doing what run %s has to about its place: %w", run.ID, err)
 	}
 	if len(o.Ops) == 0 && !o.All {
@@ -83,7 +90,8 @@ func (l *Locks) Do(ctx context.Context, run *workflow.Run, token, version int64,
 		}
 		c.Ops = append(c.Ops, to)
 	}
-	if err := l.call(ctx, run.ID, token, version, sort, c); err != nil {
+	turn.Done++
+	if err := l.call(ctx, run.ID, *turn, sort, c); err != nil {
 		return fmt.Errorf("doing what run %s has to about locks: %w", run.ID, err)
 	}
 	return nil
@@ -109,9 +117,10 @@ func (l *Locks) Drop(ctx context.Context, run string, keys ...workflow.Key) erro
 	for _, k := range keys {
 		c.Ops = append(c.Ops, lockOp{Do: workflow.LockFree, Key: k})
 	}
-	err = l.call(ctx, run, token, 0, "", c)
+	turn := Ordering{Token: token}
+	err = l.call(ctx, run, turn, "", c)
 	if err == nil {
-		err = l.place(ctx, "drop", run, token, 0, "", "", "", nil)
+		err = l.place(ctx, "drop", run, turn, "", "", "", nil)
 	}
 	if err != nil && !errors.Is(err, ErrFenced) {
 		return fmt.Errorf("giving back the locks of run %s: %w", run, err)
@@ -122,7 +131,7 @@ func (l *Locks) Drop(ctx context.Context, run string, keys ...workflow.Key) erro
 // SetLimit says how many may have a lock, by the version of an object. Those who can have it
 // now are granted it; nobody loses it.
 func (l *Locks) SetLimit(ctx context.Context, lock string, limit int, version int64) error {
-	if err := l.call(ctx, "", 0, 0, "", lockCall{Limits: []lockLimit{{ID: lock, Limit: limit, Version: version}}}); err != nil {
+	if err := l.call(ctx, "", Ordering{}, "", lockCall{Limits: []lockLimit{{ID: lock, Limit: limit, Version: version}}}); err != nil {
 		return fmt.Errorf("setting the limit of %s: %w", lock, err)
 	}
 	return nil
@@ -134,13 +143,13 @@ func (l *Locks) SetLimits(ctx context.Context, below string, limits map[string]i
 	if limits == nil {
 		limits = map[string]int{}
 	}
-	if err := l.call(ctx, "", 0, 0, "", lockCall{Below: below, Values: limits, Version: version}); err != nil {
+	if err := l.call(ctx, "", Ordering{}, "", lockCall{Below: below, Values: limits, Version: version}); err != nil {
 		return fmt.Errorf("setting the limits of %s: %w", below, err)
 	}
 	return nil
 }
 
-func (l *Locks) call(ctx context.Context, run string, token, version int64, sort string, c lockCall) error {
+func (l *Locks) call(ctx context.Context, run string, turn Ordering, sort string, c lockCall) error {
 	data, err := json.Marshal(c)
 	if err != nil {
 		return fmt.Errorf("encoding: %w", err)
@@ -149,7 +158,7 @@ func (l *Locks) call(ctx context.Context, run string, token, version int64, sort
 	if run != "" && !l.conn.cluster {
 		keys = append(keys, metaKey(run), runKey(run))
 	}
-	v, err := l.conn.run(ctx, l.conn.scripts.lock, keys, run, token, sort, data, version)
+	v, err := l.conn.run(ctx, l.conn.scripts.lock, keys, run, turn.Token, sort, data, turn.Version, turn.Done)
 	if err != nil {
 		return err
 	}

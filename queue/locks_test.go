@@ -45,7 +45,7 @@ func (l *locking) do(run *workflow.Run, token int64, what string, k workflow.Key
 func (l *locking) doAt(run *workflow.Run, token int64, priority int32, what string, k workflow.Key, locks ...workflow.LockRef) {
 	l.t.Helper()
 	l.begun(run, token)
-	require.NoError(l.t, l.locks.Do(l.ctx, run, token, 0, &workflow.Orders{Priority: priority, Ops: []workflow.LockOp{{Do: what, Key: k, Locks: locks}}}))
+	require.NoError(l.t, l.locks.Do(l.ctx, run, &queue.Ordering{Token: token}, &workflow.Orders{Priority: priority, Ops: []workflow.LockOp{{Do: what, Key: k, Locks: locks}}}))
 }
 
 // begun has the run be in a turn of a token, which commits nothing.
@@ -158,11 +158,11 @@ func TestLocksAreDoneByTheLastTurnOnly(t *testing.T) {
 		l.do(a, 5, workflow.LockAsk, "/x", mutex("m"))
 		l.do(a, 5, workflow.LockAsk, "/x", mutex("m")) // its answer was lost
 		require.Equal(w.t, []string{"/x granted", "/x granted"}, l.told(a))
-		err := l.locks.Do(w.ctx, a, 4, 0, &workflow.Orders{Ops: []workflow.LockOp{{Do: workflow.LockFree, Key: "/x"}}})
+		err := l.locks.Do(w.ctx, a, &queue.Ordering{Token: 4}, &workflow.Orders{Ops: []workflow.LockOp{{Do: workflow.LockFree, Key: "/x"}}})
 		require.ErrorIs(w.t, err, queue.ErrFenced)
 		// A run that goes over its locks gives back what it does not name, and has what it holds.
 		l.begun(a, 6)
-		require.NoError(w.t, l.locks.Do(w.ctx, a, 6, 0, &workflow.Orders{All: true, Ops: []workflow.LockOp{
+		require.NoError(w.t, l.locks.Do(w.ctx, a, &queue.Ordering{Token: 6}, &workflow.Orders{All: true, Ops: []workflow.LockOp{
 			{Do: workflow.LockHold, Key: "/y", Locks: []workflow.LockRef{mutex("n")}},
 		}}))
 		b := l.submit("b", 2)
@@ -192,7 +192,7 @@ func TestWhatRedisLostIsNotMadeUp(t *testing.T) {
 		require.Empty(w.t, l.told(b))
 
 		// The commit by which a gave it back is lost, and its turn still means to do so.
-		err := l.locks.Do(w.ctx, a, 1, 1, &workflow.Orders{Ops: []workflow.LockOp{{Do: workflow.LockFree, Key: "/x"}}})
+		err := l.locks.Do(w.ctx, a, &queue.Ordering{Token: 1, Version: 1}, &workflow.Orders{Ops: []workflow.LockOp{{Do: workflow.LockFree, Key: "/x"}}})
 		require.ErrorIs(w.t, err, queue.ErrFenced)
 		// The end of a is lost.
 		require.NoError(w.t, l.locks.Drop(w.ctx, "a"))

@@ -1,12 +1,14 @@
 package queue_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"argosy/queue"
+	"argosy/queue/queuetest"
 	"argosy/workflow"
 	"argosy/workflow/spec"
 )
@@ -50,6 +52,49 @@ func TestARunIsToldOfWhatCameOfItsOrdersAsTheyGoOffItsList(t *testing.T) {
 		settle(loaded.Token)
 		require.Zero(w.t, w.raw.LLen(w.ctx, "{r:1}:out").Val())
 		require.Equal(w.t, told, w.begin(w.claim()).Events)
+	})
+}
+
+// What a turn had done about locks is done again if Redis lost it, though its commit stands.
+func TestWhatRedisLostOfARunsOrdersStaysOnItsList(t *testing.T) {
+	t.Parallel()
+	queuetest.Each(t, func(t *testing.T, url string) {
+		w := newWorld(t, url)
+		run, locks := w.submit("1"), queue.NewLocks(w.conn)
+		ticket := w.claim()
+		loaded := w.begin(ticket)
+		done := w.commit(loaded, &queue.Commit{
+			State: &workflow.State{Phase: spec.WorkflowRunning, Started: 1}, Orders: &workflow.Orders{Place: workflow.LockAsk},
+		})
+		ordering := &queue.Ordering{Token: loaded.Token, Version: done.Version}
+		orders := &workflow.Orders{Place: workflow.LockAsk, Ops: []workflow.LockOp{{Do: workflow.LockAsk, Key: "/x", Locks: []workflow.LockRef{mutex("m")}}}}
+		require.NoError(w.t, locks.Do(w.ctx, run, ordering, orders))
+		require.Equal(t, 2, ordering.Done)
+		settle := func() {
+			require.NoError(w.t, w.turns.Settle(w.ctx, ticket, queue.Settlement{Next: 1 << 50, Token: loaded.Token, Sent: 1, Ordered: ordering.Done}))
+		}
+		require.NoError(t, w.raw.HDel(w.ctx, "{r:1}:meta", "did").Err(), "Redis lost both")
+		settle()
+		require.EqualValues(t, 1, w.raw.LLen(w.ctx, "{r:1}:out").Val())
+		ticket = w.claim() // at once
+		loaded = w.begin(ticket)
+		require.Len(t, loaded.Orders, 1)
+
+		*ordering = queue.Ordering{Token: loaded.Token, Version: done.Version}
+		require.NoError(w.t, locks.Do(w.ctx, run, ordering, orders))
+		require.NoError(t, w.raw.HSet(w.ctx, "{r:1}:meta", "did", fmt.Sprintf("%d:1", loaded.Token)).Err(), "Redis lost the second")
+		settle()
+		require.EqualValues(t, 1, w.raw.LLen(w.ctx, "{r:1}:out").Val())
+
+		ticket = w.claim()
+		loaded = w.begin(ticket)
+		*ordering = queue.Ordering{Token: loaded.Token, Version: done.Version, Done: 1}
+		require.ErrorIs(t, locks.Do(w.ctx, run, ordering, orders), queue.ErrFenced, "Redis lost the call before")
+
+		*ordering = queue.Ordering{Token: loaded.Token, Version: done.Version}
+		require.NoError(w.t, locks.Do(w.ctx, run, ordering, orders))
+		settle()
+		require.Zero(t, w.raw.LLen(w.ctx, "{r:1}:out").Val())
 	})
 }
 

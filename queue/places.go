@@ -25,14 +25,14 @@ func (l *Locks) SetPlaces(ctx context.Context, p PlaceLimits) error {
 	if err != nil {
 		return fmt.Errorf("encoding limits: %w", err)
 	}
-	if err := l.place(ctx, "limits", "", 0, 0, "", "", "", data); err != nil {
+	if err := l.place(ctx, "limits", "", Ordering{}, "", "", "", data); err != nil {
 		return fmt.Errorf("setting how many runs may be under way: %w", err)
 	}
 	return nil
 }
 
 // doPlace does what a turn of a run has committed about its place.
-func (l *Locks) doPlace(ctx context.Context, run *workflow.Run, token, version int64, o *workflow.Orders, sort string) error {
+func (l *Locks) doPlace(ctx context.Context, run *workflow.Run, turn *Ordering, o *workflow.Orders, sort string) error {
 	what := o.Place
 	switch {
 	case what == "":
@@ -40,17 +40,18 @@ func (l *Locks) doPlace(ctx context.Context, run *workflow.Run, token, version i
 	case what == workflow.LockHold && o.All:
 		what = "keep"
 	}
-	return l.place(ctx, what, run.ID, token, version, keyOfLife(workflow.RunPlace, o.Life), run.Namespace, sort, nil)
+	turn.Done++
+	return l.place(ctx, what, run.ID, *turn, keyOfLife(workflow.RunPlace, o.Life), run.Namespace, sort, nil)
 }
 
 // place calls place.lua, and tells those that were given a place.
-func (l *Locks) place(ctx context.Context, what, run string, token, version int64, k workflow.Key, namespace, sort string, limits []byte) error {
+func (l *Locks) place(ctx context.Context, what, run string, turn Ordering, k workflow.Key, namespace, sort string, limits []byte) error {
 	for {
 		keys := []string{placesPrefix}
 		if run != "" && !l.conn.cluster {
 			keys = append(keys, metaKey(run), runKey(run))
 		}
-		v, err := l.conn.run(ctx, l.conn.scripts.place, keys, what, run, token, string(k), namespace, sort, limits, version)
+		v, err := l.conn.run(ctx, l.conn.scripts.place, keys, what, run, turn.Token, string(k), namespace, sort, limits, turn.Version, turn.Done)
 		if err != nil {
 			return err
 		}
@@ -68,6 +69,6 @@ func (l *Locks) place(ctx context.Context, what, run string, token, version int6
 		if asInt(answer[0]) == 0 {
 			return nil
 		}
-		what, run, token, k, limits = "", "", 0, "", nil
+		what, run, turn, k, limits = "", "", Ordering{}, "", nil
 	}
 }

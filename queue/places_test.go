@@ -24,7 +24,7 @@ func (l *locking) places(p queue.PlaceLimits) {
 func (l *locking) place(run *workflow.Run, token int64, what string) {
 	l.t.Helper()
 	l.begun(run, token)
-	require.NoError(l.t, l.locks.Do(l.ctx, run, token, 0, &workflow.Orders{Place: what}))
+	require.NoError(l.t, l.locks.Do(l.ctx, run, &queue.Ordering{Token: token}, &workflow.Orders{Place: what}))
 }
 
 // in makes a run of a namespace that asks for a place.
@@ -33,7 +33,7 @@ func (l *locking) in(namespace, name string, created workflow.Millis, priority i
 	run := &workflow.Run{ID: name, Name: name, Namespace: namespace, Created: created}
 	require.NoError(l.t, l.runs.Submit(l.ctx, run, []byte(`{"entrypoint":"hello"}`)))
 	l.begun(run, 1)
-	require.NoError(l.t, l.locks.Do(l.ctx, run, 1, 0, &workflow.Orders{Priority: priority, Place: workflow.LockAsk}))
+	require.NoError(l.t, l.locks.Do(l.ctx, run, &queue.Ordering{Token: 1}, &workflow.Orders{Priority: priority, Place: workflow.LockAsk}))
 	return run
 }
 
@@ -128,7 +128,7 @@ func TestAPlaceThatWasGivenIsToldOfUntilItIsTaken(t *testing.T) {
 		require.NoError(w.t, l.locks.Sweep(w.ctx))
 		require.Equal(w.t, []string{"look"}, l.told(a), "a run that has said nothing for long is asked")
 
-		err := l.locks.Do(w.ctx, a, 2, 0, &workflow.Orders{Place: workflow.LockFree})
+		err := l.locks.Do(w.ctx, a, &queue.Ordering{Token: 2}, &workflow.Orders{Place: workflow.LockFree})
 		require.ErrorIs(w.t, err, queue.ErrFenced, "a turn that comes late is refused")
 
 		// What belongs to no run goes to the next.
@@ -177,9 +177,9 @@ func TestAPlaceThatRedisForgotIsKept(t *testing.T) {
 		require.Equal(w.t, []string{"a"}, l.began(a, b))
 		require.NoError(w.t, w.raw.Del(w.ctx, "{places}:runs", "{places}:held", "{places}:h:argo", "{places}:w:argo").Err())
 		l.begun(a, 3)
-		require.NoError(w.t, l.locks.Do(w.ctx, a, 3, 0, &workflow.Orders{All: true, Place: workflow.LockHold}))
+		require.NoError(w.t, l.locks.Do(w.ctx, a, &queue.Ordering{Token: 3}, &workflow.Orders{All: true, Place: workflow.LockHold}))
 		l.begun(b, 3)
-		require.NoError(w.t, l.locks.Do(w.ctx, b, 3, 0, &workflow.Orders{All: true, Place: workflow.LockAsk}))
+		require.NoError(w.t, l.locks.Do(w.ctx, b, &queue.Ordering{Token: 3}, &workflow.Orders{All: true, Place: workflow.LockAsk}))
 		require.Empty(w.t, l.began(b))
 		require.NoError(w.t, w.runs.Remove(w.ctx, "a"))
 		require.NoError(w.t, l.locks.Drop(w.ctx, "a"))

@@ -89,6 +89,9 @@ type Settlement struct {
 	// length of Committed.Out and Locks (or Loaded's).
 	Token int64
 	Sent  int
+	// Ordered counts what was done about locks and the run's place: Ordering.Done. If Redis lost
+	// that meanwhile, it stays on the out list, and the run takes another turn.
+	Ordered int
 	// Told are events for the run itself, which come of what was dispatched: it has them once
 	// that is off its out list, and not without.
 	Told []workflow.Event
@@ -120,7 +123,11 @@ func (t *Turns) Settle(ctx context.Context, ticket *Ticket, s Settlement) error 
 	k := ticket.shard
 	steps := make([]step, 0, 2)
 	if s.Sent > 0 {
-		args := []any{s.Token, s.Sent}
+		ordered := s.Ordered
+		if c.cluster {
+			ordered = 0 // locks are elsewhere, and what is lost there is not what is lost here
+		}
+		args := []any{s.Token, s.Sent, ordered}
 		for i := range s.Told {
 			data, err := json.Marshal(&s.Told[i])
 			if err != nil {
@@ -148,7 +155,11 @@ func (t *Turns) Settle(ctx context.Context, ticket *Ticket, s Settlement) error 
 	if w := s.Waiting; w != nil {
 		steps = append(steps, c.note(waitKey(w.Pool), ticket.Run, w.N, waitFor))
 	}
-	if _, err := c.inOrder(ctx, steps...); err != nil {
+	cmds, err := c.inOrder(ctx, steps...)
+	if err == nil && s.Sent > 0 && asInt(cmds[0].Val()) < 0 {
+		_, err = c.inOrder(ctx, c.ring(ticket.Run))
+	}
+	if err != nil {
 		return fmt.Errorf("settling run %s: %w", ticket.Run, err)
 	}
 	return nil

@@ -7,6 +7,7 @@
 --         o is ask, hold or free, k a key of the run, h how others call it as a holder;
 --         i is a lock, n its limit, v the version of who says so, -1 for a mutex
 --       5 version of the run's state that the turn committed
+--       6 the how manieth call of the turn this is
 -- Returns nil when a later turn was here, or Redis lost what this is about, else {answer, ..}: {run, key} is granted,
 -- {run, key, lock, free, limit, lock, holders, ..} is not.
 local P = KEYS[1]
@@ -14,7 +15,7 @@ local run, token, sort = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 local o = cjson.decode(ARGV[4])
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
-if standing(KEYS, {run, ARGV[2], ARGV[5], o.drop and 'drop' or ''}) == 0 then
+if standing(KEYS, {run, ARGV[2], ARGV[5], o.drop and 'drop' or '', ARGV[6]}) == 0 then
   return nil
 end
 

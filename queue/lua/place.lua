@@ -7,13 +7,14 @@
 --       6 what sorts it among those that wait
 --       7 limits, JSON {all, each, of: {namespace: limit}}; 0 is none
 --       8 version of the run's state that the turn committed
+--       9 the how manieth call of the turn this is
 -- Returns nil when a later turn was here, or Redis lost what this is about, else {1 if there may be more to give, run, key, ..}:
 -- those that were given one.
 local P, do_ = KEYS[1], ARGV[1]
 local run, token, key, space, sort = ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[6]
 local t = redis.call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
-if standing(KEYS, {run, ARGV[3], ARGV[8], do_}) == 0 then
+if standing(KEYS, {run, ARGV[3], ARGV[8], do_, ARGV[9]}) == 0 then
   return nil
 end
 if do_ == 'limits' then

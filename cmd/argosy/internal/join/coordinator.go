@@ -105,6 +105,7 @@ type turn struct {
 	memos   *queue.Memos
 	locks   []*workflow.Orders      // not done yet, as far as is known
 	told    []workflow.Event        // what came of them for the run itself
+	ordered int                     // calls about locks and its place
 	drop    bool                    // the run has ended, and had locks
 	sent    map[queue.Delivery]bool // with the commit
 }
@@ -225,8 +226,10 @@ func (t *turn) Order(ctx context.Context) error {
 	if t.drop {
 		return t.locking.Drop(ctx, t.ticket.Run)
 	}
+	ordering := queue.Ordering{Token: t.loaded.Token, Version: t.version}
+	defer func() { t.ordered = ordering.Done }()
 	for _, o := range workflow.Standing(t.locks) {
-		err := t.locking.Do(ctx, t.loaded.Run, t.loaded.Token, t.version, o)
+		err := t.locking.Do(ctx, t.loaded.Run, &ordering, o)
 		if errors.Is(err, queue.ErrFenced) {
 			return fmt.Errorf("%w: %w", coordinator.ErrFenced, err)
 		}
@@ -282,7 +285,7 @@ func (t *turn) Settle(ctx context.Context, s coordinator.Settlement) error {
 		}
 	}
 	return t.turns.Settle(ctx, t.ticket, queue.Settlement{
-		Next: t.next, Token: t.loaded.Token, Sent: s.Sent + len(t.locks), Told: t.told, Later: t.ended, Rests: t.next == 0 && !t.ended, Cron: t.cron, Waiting: (*queue.Waiting)(s.Waiting),
+		Next: t.next, Token: t.loaded.Token, Sent: s.Sent + len(t.locks), Ordered: t.ordered, Told: t.told, Later: t.ended, Rests: t.next == 0 && !t.ended, Cron: t.cron, Waiting: (*queue.Waiting)(s.Waiting),
 	})
 }
 

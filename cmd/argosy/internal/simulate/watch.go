@@ -148,7 +148,7 @@ func (v *watch) applied(p *process, c *queuesim.Command) {
 		for i, a := range list {
 			if k := workflow.Key(c.Args[2+2*i]); a == int64(1) || a == int64(2) {
 				h := r.holder[k]
-				h.until = leased(v.w.now)
+				h.until = leased(v.w.clock)
 				r.holder[k] = h
 			}
 		}
@@ -175,7 +175,7 @@ func (v *watch) applied(p *process, c *queuesim.Command) {
 			r.gets(v.w.now)
 		}
 	case "clear":
-		if c.Answer == int64(1) && len(c.Args) > 2 {
+		if c.Answer == int64(1) && len(c.Args) > 3 {
 			r.gets(v.w.now)
 		}
 	case "takeup":
@@ -215,7 +215,7 @@ func (v *watch) deletes(keys []string) {
 	}
 }
 
-// leased is when a lease ends that is granted now: Redis counts whole milliseconds.
+// leased is when a lease ends that is granted now, by Redis's clock: it counts whole milliseconds.
 func leased(now time.Time) time.Time {
 	return now.Truncate(time.Millisecond).Add(queue.DefaultTaskLease)
 }
@@ -223,10 +223,10 @@ func leased(now time.Time) time.Time {
 // held looks at a claim that was granted.
 func (v *watch) held(p *process, r *runWatch, k workflow.Key, number string) {
 	r.moved = v.w.now
-	if h := r.holder[k]; h.number == number && h.worker != p.id() && h.until.After(v.w.now.Truncate(time.Millisecond)) {
+	if h := r.holder[k]; h.number == number && h.worker != p.id() && h.until.After(v.w.clock.Truncate(time.Millisecond)) {
 		v.violated("one worker at a time", "delivery %s of %s went to %s while %s held it", number, nodeName(r.id, k), p.id(), h.worker)
 	}
-	r.holder[k] = holder{number: number, worker: p.id(), until: leased(v.w.now)}
+	r.holder[k] = holder{number: number, worker: p.id(), until: leased(v.w.clock)}
 	r.claims[k]++
 	switch n := r.nodes[k]; {
 	case r.finished:

@@ -19,6 +19,7 @@ import (
 type world struct {
 	*scheduler
 	server  *queuesim.Server
+	clock   time.Time // of the server: of the step before
 	broker  *queuesim.Broker
 	metrics *coordinator.Metrics
 	log     *slog.Logger
@@ -179,7 +180,8 @@ const (
 func (w *world) run() {
 	defer w.end()
 	for w.broken == nil {
-		w.server.SetTime(w.now)
+		w.clock = w.now
+		w.server.SetTime(w.clock)
 		if !w.step() {
 			w.violated("somebody always has something to do", "all wait for nothing")
 			return
