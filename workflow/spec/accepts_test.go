@@ -35,6 +35,9 @@ func TestValidationIsAsStrictAsArgos(t *testing.T) {
 		"an aggregate of artifacts":                 {"steps: [[{name: a, template: leaf, withItems: [1]}], [{name: b, template: leaf, when: '{{steps.a.outputs.artifacts}} == 1'}]]", "failed to resolve {{steps.a.outputs.artifacts}}", ""},
 		"a priority that is not set":                {"steps: [[{name: a, template: leaf, when: '{{workflow.priority}} == 1'}]]", "failed to resolve {{workflow.priority}}", ""},
 		"the parameters of a run without any":       {"steps: [[{name: a, template: leaf, when: '{{workflow.parameters.json}} == 1'}]]", "failed to resolve {{workflow.parameters.json}}", ""},
+		"the inputs of a template without any":      {"steps: [[{name: a, template: leaf, when: '{{inputs.parameters}} == 1'}]]", "failed to resolve {{inputs.parameters}}", ""},
+		"the own status of a step":                  {"steps: [[{name: a, template: leaf, arguments: {parameters: [{name: t, value: '{{steps.a.status}}'}]}}]]", "", ""},
+		"the own output of a step":                  {"steps: [[{name: a, template: leaf, arguments: {parameters: [{name: t, value: '{{steps.a.outputs.result}}'}]}}]]", "failed to resolve {{steps.a.outputs.result}}", ""},
 		"an item that is a map":                     {"steps: [[{name: a, template: leaf, withItems: [{a: b}], when: '{{item}} == 1'}]]", "", ""},
 		"continueOn in a dag where another depends": {"dag: {tasks: [{name: a, template: leaf, continueOn: {failed: true}}, {name: b, template: leaf, depends: a}]}", "cannot use 'continueOn' when using 'depends'", ""},
 	} {

@@ -174,8 +174,8 @@ func (s *scope) input(rest string) bool {
 	}
 	kind, name, _ := strings.Cut(rest, ".")
 	switch {
-	case rest == "parameters" || rest == "artifacts":
-		return true
+	case rest == "parameters":
+		return len(s.template.Inputs.Parameters) > 0
 	case kind == "parameters":
 		return s.template.Inputs.GetParameterByName(name) != nil
 	case kind == "artifacts":
@@ -191,6 +191,9 @@ func (s *scope) child(kind, rest string) bool {
 	}
 	name, property, _ := strings.Cut(rest, ".")
 	c, ok := s.visible(name)
+	if !ok && kind == "steps" && property == "status" && s.loop != nil && s.loop.name == name {
+		return true // Argo lets a step name its own
+	}
 	if ok && property == "status" && s.ended != nil && !s.ended(name) {
 		return false
 	}

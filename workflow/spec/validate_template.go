@@ -225,11 +225,11 @@ func (v *validator) leaf(t *Template, path, where string) {
 	defaults := v.spec.TemplateDefaults
 	switch {
 	case t.Container != nil:
-		if t.Container.Image == "" && (defaults == nil || defaults.Container == nil) {
+		if t.Container.Image == "" && (defaults == nil || defaults.Container == nil || defaults.Container.Image == "") {
 			v.fail(path+".container", "%s.container.image may not be empty", where)
 		}
 	case t.Script != nil:
-		if t.Script.Image == "" && (defaults == nil || defaults.Script == nil) {
+		if t.Script.Image == "" && (defaults == nil || defaults.Script == nil || defaults.Script.Image == "") {
 			v.fail(path+".script", "%s.script.image may not be empty", where)
 		}
 	case t.ContainerSet != nil:
