@@ -77,6 +77,7 @@ type kubeFlags struct {
 	gatewayURL  string
 	ownURL      string
 	runnerImage string
+	nodeRunner  string
 	pullPolicy  string
 	install     string
 	alone       bool // no other worker will take over the Jobs of this one
@@ -132,6 +133,7 @@ func (f *workerFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&f.kube.gatewayURL, "gateway-url", os.Getenv("ARGOSY_GATEWAY_URL"), "how step pods reach a worker (env ARGOSY_GATEWAY_URL; default: this machine's address towards the cluster)")
 	flags.StringVar(&f.kube.ownURL, "worker-url", os.Getenv("ARGOSY_WORKER_URL"), "how warm step pods reach this worker and no other (env ARGOSY_WORKER_URL; default: this machine's address towards the cluster)")
 	flags.StringVar(&f.kube.runnerImage, "runner-image", envOr("ARGOSY_RUNNER_IMAGE", "argosy:latest"), "image that has argosy-step (env ARGOSY_RUNNER_IMAGE)")
+	flags.StringVar(&f.kube.nodeRunner, "node-runner", os.Getenv("ARGOSY_NODE_RUNNER"), "folder of every node that has argosy-step (see deploy/node-runner), so that no init container brings it (env ARGOSY_NODE_RUNNER)")
 	flags.StringVar(&f.kube.pullPolicy, "image-pull-policy", envOr("ARGOSY_IMAGE_PULL_POLICY", string(corev1.PullIfNotPresent)), "imagePullPolicy of containers that name none: IfNotPresent, Always or Never (env ARGOSY_IMAGE_PULL_POLICY)")
 	flags.StringVar(&f.kube.install, "install", envOr("ARGOSY_INSTALL", "argosy"), "name of this installation, which its Jobs are labelled with (env ARGOSY_INSTALL)")
 }
@@ -345,7 +347,7 @@ func (f *workerFlags) kubeExecutor(ctx context.Context, r *role, store worker.Ar
 		Tells:   (&join.Work{Tasks: queue.NewTasks(r.conn, "", 0)}).Tells,
 	}, r.log)
 	e, err = kube.New(kube.Config{
-		Install: f.kube.install, Owner: owner, Images: processes.Images, Namespace: f.kube.cluster.namespace, RunnerImage: f.kube.runnerImage, Grace: f.process.grace,
+		Install: f.kube.install, Owner: owner, Images: processes.Images, Namespace: f.kube.cluster.namespace, RunnerImage: f.kube.runnerImage, NodeRunner: f.kube.nodeRunner, Grace: f.process.grace,
 		PullPolicy: corev1.PullPolicy(f.kube.pullPolicy), EndOnShutdown: f.kube.alone,
 	}, client, gateway, r.log)
 	if err != nil {

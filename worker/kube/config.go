@@ -28,6 +28,9 @@ type Config struct {
 	Namespace string
 	// RunnerImage has argosy-step in its PATH; default "argosy:latest".
 	RunnerImage string
+	// NodeRunner is the folder of every node that has argosy-step, put there by a DaemonSet: pods
+	// mount it. Default none: an init container of RunnerImage brings it.
+	NodeRunner string
 	// Grace is how long a step may take to end when asked to; default 30 s.
 	Grace time.Duration
 	// TTL is how long ended Jobs are kept; default 10 min. It must outlast a worker's death

@@ -248,7 +248,7 @@ func wrapContainer(cfg Config, c *corev1.Container, t *spec.Template, r *runner)
 	return nil
 }
 
-// installRunner has an init container put the runner where the others find it.
+// installRunner mounts the node's runner, or has an init container put one where the others find it.
 func installRunner(cfg Config, pod *corev1.PodSpec) {
 	runner := corev1.Volume{Name: runnerVolume, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}
 	// Before the staging directory, if there is one.
@@ -256,7 +256,13 @@ func installRunner(cfg Config, pod *corev1.PodSpec) {
 	if i := slices.IndexFunc(pod.Volumes, func(v corev1.Volume) bool { return v.Name == stageVolume || v.Name == setVolume }); i >= 0 {
 		at = i
 	}
+	if cfg.NodeRunner != "" {
+		runner.VolumeSource = corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: cfg.NodeRunner, Type: new(corev1.HostPathDirectory)}}
+	}
 	pod.Volumes = slices.Insert(pod.Volumes, at, runner)
+	if cfg.NodeRunner != "" {
+		return
+	}
 	pod.InitContainers = slices.Concat([]corev1.Container{{
 		Name:            initContainer,
 		Image:           cfg.RunnerImage,

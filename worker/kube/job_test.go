@@ -149,6 +149,24 @@ func TestALargePlanIsLeftToTheGateway(t *testing.T) {
 	}
 }
 
+func TestANodesRunnerNeedsNoInitContainer(t *testing.T) {
+	t.Parallel()
+	cfg := Config{NodeRunner: "/var/lib/argosy"}.withDefaults()
+	s := unitStep(&spec.Template{Container: &corev1.Container{Image: "alpine", Command: []string{"true"}}})
+	job, err := buildJob(cfg, s, &runner{plan: &handover.Plan{}}, time.Unix(0, 0))
+	require.NoError(t, err)
+	pod := job.Spec.Template.Spec
+	require.Empty(t, pod.InitContainers)
+	require.Equal(t, []string{runnerPath, "run", "--"}, pod.Containers[0].Command)
+	require.Equal(t, []corev1.VolumeMount{{Name: runnerVolume, MountPath: runnerDir, ReadOnly: true}}, pod.Containers[0].VolumeMounts)
+	require.Equal(t, "/var/lib/argosy", pod.Volumes[0].HostPath.Path)
+	require.Equal(t, corev1.HostPathDirectory, *pod.Volumes[0].HostPath.Type, "a node without it is waited for, and told of")
+
+	job, err = buildJob(cfg, s, nil, time.Unix(0, 0))
+	require.NoError(t, err)
+	require.Empty(t, job.Spec.Template.Spec.Volumes, "a step that needs no runner mounts nothing")
+}
+
 func TestThePullPolicyIsForThoseThatNameNone(t *testing.T) {
 	t.Parallel()
 	cfg := Config{PullPolicy: corev1.PullNever}.withDefaults()
