@@ -110,4 +110,3 @@ func content(t *testing.T, s artifacts.Store, key string) string {
 	require.NoError(t, err)
 	return b.String()
 }
-

@@ -47,6 +47,7 @@ type shape struct {
 	slots        int      // of each worker; 0 is one per core
 	coordinator  []string // more flags for each coordinator
 	worker       []string // more flags for each worker
+	settings     []string // environment of all
 }
 
 // plain is one of each, with one slot per core.
@@ -203,7 +204,7 @@ func freePort() (int, error) {
 
 // start starts a process that writes to a log in the fleet's folder.
 func (f *fleet) start(name, path string, args ...string) error {
-	return f.startWith(name, nil, path, args...)
+	return f.startWith(name, f.shape.settings, path, args...)
 }
 
 // startWith starts a process with settings in its environment.

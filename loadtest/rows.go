@@ -43,6 +43,10 @@ func scenarios() []scenario {
 			unit: "s", lessIsBetter: true, cluster: true, measure: manyJobs, // 1.3 of bare Jobs
 		},
 		{
+			row: "large-artifact", about: "an artifact of n MB through pods with 64 MiB of memory, three times kept or fetched", n: 2000,
+			unit: "s", target: 300, lessIsBetter: true, cluster: true, measure: largeArtifact,
+		},
+		{
 			row: "T3", about: "one loop of n items, noop executor", n: 1_000_000,
 			unit: "/s", target: 100_000, measure: itemsPerSecond,
 		},
