@@ -95,6 +95,11 @@ chaos: $(BIN)/argosy $(DEVCLUSTER) ## ROUNDS=3 runs of 10,000 items while every 
 simulate: ## execute SEEDS=1000 simulated fleets, the first of them FROM=1, and tell what broke
 	go run ./cmd/argosy/simulate -seeds $(SEEDS) -from $(FROM)
 
+.PHONY: proto
+proto: ## write the Go code of artifacts/plugin/wire/artifact.proto; needs protoc, protoc-gen-go and protoc-gen-go-grpc
+	protoc -I artifacts/plugin/wire --go_out=artifacts/plugin/wire --go_opt=paths=source_relative \
+		--go-grpc_out=artifacts/plugin/wire --go-grpc_opt=paths=source_relative artifact.proto
+
 .PHONY: conformance
 conformance: $(BIN)/argosy ## run the workflows of CORPUS=dir and compare how they end (EXECUTOR=kubernetes, RESULT=file.json, ONLY=regexp)
 	go run ./cmd/conformance -corpus '$(CORPUS)' -executor '$(EXECUTOR)' -result '$(RESULT)' -only '$(ONLY)'

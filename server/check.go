@@ -20,6 +20,13 @@ func Check(doc *spec.Document, o spec.Options) ([]spec.Warning, error) {
 	if unsupported != nil && !errors.As(unsupported, &cannot) {
 		return warnings, unsupported
 	}
+	if wf, ok := doc.Object.(*spec.Workflow); ok && o.Plugins != nil {
+		var unknown spec.ErrorList
+		if err := spec.UnknownPlugins(doc, wf, o.Plugins); err != nil && !errors.As(err, &unknown) {
+			return warnings, err
+		}
+		cannot = append(cannot, unknown...)
+	}
 	for _, e := range cannot {
 		if o.Lint {
 			warnings = append(warnings, spec.Warning(*e))

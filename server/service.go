@@ -35,6 +35,7 @@ type Config struct {
 	Defaults *spec.Workflow
 	// Restriction is what workflows have to be made of.
 	Restriction spec.Restriction
+	Plugins     []string         // artifact driver plugins that workers have
 	Now         func() time.Time // created times and log ranges; nil means the clock
 }
 
@@ -52,6 +53,7 @@ type Service struct {
 
 	defaults *spec.Workflow
 	restrict spec.Restriction
+	plugins  []string
 	events   events
 
 	mu         sync.Mutex
@@ -70,7 +72,7 @@ func NewService(c Config) *Service {
 	}
 	return &Service{
 		store: c.Store, objects: c.Objects, crons: c.Crons, logs: c.Logs, artifacts: c.Artifacts, log: c.Log, metrics: c.Metrics, now: c.Now,
-		defaults: c.Defaults, restrict: c.Restriction, events: events{queue: make(chan Event, eventsWaiting)},
+		defaults: c.Defaults, restrict: c.Restriction, plugins: c.Plugins, events: events{queue: make(chan Event, eventsWaiting)},
 		room:  room{store: c.Store, log: c.Log, most: c.MaxQueued},
 		plans: map[string]*workflow.Plan{}, baselines: map[string]map[string]time.Duration{}, admissions: map[[sha256.Size]byte]*admission{},
 	}

@@ -19,8 +19,9 @@ const (
 )
 
 // Repository finds what a workflow's artifactRepositoryRef names in the config map that
-// RepositoriesIn says; m is nil if there is no such config map.
-func Repository(ref *spec.ArtifactRepositoryRef, namespace string, m *ConfigMap) (*spec.ArtifactRepositoryRefStatus, error) {
+// RepositoriesIn says; m is nil if there is no such config map. plugin says which artifact driver
+// plugins there are.
+func Repository(ref *spec.ArtifactRepositoryRef, namespace string, m *ConfigMap, plugin func(name string) bool) (*spec.ArtifactRepositoryRefStatus, error) {
 	out := &spec.ArtifactRepositoryRefStatus{ArtifactRepositoryRef: *ref, Namespace: namespace}
 	out.ConfigMap = RepositoriesIn(ref)
 	fail := func(format string, args ...any) error {
@@ -45,6 +46,8 @@ func Repository(ref *spec.ArtifactRepositoryRef, namespace string, m *ConfigMap)
 	switch {
 	case r.HDFS != nil:
 		return nil, fail("key %q of config map %q: %s", out.Key, out.ConfigMap, spec.NoHDFS)
+	case r.Plugin != nil && !plugin(r.Plugin.Name):
+		return nil, fail("key %q of config map %q: "+spec.NoPlugin, out.Key, out.ConfigMap, r.Plugin.Name)
 	case r.Location("") == nil && r.ArchiveLogs == nil:
 		return nil, fail("key %q of config map %q names no store", out.Key, out.ConfigMap)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"argosy/artifacts"
 	"argosy/artifacts/archive"
+	"argosy/artifacts/plugin"
 	"argosy/worker"
 	"argosy/worker/egress"
 	"argosy/workflow/spec"
@@ -25,7 +26,8 @@ type artifactStore struct {
 	buckets     *egress.Guard // for S3, where the fleet's own server may be named, with other keys
 	gcsEndpoint string        // where Google Cloud Storage is not at its own address
 	lend        bool          // the worker's own identity in its cloud, to workflows that ask for it
-	direct      bool          // pods may write to S3 by addresses that are signed for them
+	plugins     *plugin.Plugins
+	direct      bool // pods may write to S3 by addresses that are signed for them
 
 	// Of a step.
 	namespace  string

@@ -5,12 +5,14 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"net/http"
 	"os"
 	"strings"
+	"time"
 
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
@@ -19,6 +21,7 @@ import (
 	"argosy/artifacts"
 	"argosy/artifacts/archive"
 	"argosy/artifacts/git"
+	"argosy/artifacts/plugin"
 	"argosy/worker"
 	"argosy/workflow/spec"
 )
@@ -47,6 +50,8 @@ func (s *artifactStore) at(ctx context.Context, a *spec.Artifact) (artifacts.Sto
 		store, err = s.basic(ctx, l.Artifactory.URL, l.Artifactory.UsernameSecret, l.Artifactory.PasswordSecret)
 	case l.Git != nil:
 		store, err = s.git(ctx, l.Git)
+	case l.Plugin != nil:
+		store, err = s.plugin(a, l.Plugin)
 	default:
 		err = worker.Faultf(worker.ClassInvalid, "artifact %s has no location that a worker can reach", a.Name)
 	}
@@ -133,6 +138,20 @@ func (s *artifactStore) s3(ctx context.Context, a *spec.S3Artifact) (artifacts.S
 // notLent refuses what would let a workflow act with the rights of the worker.
 func notLent(format string, args ...any) error {
 	return worker.Faultf(worker.ClassInvalid, "%s would lend a workflow the rights of the worker: name secrets of the workflow's namespace instead, or start the workers with --lend-cloud-identity", fmt.Sprintf(format, args...))
+}
+
+// plugin is an artifact driver plugin, which has its own ways to whatever it keeps things in.
+func (s *artifactStore) plugin(a *spec.Artifact, l *spec.PluginArtifact) (artifacts.Store, error) {
+	if s.plugins == nil {
+		return nil, worker.Faultf(worker.ClassInvalid, spec.NoPlugin, l.Name)
+	}
+	store, err := s.plugins.Store(l.Name, plugin.Location{
+		Name: a.Name, Configuration: l.Configuration, ConnectTimeout: time.Duration(l.ConnectionTimeoutSeconds) * time.Second,
+	})
+	if errors.Is(err, plugin.ErrUnknown) {
+		return nil, worker.Faultf(worker.ClassInvalid, spec.NoPlugin, l.Name)
+	}
+	return store, err
 }
 
 func (s *artifactStore) client() (*http.Client, *http.Transport) {

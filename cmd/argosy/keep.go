@@ -10,7 +10,7 @@ import (
 
 // parseObjects reads files that hold only what workflows refer to.
 func (a *app) parseObjects(files []string) ([]spec.Document, error) {
-	p, err := a.parseAll(files, func(*spec.Workflow) error { return nil }, false)
+	p, err := a.parseAll(files, func(*spec.Workflow) error { return nil }, false, nil)
 	if err != nil {
 		return nil, err
 	}

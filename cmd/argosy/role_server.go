@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"argosy/artifacts/plugin"
 	"argosy/queue"
 	"argosy/server"
 	"argosy/workflow/spec"
@@ -28,11 +30,24 @@ type defaultsFlag struct {
 	file     string
 	defaults *spec.Workflow
 	restrict string
+	plugins  map[string]string
 }
 
 func (f *defaultsFlag) register(flags *pflag.FlagSet) {
 	flags.StringVar(&f.file, "workflow-defaults", os.Getenv("ARGOSY_WORKFLOW_DEFAULTS"), "file with the metadata and spec that workflows get where they have none of their own (env ARGOSY_WORKFLOW_DEFAULTS)")
+	flags.StringToStringVar(&f.plugins, "artifact-plugin", pluginsFrom(os.Getenv("ARGOSY_ARTIFACT_PLUGINS")), "artifact driver plugins and their unix sockets, as a worker reaches them: name=/path,other=/path; the same for servers, which refuse workflows with others (env ARGOSY_ARTIFACT_PLUGINS)")
 	flags.StringVar(&f.restrict, "template-referencing", "", "Strict or Secure: only workflows of a WorkflowTemplate are accepted, and with little of their own")
+}
+
+// pluginsFrom reads what the flag takes from the environment.
+func pluginsFrom(list string) map[string]string {
+	plugins := map[string]string{}
+	for entry := range strings.SplitSeq(list, ",") {
+		if name, socket, ok := strings.Cut(entry, "="); ok {
+			plugins[strings.TrimSpace(name)] = strings.TrimSpace(socket)
+		}
+	}
+	return plugins
 }
 
 func (f *defaultsFlag) read() error {
@@ -102,6 +117,7 @@ func (a *app) server() *cobra.Command {
 type service struct {
 	*server.Service
 	metrics *server.Metrics
+	plugins *plugin.Plugins
 }
 
 func (f *serverFlags) service(r *role) (service, error) {
@@ -115,9 +131,13 @@ func (f *serverFlags) service(r *role) (service, error) {
 			return service{}, err
 		}
 	}
+	plugins, err := plugin.New(f.plugins, os.Getenv("ARGOSY_ARTIFACT_PLUGIN_DIR"))
+	if err != nil {
+		return service{}, usagef("--artifact-plugin: %w", err)
+	}
 	m := server.NewMetrics(r.registry)
-	return service{metrics: m, Service: server.NewService(server.Config{
-		MaxQueued: f.maxQueued, Defaults: f.defaults, Restriction: spec.Restriction(f.restrict),
+	return service{metrics: m, plugins: plugins, Service: server.NewService(server.Config{
+		MaxQueued: f.maxQueued, Defaults: f.defaults, Restriction: spec.Restriction(f.restrict), Plugins: plugins.Names(),
 		Store: &runStore{Runs: queue.NewRuns(r.conn), conn: r.conn, room: r.room}, Objects: objectStore{queue.NewObjects(r.conn), queue.NewLocks(r.conn)}, Crons: queue.NewCrons(r.conn), Logs: runLogs{queue.NewLogs(r.conn)}, Artifacts: served, Log: r.log, Metrics: m,
 	})}, nil
 }

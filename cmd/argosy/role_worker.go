@@ -192,7 +192,7 @@ func (f *workerFlags) parts(ctx context.Context, r *role, s service) (groups [][
 	}
 	objects := join.Objects{Objects: queue.NewObjects(r.conn)}
 	guard := &egress.Guard{Local: f.local, Deny: append(r.conn.Addresses(), f.store.addresses()...)}
-	kept.lend, kept.direct = f.lend, f.direct
+	kept.lend, kept.direct, kept.plugins = f.lend, f.direct, s.plugins
 	kept.objects, kept.web, kept.buckets = objects, guard, &egress.Guard{Local: f.local, Deny: r.conn.Addresses()}
 	store := worker.Patient(kept, r.log)
 	name := workerName()
@@ -267,7 +267,7 @@ func (f *workerFlags) parts(ctx context.Context, r *role, s service) (groups [][
 		return errors.Join(w.Run(take), stop())
 	}}})
 	closeAll := end
-	return groups, func() error { return errors.Join(broker.Close(), closeAll()) }, nil
+	return groups, func() error { return errors.Join(broker.Close(), closeAll(), s.plugins.Close()) }, nil
 }
 
 // acting is the cluster that resource templates act in; nil if there is none.

@@ -33,6 +33,7 @@ var onlyIn = map[string][]string{
 	"github.com/alicebob/miniredis":  {"queue"},
 	"github.com/hibiken/asynq":       {"queue", "loadtest"}, // loadtest measures asynq alone as its peer
 	"github.com/minio/minio-go":      {"artifacts"},
+	"google.golang.org/grpc":         {"artifacts/plugin", "artifacts/artifactstest"},
 	"k8s.io/client-go":               {"worker/kube", "autoscale", "cmd/argosy", "deploy", "loadtest"},
 	"github.com/spf13/cobra":         {"cmd/argosy"},
 	"github.com/stretchr/testify":    nil, // tests and suites, see below

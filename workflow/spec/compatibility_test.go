@@ -30,7 +30,7 @@ suspend | yes
 resource | differs | the worker itself acts, as the run's service account, without a pod: no pod has the name pod.name; a manifest has one object; apply is the API server's
 http | differs | the worker itself makes the request, not a pod of each workflow; no proxies, and at most 16 MiB of an answer
 plugin | no | | template.plugin
-data | differs | the worker itself lists and transforms, without a pod; of no URLs and git repositories, which have nothing to list | template.data.source.artifactPaths.git template.data.source.artifactPaths.http template.data.source.artifactPaths.artifactory template.data.source.artifactPaths.hdfs template.data.source.artifactPaths.plugin
+data | differs | the worker itself lists and transforms, without a pod; of no URLs and git repositories, which have nothing to list | template.data.source.artifactPaths.git template.data.source.artifactPaths.http template.data.source.artifactPaths.artifactory template.data.source.artifactPaths.hdfs
 inline | yes
 template type / lookup rules | yes
 templateDefaults | yes
@@ -103,7 +103,7 @@ unknown custom variables | yes
 # 4. Artifacts
 artifact passing | yes
 default repository | differs | the store that the fleet is started with, or what artifactRepositoryRef names; a config map is not looked for without it
-artifactRepositoryRef | differs | read when the workflow is submitted, from the workflow's own namespace; not hdfs and plugin
+artifactRepositoryRef | differs | read when the workflow is submitted, from the workflow's own namespace; not hdfs
 key-only artifact | yes
 hard-wired location | yes
 s3 | differs | useSDKCreds and roleARN where workers are started with --lend-cloud-identity; without keys and without these nobody is signed in; a bucket of its own needs its own endpoint
@@ -111,7 +111,7 @@ gcs / azure / oss / hdfs | differs | hdfs is refused; gcs without a key, and use
 git input | differs | ssh needs a private key; submodules over https and http only; an output is refused | template.outputs.artifacts.git
 http / artifactory | differs | an upload is not sent again to where a redirect leads | template.outputs.artifacts.http.saveStreamViaFile
 raw | yes
-plugin driver | no | | template.inputs.artifacts.plugin spec.arguments.artifacts.plugin call.arguments.artifacts.plugin template.outputs.artifacts.plugin
+plugin driver | differs | a program beside the workers, which --artifact-plugin names, and no sidecar of the step's; one that is not named is refused at submission
 archive default | yes
 archive none | yes
 archive tar compressionLevel / zip | yes
@@ -128,7 +128,7 @@ artifact on volume mount | yes
 artifact arguments with item | yes
 workflow argument artifacts | yes
 archiveLogs | differs | one log for all containers of a set; no setting of the whole fleet
-archiveLocation | differs | not git, hdfs and plugin | template.archiveLocation.git template.archiveLocation.hdfs template.archiveLocation.plugin
+archiveLocation | differs | not git and hdfs | template.archiveLocation.git template.archiveLocation.hdfs
 artifactGC strategy | differs | not of what went to a URL; what was deleted is not marked so in the status
 artifactGC finalizer | differs | a deleted run stays until its artifacts are gone; without a finalizer that shows
 artifactGC failure | differs | the run stays and it is tried again every 30 s; told in the log, not as a condition
@@ -299,7 +299,7 @@ http fields | yes
 http success | yes
 executor plugin | no | | template.plugin
 workflow-level executorPlugins | no | | spec.executorPlugins
-artifact driver plugin API | no | | template.inputs.artifacts.plugin
+artifact driver plugin API | yes
 # 13. Metrics, events, tracing, persistence
 custom metrics | differs | each coordinator exposes what it counted
 templateDefaults metrics | yes

@@ -37,6 +37,11 @@ func Unsupported(doc *Document) ([]Warning, error) {
 // UnsupportedFrozen is Unsupported for what Freeze has added to a workflow.
 func UnsupportedFrozen(w *Workflow) error {
 	u := &unsupported{doc: &Document{}}
+	u.frozen(w)
+	return u.errs.err()
+}
+
+func (u *unsupported) frozen(w *Workflow) {
 	if s := w.Status.StoredWorkflowSpec; s != nil {
 		u.spec(s, "status.storedWorkflowTemplateSpec")
 	}
@@ -44,13 +49,25 @@ func UnsupportedFrozen(w *Workflow) error {
 		t := w.Status.StoredTemplates[name]
 		u.template(&t, "status.storedTemplates["+name+"]")
 	}
+}
+
+// NoPlugin says that there is no artifact driver plugin of a name.
+const NoPlugin = "artifact driver plugin %q is not configured: start workers and servers with --artifact-plugin and where its socket is"
+
+// UnknownPlugins finds the artifact driver plugins that a workflow names, also by what Freeze has
+// added to it, and that are not there.
+func UnknownPlugins(doc *Document, w *Workflow, known func(name string) bool) error {
+	u := &unsupported{doc: doc, plugins: known}
+	u.spec(&w.Spec, "spec")
+	u.frozen(w)
+	slices.SortStableFunc(u.errs, byPlace)
 	return u.errs.err()
 }
 
 // fieldTable has the fields that are refused, those that have no effect and those that have one
-// in Kubernetes Jobs only. They are named relative to a workflow spec, a template, or a step or
-// task. [] stands for every element of a list.
-type fieldTable struct{ refused, none, jobs []tableField }
+// in Kubernetes Jobs only; and the locations of artifacts that name driver plugins. They are named
+// relative to a workflow spec, a template, or a step or task. [] stands for every element of a list.
+type fieldTable struct{ refused, none, jobs, plugins []tableField }
 
 // tableField is a field of a table; its path is without [].
 type tableField struct {
@@ -75,6 +92,7 @@ func specFields() fieldTable {
 		jobs: words(`serviceAccountName automountServiceAccountToken nodeSelector affinity tolerations
 			imagePullSecrets hostNetwork dnsPolicy dnsConfig schedulerName podPriorityClassName hostAliases
 			securityContext podMetadata podGC podDisruptionBudget podResources resourceClaims`),
+		plugins: words("", "arguments.artifacts[]", "plugin"),
 	}
 }
 
@@ -93,6 +111,7 @@ func templateFields() fieldTable {
 			container.lifecycle container.securityContext container.ports
 			script.resources script.livenessProbe script.readinessProbe script.startupProbe
 			script.lifecycle script.securityContext script.ports`),
+		plugins: words("", "inputs.artifacts[]", "plugin", "outputs.artifacts[]", "plugin", "archiveLocation", "plugin", "data.source.artifactPaths", "plugin"),
 	}
 }
 
@@ -109,12 +128,13 @@ func callFields() fieldTable {
 	return fieldTable{
 		refused: words(``,
 			"arguments.parameters[].valueFrom", parameterSources, "arguments.artifacts[]", inputStores),
+		plugins: words("", "arguments.artifacts[]", "plugin"),
 	}
 }
 
 const (
 	parameterSources = "jsonPath jqFilter event supplied"
-	inputStores      = "hdfs plugin"
+	inputStores      = "hdfs"
 )
 
 // NoHDFS says why there is no driver for HDFS, and what to use.
@@ -142,6 +162,7 @@ type unsupported struct {
 	doc      *Document
 	errs     ErrorList
 	warnings []Warning
+	plugins  func(name string) bool // those that there are, where they alone are looked at
 }
 
 func (u *unsupported) spec(s *WorkflowSpec, at string) {
@@ -181,8 +202,19 @@ func (u *unsupported) template(t *Template, path string) {
 }
 
 func (u *unsupported) report(v reflect.Value, path string, table fieldTable) {
+	if u.plugins != nil {
+		for _, f := range table.plugins {
+			u.find(v, path, f.path, func(at string, found reflect.Value) {
+				p, ok := reflect.TypeAssert[*PluginArtifact](found)
+				if ok && p.Name != "" && !u.plugins(p.Name) && len(u.errs) < maxErrors {
+					u.errs = append(u.errs, u.doc.Errorf(at+".name", NoPlugin, p.Name))
+				}
+			})
+		}
+		return
+	}
 	for _, f := range table.refused {
-		u.find(v, path, f.path, func(at string) {
+		u.find(v, path, f.path, func(at string, _ reflect.Value) {
 			if len(u.errs) < maxErrors {
 				message := "not supported yet: %s"
 				if strings.HasSuffix(f.name, ".event") {
@@ -197,7 +229,7 @@ func (u *unsupported) report(v reflect.Value, path string, table fieldTable) {
 	}
 	warn := func(fields []tableField, message string) {
 		for _, f := range fields {
-			u.find(v, path, f.path, func(at string) {
+			u.find(v, path, f.path, func(at string, _ reflect.Value) {
 				u.warnings = append(u.warnings, Warning(*u.doc.Errorf(at, message, f.name)))
 			})
 		}
@@ -207,7 +239,7 @@ func (u *unsupported) report(v reflect.Value, path string, table fieldTable) {
 }
 
 // find calls found with the path of every set field that matches.
-func (u *unsupported) find(v reflect.Value, at string, field []segment, found func(at string)) {
+func (u *unsupported) find(v reflect.Value, at string, field []segment, found func(at string, v reflect.Value)) {
 	for v.Kind() == reflect.Pointer {
 		if v.IsNil() {
 			return
@@ -222,7 +254,7 @@ func (u *unsupported) find(v reflect.Value, at string, field []segment, found fu
 	}
 	if len(field) == 0 {
 		if !v.IsZero() {
-			found(at)
+			found(at, v)
 		}
 		return
 	}
@@ -232,7 +264,7 @@ func (u *unsupported) find(v reflect.Value, at string, field []segment, found fu
 		return
 	}
 	if len(field) == 1 && next.Kind() == reflect.Pointer && !next.IsNil() && next.Elem().Kind() != reflect.Bool {
-		found(at + "." + field[0].key) // present, even if all its fields are empty
+		found(at+"."+field[0].key, next) // present, even if all its fields are empty
 		return
 	}
 	u.find(next, at+"."+f.name, field[1:], found)

@@ -15,6 +15,9 @@ type Options struct {
 	// references are taken on trust.
 	Templates func(name string, clusterScope bool) *WorkflowSpec
 
+	// Plugins says which artifact driver plugins there are. Without it any may be.
+	Plugins func(name string) bool
+
 	// Lint lets the workflow's own arguments stay without a value: they may come with the
 	// submission.
 	Lint bool
