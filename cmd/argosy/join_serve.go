@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"argosy/artifacts/archive"
+	"argosy/artifacts/plugin"
 	"argosy/cmd/argosy/internal/join"
 	"argosy/queue"
 	"argosy/server"
@@ -22,7 +23,7 @@ type servedArtifacts struct{ store worker.ArtifactStore }
 
 // served is the store of a fleet as its server has it. A server alone has none, nil, if nothing says
 // where that is.
-func (f *storeFlags) served(r *role, local, alone bool) (server.Artifacts, error) {
+func (f *storeFlags) served(r *role, plugins *plugin.Plugins, local, alone bool) (server.Artifacts, error) {
 	if alone && f.s3.endpoint == "" && f.dir == "" {
 		data, err := dataDir()
 		if err == nil {
@@ -36,6 +37,7 @@ func (f *storeFlags) served(r *role, local, alone bool) (server.Artifacts, error
 	if err != nil {
 		return nil, err
 	}
+	store.plugins = plugins
 	store.objects = join.Objects{Objects: queue.NewObjects(r.conn)}
 	store.web = &egress.Guard{Local: local, Deny: append(r.conn.Addresses(), f.addresses()...)}
 	store.buckets = &egress.Guard{Local: local, Deny: r.conn.Addresses()}

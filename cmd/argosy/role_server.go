@@ -18,7 +18,7 @@ import (
 
 // serverFlags say where the server listens, and to whom.
 type serverFlags struct {
-	served    func(*role) (server.Artifacts, error) // nil: they are not served
+	served    func(*role, *plugin.Plugins) (server.Artifacts, error) // nil: they are not served
 	addr      string
 	tokens    string
 	maxQueued int
@@ -78,7 +78,7 @@ func (a *app) server() *cobra.Command {
 	var common roleFlags
 	var f serverFlags
 	var store storeFlags
-	f.served = func(r *role) (server.Artifacts, error) { return store.served(r, false, true) }
+	f.served = func(r *role, p *plugin.Plugins) (server.Artifacts, error) { return store.served(r, p, false, true) }
 	cmd := &cobra.Command{
 		Use:   "server",
 		Short: "Serve the REST API, whose paths and JSON are Argo Server's",
@@ -124,16 +124,15 @@ func (f *serverFlags) service(r *role) (service, error) {
 	if err := f.defaultsFlag.read(); err != nil {
 		return service{}, err
 	}
-	var served server.Artifacts
-	if f.served != nil {
-		var err error
-		if served, err = f.served(r); err != nil {
-			return service{}, err
-		}
-	}
 	plugins, err := plugin.New(f.plugins, os.Getenv("ARGOSY_ARTIFACT_PLUGIN_DIR"))
 	if err != nil {
 		return service{}, usagef("--artifact-plugin: %w", err)
+	}
+	var served server.Artifacts
+	if f.served != nil {
+		if served, err = f.served(r, plugins); err != nil {
+			return service{}, err
+		}
 	}
 	m := server.NewMetrics(r.registry)
 	return service{metrics: m, plugins: plugins, Service: server.NewService(server.Config{

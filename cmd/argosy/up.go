@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"argosy/artifacts/plugin"
 	"argosy/queue"
 	"argosy/server"
 )
@@ -87,7 +88,9 @@ func (fl *fleet) assemble(ctx context.Context, f *fleetFlags, r *role) error {
 		return err
 	}
 	var err error
-	f.server.served = func(r *role) (server.Artifacts, error) { return f.worker.store.served(r, f.worker.local, false) }
+	f.server.served = func(r *role, p *plugin.Plugins) (server.Artifacts, error) {
+		return f.worker.store.served(r, p, f.worker.local, false)
+	}
 	if fl.service, err = f.server.service(r); err != nil {
 		return err
 	}
