@@ -30,14 +30,14 @@ type opener struct {
 // open makes the node of a call at a key, in the scope that its arguments are written in. A
 // node that ended before it could run has a final phase and says why.
 func (o *opener) open(k Key, c *call, item []byte, scope expr.Scope) (*Node, *template) {
-	failed := func(err error) (*Node, *template) {
+	failed := func(err error) *Node {
 		return &Node{
 			Key: k, Type: spec.NodeTypeSkipped, Template: c.template, Item: item,
 			Phase: spec.NodeError, Message: err.Error(),
-		}, nil
+		}
 	}
 	gaveUp := func(err error) (*Node, *template) {
-		n, _ := failed(err)
+		n := failed(err)
 		n.Refused, n.Message = true, refused(c, k, o.run.Name, err)
 		return n, nil
 	}
@@ -48,7 +48,7 @@ func (o *opener) open(k Key, c *call, item []byte, scope expr.Scope) (*Node, *te
 	if c.when != "" {
 		proceed, text, err := evalWhen(c.when, scope)
 		if err != nil {
-			return failed(err)
+			return failed(err), nil
 		}
 		if !proceed {
 			return &Node{
@@ -62,7 +62,7 @@ func (o *opener) open(k Key, c *call, item []byte, scope expr.Scope) (*Node, *te
 		return gaveUp(err)
 	}
 	if err != nil {
-		return failed(err)
+		return failed(err), nil
 	}
 	n := &Node{Key: k, Type: tmpl.nodeType(), Template: c.template, Item: item}
 	if err = o.bindInputs(n, tmpl, args); err != nil {
@@ -78,7 +78,7 @@ func (o *opener) open(k Key, c *call, item []byte, scope expr.Scope) (*Node, *te
 		}
 	}
 	if err != nil {
-		return failed(err)
+		return failed(err), nil
 	}
 	return n, tmpl
 }

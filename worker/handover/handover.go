@@ -36,8 +36,8 @@ const (
 	PathTells   = "/v1/progress"       // PUT, "N/M"
 )
 
-// A large output goes to the store itself, in parts, by addresses that the gateway signs. Each is
-// for one content, and not for long. Only the gateway makes one object of them.
+// PathParts is for a large output, which goes to the store itself, in parts, by addresses that the
+// gateway signs. Each is for one content, and not for long. Only the gateway makes one object of them.
 //
 //	POST   PathParts ?object=                  -> Upload; 501: put it through the gateway
 //	GET    PathParts ?object=&id=&number=&md5= -> Address of a part
