@@ -39,7 +39,7 @@ func (s step) watchProgress(ctx context.Context, g *gateway, set *set, env []str
 		// Without a place to write, what writes it must not fail.
 		path = os.DevNull
 		var err error
-		if dir, err = os.MkdirTemp("", "argosy-progress-"); err == nil {
+		if dir, err = os.MkdirTemp(s.scratch, "step-progress-"); err == nil {
 			path = filepath.Join(dir, "progress")
 		}
 		env = append(slices.Clip(env), handover.EnvProgress+"="+path)

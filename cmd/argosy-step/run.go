@@ -22,6 +22,7 @@ type step struct {
 	patience       time.Duration
 	stop           <-chan struct{} // ends the command when it is closed
 	grace          time.Duration   // from then on until it is killed
+	scratch        string          // where the runner keeps what is its own; "" is the usual place
 	look           time.Duration   // how often the command's progress is looked at; 0: every 3 s
 }
 

@@ -229,7 +229,7 @@ func (w *warm) item(ctx context.Context, item *handover.Item, in *heard, wire *h
 	env := variables(w.env, item)
 	s := step{
 		command: expanded(item.Command, env, item), env: env, stdout: output{wire}, stderr: output{wire},
-		message: w.message, patience: w.patience, stop: stop, grace: time.Duration(item.Grace) * time.Millisecond,
+		message: w.message, patience: w.patience, scratch: w.dir, stop: stop, grace: time.Duration(item.Grace) * time.Millisecond,
 	}
 	kills := oomKills()
 	outcome := s.perform(ctx, newGateway(w.url, item.Token, 5*time.Minute), nil, item.Plan, env)

@@ -89,7 +89,7 @@ func TestALoopRunsInFewPods(t *testing.T) {
 	began := time.Now()
 	for i := range 100 {
 		running.Go(func() {
-			s := another(first, i, `echo "$0 is $I of $SHARE on $NODE, with $(ls | wc -l) files in $(ls /tmp | grep -vc argosy-progress)"; touch mine /tmp/mine`)
+			s := another(first, i, `echo "$0 is $I of $SHARE on $NODE, with $(ls | wc -l) files in $(ls /tmp | wc -l)"; touch mine /tmp/mine`)
 			s.Template.Container.Command = append(s.Template.Container.Command, "$(I)")
 			s.Template.Container.Env = append([]corev1.EnvVar{{Name: "I", Value: fmt.Sprint(i)}, {Name: "SHARE", Value: "a $(I)"}}, first.Template.Container.Env...)
 			r, err := e.Execute(t.Context(), s)
