@@ -5,14 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"argosy/queue"
 	"argosy/server"
 	"argosy/worker/kube/resource"
 	"argosy/workflow/spec"
@@ -114,17 +111,4 @@ func (r *role) ownService(defaults defaultsFlag) (service, error) {
 	quiet := *r
 	quiet.registry = prometheus.NewRegistry()
 	return (&serverFlags{defaultsFlag: defaults}).service(&quiet)
-}
-
-const sweepAnchorsEvery = 30 * time.Second
-
-// sweepAnchors lets what runs own in the cluster go when the runs do.
-func sweepAnchors(c *resource.Cluster, namespace string, runs *queue.Runs, log *slog.Logger) part {
-	gone := func(ctx context.Context, run string) (bool, error) {
-		s, err := standing(runs)(ctx, run, nil)
-		return s.Gone, err
-	}
-	return sweeper("sweeper of owned objects", sweepAnchorsEvery, "objects of runs that are gone are left", log, func(ctx context.Context) error {
-		return c.Sweep(ctx, namespace, gone)
-	})
 }

@@ -195,6 +195,7 @@ func (f *workerFlags) parts(ctx context.Context, r *role, s service) (groups [][
 	kept.lend, kept.direct, kept.plugins = f.lend, f.direct, s.plugins
 	kept.objects, kept.web, kept.buckets = objects, guard, &egress.Guard{Local: f.local, Deny: r.conn.Addresses()}
 	store := worker.Patient(kept, r.log)
+	swept := &sweepers{runs: queue.NewRuns(r.conn), alone: f.kube.alone, log: r.log}
 	name := workerName()
 	decoration := worker.Decoration{Metrics: worker.NewMetrics(r.registry), Logs: logSink{queue.NewLogs(r.conn)}, Archive: store, Deadlines: true}
 	var base worker.Executor
@@ -218,7 +219,7 @@ func (f *workerFlags) parts(ctx context.Context, r *role, s service) (groups [][
 			return nil, nil, usagef("%w", err)
 		}
 		base, end = e, e.Close
-		groups = append(groups, []part{sweepVolumes(e, queue.NewRuns(r.conn), r.log)})
+		groups = append(groups, []part{swept.volumes(e)})
 	case executorKube:
 		e, gateway, err := f.kubeExecutor(ctx, r, store)
 		if err != nil {
@@ -227,7 +228,7 @@ func (f *workerFlags) parts(ctx context.Context, r *role, s service) (groups [][
 		base, start, stop = e, e.Start, e.Close
 		// Kubernetes keeps the time, from the pod's start. The gateway outlives the worker.
 		decoration.Deadlines = false
-		groups = append(groups, []part{gateway, sweepVolumes(e, queue.NewRuns(r.conn), r.log), sweepJobs(e, queue.NewRuns(r.conn), r.log)})
+		groups = append(groups, []part{gateway, swept.volumes(e), swept.jobs(e), swept.budgets(e)})
 	case executorNoop:
 		base = noop.Executor{}
 	}
@@ -243,7 +244,7 @@ func (f *workerFlags) parts(ctx context.Context, r *role, s service) (groups [][
 		}
 		base = resource.New(base, cluster, keeper{s.Service}, store, host)
 		if cluster != nil {
-			groups = append(groups, []part{sweepAnchors(cluster, f.kube.cluster.namespace, queue.NewRuns(r.conn), r.log)})
+			groups = append(groups, []part{swept.anchors(cluster, f.kube.cluster.namespace)})
 		}
 		c := &collector{garbage: queue.NewGarbage(r.conn), runs: queue.NewRuns(r.conn), store: kept, log: r.log}
 		groups = append(groups, []part{c.part(f.kube.alone)})

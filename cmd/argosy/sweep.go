@@ -8,17 +8,87 @@ import (
 
 	"argosy/queue"
 	"argosy/worker/kube"
+	"argosy/worker/kube/resource"
 	"argosy/workflow"
+	"argosy/workflow/spec"
 )
 
-const sweepJobsEvery = 15 * time.Second
+const (
+	sweepJobsEvery = 15 * time.Second
+	sweepEvery     = 30 * time.Second // what is kept for runs that have ended
+	lastSweep      = 10 * time.Second // the time that it may take
+)
 
-// sweepJobs removes the Jobs, warm ones among them, and the budgets that nobody needs any more.
-func sweepJobs(e *kube.Executor, runs *queue.Runs, log *slog.Logger) part {
-	return sweeper("jobs", sweepJobsEvery, "Jobs that nobody needs are left", log, func(ctx context.Context) error {
-		stands := standing(runs)
-		return errors.Join(e.SweepJobs(ctx, stands), e.SweepWarmPods(ctx, stands), e.SweepBudgets(ctx, stands))
+// sweepers make the parts that remove what was left for runs, every now and then.
+type sweepers struct {
+	runs  *queue.Runs
+	alone bool // runs end with this process
+	log   *slog.Logger
+}
+
+// jobs removes the Jobs, warm ones among them, that nobody needs any more. Ended ones go by
+// themselves, too, so that those of a process that ends can be looked at for a while.
+func (s *sweepers) jobs(e *kube.Executor) part {
+	return s.part("jobs", sweepJobsEvery, "Jobs that nobody needs are left", false, func(ctx context.Context, stands kube.Stands) error {
+		return errors.Join(e.SweepJobs(ctx, stands), e.SweepWarmPods(ctx, stands))
 	})
+}
+
+// budgets removes the podDisruptionBudgets of runs that have ended.
+func (s *sweepers) budgets(e *kube.Executor) part {
+	return s.part("budgets", sweepJobsEvery, "podDisruptionBudgets of runs that have ended are left", s.alone, e.SweepBudgets)
+}
+
+// volumes removes the claims of runs that have ended.
+func (s *sweepers) volumes(e claimSweeper) part {
+	return s.part("volumes", sweepEvery, "volumes of runs that have ended are left", s.alone, func(ctx context.Context, stands kube.Stands) error {
+		return e.SweepVolumes(ctx, func(ctx context.Context, run string) (spec.WorkflowPhase, bool, error) {
+			s, err := stands(ctx, run, nil)
+			return s.Phase, s.Gone, err
+		})
+	})
+}
+
+// anchors lets what runs own in the cluster go when the runs do.
+func (s *sweepers) anchors(c *resource.Cluster, namespace string) part {
+	return s.part("owned objects", sweepEvery, "objects of runs that are gone are left", s.alone, func(ctx context.Context, stands kube.Stands) error {
+		return c.Sweep(ctx, namespace, func(ctx context.Context, run string) (bool, error) {
+			s, err := stands(ctx, run, nil)
+			return s.Gone, err
+		})
+	})
+}
+
+// part sweeps every now and then. The last look is for a process whose runs end with it: nobody
+// comes after it who could.
+func (s *sweepers) part(of string, every time.Duration, trouble string, last bool, sweep func(context.Context, kube.Stands) error) part {
+	look := func(ctx context.Context, stands kube.Stands) {
+		if err := sweep(ctx, stands); err != nil && ctx.Err() == nil {
+			s.log.Warn(trouble, "hop", "store", "err", err)
+		}
+	}
+	return part{"sweeper of " + of, func(take, work context.Context) error {
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for {
+			select {
+			case <-take.Done():
+				if last {
+					ctx, cancel := context.WithTimeout(work, lastSweep)
+					defer cancel()
+					look(ctx, allGone)
+				}
+				return nil
+			case <-tick.C:
+				look(take, standing(s.runs))
+			}
+		}
+	}}
+}
+
+// allGone says so of every run.
+func allGone(context.Context, string, []workflow.Key) (kube.Standing, error) {
+	return kube.Standing{Gone: true}, nil
 }
 
 // standing says how runs stand by what Redis has of them.
@@ -46,22 +116,4 @@ func standing(runs *queue.Runs) kube.Stands {
 		}
 		return kube.Standing{Ended: ended}, nil
 	}
-}
-
-// sweeper is a part that removes what was left, every now and then.
-func sweeper(name string, every time.Duration, trouble string, log *slog.Logger, sweep func(context.Context) error) part {
-	return part{name, func(take, _ context.Context) error {
-		tick := time.NewTicker(every)
-		defer tick.Stop()
-		for {
-			select {
-			case <-take.Done():
-				return nil
-			case <-tick.C:
-			}
-			if err := sweep(take); err != nil && take.Err() == nil {
-				log.Warn(trouble, "hop", "store", "err", err)
-			}
-		}
-	}}
 }

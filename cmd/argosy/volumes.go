@@ -5,9 +5,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"time"
 
-	"argosy/queue"
 	"argosy/workflow/spec"
 )
 
@@ -32,18 +30,4 @@ func (f *processFlags) findVolumes(log *slog.Logger) {
 // claimSweeper is an executor that keeps claims for runs.
 type claimSweeper interface {
 	SweepVolumes(ctx context.Context, phase func(ctx context.Context, run string) (p spec.WorkflowPhase, gone bool, err error)) error
-}
-
-// sweepEvery is how often what is kept for runs that have ended is looked for.
-const sweepEvery = 30 * time.Second
-
-// sweepVolumes removes the claims of runs that have ended.
-func sweepVolumes(e claimSweeper, runs *queue.Runs, log *slog.Logger) part {
-	phase := func(ctx context.Context, run string) (spec.WorkflowPhase, bool, error) {
-		s, err := standing(runs)(ctx, run, nil)
-		return s.Phase, s.Gone, err
-	}
-	return sweeper("volumes", sweepEvery, "volumes of runs that have ended are left", log, func(ctx context.Context) error {
-		return e.SweepVolumes(ctx, phase)
-	})
 }
