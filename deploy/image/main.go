@@ -20,6 +20,7 @@ import (
 const usage = `usage: image [-o FILE] [-tag TAGS] product ARGOSY ARGOSY-STEP
        image [-o FILE] [-tag TAGS] redis [REDIS-SERVER REDIS-CLI]
        image [-o FILE] [-tag TAGS] minio MINIO
+       image [-o FILE] [-tag TAGS] builder BUILDER
 
 flags:
 `
@@ -43,7 +44,7 @@ func run(args []string, stderr io.Writer) error {
 		flags.PrintDefaults()
 	}
 	out := flags.String("o", "", "file to write (default dist/KIND.tar)")
-	tags := flags.String("tag", "", "names of the image, with commas between (default argosy:latest, redis:7 or minio/minio:latest)")
+	tags := flags.String("tag", "", "names of the image, with commas between (default argosy:latest, redis:7, minio/minio:latest or argosy-ci-builder:latest)")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -71,6 +72,9 @@ func run(args []string, stderr io.Writer) error {
 	case kind == "minio" && len(files) == 1:
 		r, err = minio(files[0])
 		also = "minio/minio:latest"
+	case kind == "builder" && len(files) == 1:
+		r, err = builder(files[0])
+		also = "argosy-ci-builder:latest"
 	default:
 		flags.Usage()
 		return flag.ErrHelp

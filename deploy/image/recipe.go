@@ -20,7 +20,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
 
-// nobody is the user that every image runs as unless the pod says otherwise.
+// nobody is the user that images of services run as unless the pod says otherwise.
 const nobody = "65532"
 
 // epoch stands in for every time, so that the same files make the same image.

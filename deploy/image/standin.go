@@ -41,6 +41,18 @@ func minio(server string) (recipe, error) {
 	return r, nil
 }
 
+// builder is the builder of examples/ci-pipeline, and nothing else. It is root, as who built the
+// other files of its workspace was.
+func builder(program string) (recipe, error) {
+	if err := mustBeStatic(program); err != nil {
+		return recipe{}, err
+	}
+	return recipe{entries: map[string]entry{
+		"usr/bin/builder": {source: program, mode: 0o755},
+		"tmp":             {isDir: true, mode: 0o777 | fs.ModeSticky},
+	}, config: v1.Config{Env: []string{"PATH=/usr/bin"}}}, nil
+}
+
 // onBusybox is a root file system with a shell, and a /data to write to.
 func onBusybox(binary string) (recipe, error) {
 	if err := mustBeStatic(binary); err != nil {

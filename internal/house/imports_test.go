@@ -38,7 +38,7 @@ var onlyIn = map[string][]string{
 	"github.com/spf13/cobra":         {"cmd/argosy"},
 	"github.com/stretchr/testify":    nil, // tests and suites, see below
 	"github.com/expr-lang/expr":      {"workflow/expr"},
-	"github.com/google/go-container": {"deploy/image"},
+	"github.com/google/go-container": {"deploy/image", "examples/ci-pipeline/builder"},
 }
 
 func TestFoldersImportOnlyWhatTheyMay(t *testing.T) {
