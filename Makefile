@@ -101,8 +101,9 @@ proto: ## write the Go code of artifacts/plugin/wire/artifact.proto; needs proto
 		--go-grpc_out=artifacts/plugin/wire --go-grpc_opt=paths=source_relative artifact.proto
 
 .PHONY: conformance
-conformance: $(BIN)/argosy ## run the workflows of CORPUS=dir and compare how they end (EXECUTOR=kubernetes, RESULT=file.json, ONLY=regexp)
-	go run ./cmd/conformance -corpus '$(CORPUS)' -executor '$(EXECUTOR)' -result '$(RESULT)' -only '$(ONLY)'
+conformance: $(BIN)/argosy $(DEVCLUSTER) ## run the workflows of CORPUS=dir and compare how they end (EXECUTOR=kubernetes, RESULT=file.json, ONLY=regexp)
+	minio=$$($(DEVCLUSTER) minio-binary) && \
+	go run ./cmd/conformance -corpus '$(CORPUS)' -executor '$(EXECUTOR)' -result '$(RESULT)' -only '$(ONLY)' -minio "$$minio"
 
 .PHONY: fuzz
 fuzz: ## fuzz the parser and the expressions for a minute each

@@ -37,8 +37,7 @@ const KMSKey = "argosytest-key"
 
 const account, secret = "argosytest", "argosytest-secret"
 
-// StartMinIO starts a server. Without its binary the test fails and says how to
-// get it: a suite that skips its real half has not passed.
+// StartMinIO starts a server.
 func StartMinIO(t *testing.T) *MinIO {
 	t.Helper()
 	return startMinIO(t, false)
@@ -52,10 +51,7 @@ func StartSecureMinIO(t *testing.T) *MinIO {
 
 func startMinIO(t *testing.T, secure bool) *MinIO {
 	t.Helper()
-	binary := minioBinary()
-	if binary == "" {
-		t.Fatal("no MinIO server: run make deps, or set ARGOSY_MINIO_BIN")
-	}
+	binary := MinIOBinary(t)
 	// A port that was free a moment ago may be taken when the server wants it.
 	m := &MinIO{home: t.TempDir(), stop: func() {}}
 	t.Cleanup(func() { m.stop() })
@@ -128,30 +124,31 @@ func (m *MinIO) Kill() { m.stop() }
 // Restart starts it again where it was.
 func (m *MinIO) Restart(t *testing.T) {
 	t.Helper()
-	if err := m.start(t, minioBinary()); err != nil {
+	if err := m.start(t, MinIOBinary(t)); err != nil {
 		t.Fatalf("starting MinIO again: %v", err)
 	}
 }
 
-func minioBinary() string {
+// MinIOBinary is the path of the server. Without it the test fails and says how to get it: a
+// suite that skips its real half has not passed.
+func MinIOBinary(t *testing.T) string {
+	t.Helper()
 	if path := os.Getenv("ARGOSY_MINIO_BIN"); path != "" {
 		return path
 	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return ""
-	}
 	var found []string
-	for _, pattern := range []string{"*/minio", "*/bin/minio"} {
-		matches, _ := filepath.Glob(filepath.Join(cache, "argosy", "minio", pattern))
-		for _, match := range matches {
-			if info, err := os.Stat(match); err == nil && info.Mode().IsRegular() {
-				found = append(found, match)
+	if cache, err := os.UserCacheDir(); err == nil {
+		for _, pattern := range []string{"*/minio", "*/bin/minio"} {
+			matches, _ := filepath.Glob(filepath.Join(cache, "argosy", "minio", pattern))
+			for _, match := range matches {
+				if info, err := os.Stat(match); err == nil && info.Mode().IsRegular() {
+					found = append(found, match)
+				}
 			}
 		}
 	}
 	if len(found) == 0 {
-		return ""
+		t.Fatal("no MinIO server: run make deps, or set ARGOSY_MINIO_BIN")
 	}
 	return slices.Max(found) // the directories begin with the version's date
 }

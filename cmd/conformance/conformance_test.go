@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"argosy/artifacts/artifactstest"
 )
 
 func TestACorpusIsHeldAgainstWhatItSays(t *testing.T) {
@@ -20,7 +22,8 @@ func TestACorpusIsHeldAgainstWhatItSays(t *testing.T) {
 
 	result := filepath.Join(t.TempDir(), "result.json")
 	var printed bytes.Buffer
-	err = run(t.Context(), []string{"-corpus", "testdata/corpus", "-argosy", binary, "-result", result, "-timeout", "20s"}, &printed)
+	err = run(t.Context(), []string{"-corpus", "testdata/corpus", "-argosy", binary, "-result", result, "-timeout", "20s",
+		"-minio", artifactstest.MinIOBinary(t)}, &printed)
 	require.ErrorIs(t, err, errFailed, printed.String())
 
 	data, err := os.ReadFile(result)
@@ -53,11 +56,12 @@ func TestACorpusIsHeldAgainstWhatItSays(t *testing.T) {
 		"hangs.yaml":          "Succeeded Running skipped",
 		"docker.yaml":         "Succeeded  skipped",
 		"lock.yaml":           "Succeeded Succeeded passed",
+		"bucket.yaml":         "Succeeded Succeeded passed",
 	}, got, messages)
-	require.Equal(t, []int{15, 10, 3, 2}, []int{r.Total, r.Passed, r.Failed, r.Skipped})
+	require.Equal(t, []int{16, 11, 3, 2}, []int{r.Total, r.Passed, r.Failed, r.Skipped})
 	require.Regexp(t, `^node surprises-\w+\[1\]\.not \(Pod\) is Failed: .*3`, messages["surprises.yaml"])
 	require.Contains(t, messages["lint other.yaml"], "refused for another reason")
-	for _, line := range []string{"FAILED surprises.yaml (basics)", "skipped 1: needs docker, which is not here", "15 cases: 10 passed, 3 failed, 2 skipped"} {
+	for _, line := range []string{"FAILED surprises.yaml (basics)", "skipped 1: needs docker, which is not here", "16 cases: 11 passed, 3 failed, 2 skipped"} {
 		require.Contains(t, printed.String(), line)
 	}
 }

@@ -40,6 +40,9 @@ func startFleet(ctx context.Context, s *settings, env *surroundings) (*fleet, er
 	if os.Getenv("ARGOSY_S3_ENDPOINT") == "" {
 		args = append(args, "--artifacts", env.store)
 	}
+	if env.minio != nil {
+		args = append(args, "--allow-local-addresses")
+	}
 	switch s.executor {
 	case "process":
 		args = append(args, "--tools", env.tools(), "--images", filepath.Join(env.dir, "images.yaml"), "--grace", "5s")

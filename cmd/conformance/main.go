@@ -22,10 +22,10 @@ import (
 
 // settings are what the command line says.
 type settings struct {
-	corpus, executor, argosy, result, namespace, meets string
-	parallel                                           int
-	timeout                                            time.Duration
-	only                                               *regexp.Regexp
+	corpus, executor, argosy, result, namespace, meets, minio string
+	parallel                                                  int
+	timeout                                                   time.Duration
+	only                                                      *regexp.Regexp
 }
 
 var errFailed = errors.New("there are failures")
@@ -55,6 +55,7 @@ func parse(args []string) (*settings, error) {
 	flags.StringVar(&s.meets, "meets", "", "further needs that the surroundings meet, with commas between")
 	flags.IntVar(&s.parallel, "parallel", 24, "workflows to run at once")
 	flags.DurationVar(&s.timeout, "timeout", 5*time.Minute, "time that one workflow may take")
+	flags.StringVar(&s.minio, "minio", "", "binary of a MinIO to start, which is minio:9000 to the workflows; those with secrets need it")
 	flags.StringVar(&only, "only", "", "regular expression of the paths or families to try")
 	if err := flags.Parse(args); err != nil {
 		return nil, err

@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"argosy/server/client"
+	"argosy/workflow/cron"
 	"argosy/workflow/spec"
 )
 
@@ -112,13 +113,16 @@ func (r *runner) await(ctx context.Context, o outcome, name string) outcome {
 	return o
 }
 
+// groups are the types of nodes that fail because others did.
+var groups = []spec.NodeType{spec.NodeTypeSteps, spec.NodeTypeStepGroup, spec.NodeTypeDAG, spec.NodeTypeTaskGroup, spec.NodeTypeRetry}
+
 // difference is the first thing in a run that may have led to an end that was not expected:
 // the first leaf that failed, else the run's own message.
 func difference(wf *spec.Workflow) string {
 	var first *spec.NodeStatus
 	for _, n := range wf.Status.Nodes {
-		bad := n.Phase == spec.NodeFailed || n.Phase == spec.NodeError
-		if bad && len(n.Children) == 0 && (first == nil || n.FinishedAt.Before(&first.FinishedAt)) {
+		bad := (n.Phase == spec.NodeFailed || n.Phase == spec.NodeError) && !slices.Contains(groups, n.Type)
+		if bad && (first == nil || n.FinishedAt.Before(&first.FinishedAt)) {
 			first = &n
 		}
 	}
@@ -138,6 +142,7 @@ func (r *runner) workflow(ctx context.Context, t *testCase) (*spec.Workflow, err
 	if r.settings.executor == "process" {
 		data = atRoot.ReplaceAll(data, []byte("${1}${2}"))
 	}
+	data = r.env.minio.inPlace(data)
 	if t.kinds == "(none)" {
 		data = append([]byte("apiVersion: "+spec.APIVersion+"\nkind: "+spec.KindWorkflow+"\n"), data...)
 	}
@@ -152,7 +157,8 @@ func (r *runner) workflow(ctx context.Context, t *testCase) (*spec.Workflow, err
 		case *spec.Workflow:
 			wf = o
 		case *spec.CronWorkflow:
-			wf = &spec.Workflow{ObjectMeta: metav1.ObjectMeta{Name: o.Name}, Spec: o.Spec.WorkflowSpec}
+			now := map[string]string{cron.AnnotationScheduledTime: time.Now().UTC().Format(time.RFC3339)}
+			wf = &spec.Workflow{ObjectMeta: metav1.ObjectMeta{Name: o.Name, Annotations: now}, Spec: o.Spec.WorkflowSpec}
 		case *spec.WorkflowTemplate, *spec.ClusterWorkflowTemplate:
 			from = &docs[i]
 		}

@@ -26,6 +26,7 @@ type surroundings struct {
 	store   string // of artifacts
 	needs   []string
 	objects []spec.Document
+	minio   *minio // nil without its binary
 }
 
 // newSurroundings prepares them. remove them in the end.
@@ -34,9 +35,13 @@ func newSurroundings(s *settings, c *corpus) (*surroundings, error) {
 	if s.executor == "kubernetes" {
 		env.needs = append(env.needs, "k8s-api", "pvc")
 	}
-	err := env.readObjects(c)
+	err := env.place()
+	if err == nil && s.minio != "" {
+		env.minio, err = startMinIO(s.minio, env.store)
+		env.needs = append(env.needs, "secret")
+	}
 	if err == nil {
-		err = env.place()
+		err = env.readObjects(c)
 	}
 	if err == nil && s.executor == "process" {
 		err = env.python()
@@ -100,7 +105,7 @@ func (e *surroundings) python() error {
 }
 
 func (e *surroundings) remove() error {
-	var errs []error
+	errs := []error{e.minio.stop()}
 	for _, dir := range []string{e.dir, e.store} {
 		if dir != "" {
 			errs = append(errs, os.RemoveAll(dir))
@@ -116,7 +121,7 @@ func (e *surroundings) readObjects(c *corpus) error {
 		if err != nil {
 			return err
 		}
-		docs, err := spec.Parse(name, data)
+		docs, err := spec.Parse(name, e.minio.inPlace(data))
 		if err != nil {
 			return fmt.Errorf("reading an object of support.txt: %w", err)
 		}

@@ -133,7 +133,7 @@ func (v *validator) dag(t *Template, path, where string, s *scope) {
 		from, _, _ := strings.Cut(cycle, "->")
 		v.fail(calls[g.index[from]].path, "%s dependency cycle detected: %s", where, cycle)
 	}
-	v.targets(t.DAG, g, path+".dag.target", where)
+	v.targets(s, t.DAG, g, path+".dag.target", where)
 
 	s.kind, s.names = "tasks", g.names
 	for i, c := range calls {
@@ -223,8 +223,9 @@ func (v *validator) dependency(g *graph, i int, name, path, where string) {
 	g.depend(i, j)
 }
 
-func (v *validator) targets(d *DAGTemplate, g *graph, path, where string) {
+func (v *validator) targets(s *scope, d *DAGTemplate, g *graph, path, where string) {
 	if strings.Contains(d.Target, "{{") {
+		v.tags(s, d.Target, path, where+".targets")
 		return
 	}
 	for _, name := range strings.Fields(d.Target) {
