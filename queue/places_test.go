@@ -1,6 +1,7 @@
 package queue_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"argosy/queue"
+	"argosy/queue/queuetest"
 	"argosy/workflow"
 	"argosy/workflow/spec"
 )
@@ -167,6 +169,46 @@ func TestARunGivesItsPlaceBackWithItsEnd(t *testing.T) {
 		require.NoError(w.t, l.locks.Drop(w.ctx, loaded.Run.ID))
 		require.Equal(w.t, []string{"b"}, l.began(b))
 	})
+}
+
+func TestADeletedRunGivesBackThePlaceThatItAskedForMeanwhile(t *testing.T) {
+	each(t, func(w *world) {
+		l := newLocking(w)
+		l.places(queue.PlaceLimits{Each: 1})
+		a := w.submit("a")
+		turn := func() {
+			w.commit(w.begin(w.claim()), &queue.Commit{State: &workflow.State{Phase: spec.WorkflowPending, Locked: true}})
+			l.place(a, 1, workflow.LockAsk)
+			l.place(a, 2, workflow.LockHold)
+		}
+		conn := queuetest.ConnectWith(w.t, w.url, queue.Options{Hook: &afterFirst{command: "mget", do: turn}})
+		require.NoError(w.t, queue.NewRuns(conn).Remove(w.ctx, "a"))
+		require.Equal(w.t, []string{"b"}, l.began(l.in("argo", "b", 2, 0)))
+	})
+}
+
+// afterFirst is a hook that does something after the first command of a name.
+type afterFirst struct {
+	command string
+	do      func()
+}
+
+func (a *afterFirst) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (a *afterFirst) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (a *afterFirst) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		if cmd.Name() == a.command && a.do != nil {
+			do := a.do
+			a.do = nil
+			do()
+		}
+		return err
+	}
 }
 
 func TestAPlaceThatRedisForgotIsKept(t *testing.T) {

@@ -267,13 +267,21 @@ func (r *Runs) Remove(ctx context.Context, id string) error {
 		command("hdel", takenKey(k), id),
 		command("hdel", heldKey, id),
 		command("zrem", garbageKey, id),
-		call(r.conn.scripts.remove, keys),
-		command("publish", changedChannel(id), "deleted"))
+		call(r.conn.scripts.remove, keys))
+	removal := len(steps) - 1
+	steps = append(steps, command("publish", changedChannel(id), "deleted"))
 	if s.State.Finished != 0 {
 		steps = append(steps, command("zrem", keptKey(s.State.Phase), id))
 	}
-	_, err = r.conn.inOrder(ctx, steps...)
-	if err == nil && s.State.Locked {
+	done, err := r.conn.inOrder(ctx, steps...)
+	locked := s.State.Locked
+	if err == nil && !locked {
+		// A turn may have asked for locks or a place since.
+		var last workflow.State
+		last, _, err = decodeState(done[removal].Val())
+		locked = last.Locked
+	}
+	if err == nil && locked {
 		err = NewLocks(r.conn).Drop(ctx, id)
 	}
 	if err != nil {

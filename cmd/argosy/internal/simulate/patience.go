@@ -4,8 +4,10 @@ import "time"
 
 // How long things may take once nothing fails any more.
 const (
-	// stuck: a queue that was long is looked at after 30 s, a lease or a step takes its time.
-	stuck = 45 * time.Second
+	// stuck: a queue that was long is looked at after 30 s; the locks and the place of a run of which
+	// nothing was heard for 45 s by a sweeper that comes every 3 s, and others wait for them; a lease
+	// or a step takes its time.
+	stuck = 50 * time.Second
 	// prompt: whoever listens hears of an event at once, or looks for itself.
 	prompt = 400 * time.Millisecond
 	// recovered: the lease of a coordinator that died passes, and somebody looks.
