@@ -29,6 +29,8 @@ type Config struct {
 	Limits workflow.Limits
 	// Places bound how many runs may be under way at once, and are to be the store's.
 	Places Places
+	// Observers are told what turns changed.
+	Observers []Observer
 }
 
 // Places bound how many runs may be under way at once; 0 is no bound.
@@ -233,6 +235,7 @@ func (c *Coordinator) turn(ctx context.Context, t Turn) (string, error) {
 		}
 		outcome = "committed"
 		c.tell(l, commit)
+		c.observe(l, commit)
 	}
 	c.metrics.custom.seen(l.Run.ID, commit != nil && commit.State.Finished != 0)
 	if len(out) > 0 {

@@ -186,6 +186,7 @@ func (c *Coordinator) advance(ctx context.Context, t Turn, l *Loaded, plan *work
 		delta, err := advance(view, events, l.Now)
 		var missing *workflow.MissingError
 		if !errors.As(err, &missing) {
+			l.Nodes = view.Nodes
 			return delta, err
 		}
 		if missing.From {

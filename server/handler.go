@@ -44,6 +44,9 @@ type HTTP struct {
 	Metrics  *Metrics
 	Gatherer prometheus.Gatherer
 	Version  Version
+	// Traced follows requests, and Route is told which route one took; nil: nobody does.
+	Traced func(http.Handler) http.Handler
+	Route  func(ctx context.Context, method, route string)
 }
 
 // Handler serves Argo Server's paths.
@@ -74,23 +77,26 @@ func (h *HTTP) Handler() http.Handler {
 		"GET /api/v1/userinfo":                               func(r *http.Request) (any, error) { u, _ := userOf(r.Context()); return u.info(), nil },
 	})
 	for pattern, serve := range routes {
-		mux.Handle(pattern, h.Metrics.observed(route(pattern), false, h.answering(serve)))
+		mux.Handle(pattern, h.observed(pattern, false, h.answering(serve)))
 	}
 	for pattern, serve := range map[string]func(*stream, *http.Request) error{
 		"GET /api/v1/workflow-events/{namespace}":      h.watch,
 		"GET /api/v1/workflow-events/{$}":              h.watch,
 		"GET /api/v1/workflows/{namespace}/{name}/log": h.logs,
 	} {
-		mux.Handle(pattern, h.Metrics.observed(route(pattern), true, h.streaming(serve)))
+		mux.Handle(pattern, h.observed(pattern, true, h.streaming(serve)))
 	}
 	for pattern, serve := range h.artifactRoutes() {
-		mux.Handle(pattern, h.Metrics.observed(route(pattern), true, serve))
+		mux.Handle(pattern, h.observed(pattern, true, serve))
 	}
 	mux.Handle("GET /metrics", promhttp.HandlerFor(h.Gatherer, promhttp.HandlerOpts{}))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		writeError(w, errorf(CodeNotFound, "%s %s is not served here", r.Method, r.URL.Path))
 	})
 	guarded := h.guard(mux)
+	if h.Traced != nil {
+		guarded = h.Traced(guarded)
+	}
 
 	outer := http.NewServeMux()
 	outer.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -99,6 +105,19 @@ func (h *HTTP) Handler() http.Handler {
 	outer.HandleFunc("GET /readyz", h.ready)
 	outer.Handle("/", guarded)
 	return bounded(outer)
+}
+
+// observed counts the requests of a pattern, and names them for those who follow them.
+func (h *HTTP) observed(pattern string, streaming bool, next http.Handler) http.Handler {
+	path := route(pattern)
+	counted := h.Metrics.observed(path, streaming, next)
+	if h.Route == nil {
+		return counted
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.Route(r.Context(), r.Method, path)
+		counted.ServeHTTP(w, r)
+	})
 }
 
 // route is the pattern without its method.

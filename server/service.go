@@ -37,6 +37,8 @@ type Config struct {
 	Restriction spec.Restriction
 	Plugins     []string         // artifact driver plugins that workers have
 	Now         func() time.Time // created times and log ranges; nil means the clock
+	// Annotations are added to what is submitted in a context, unless it has them; nil: none are.
+	Annotations func(ctx context.Context) map[string]string
 }
 
 // Service is what the verbs do. Its methods may be called at the same time.
@@ -51,10 +53,11 @@ type Service struct {
 	now       func() time.Time
 	room      room
 
-	defaults *spec.Workflow
-	restrict spec.Restriction
-	plugins  []string
-	events   events
+	annotations func(ctx context.Context) map[string]string
+	defaults    *spec.Workflow
+	restrict    spec.Restriction
+	plugins     []string
+	events      events
 
 	mu         sync.Mutex
 	plans      map[string]*workflow.Plan // by digest
@@ -72,7 +75,7 @@ func NewService(c Config) *Service {
 	}
 	return &Service{
 		store: c.Store, objects: c.Objects, crons: c.Crons, logs: c.Logs, artifacts: c.Artifacts, log: c.Log, metrics: c.Metrics, now: c.Now,
-		defaults: c.Defaults, restrict: c.Restriction, plugins: c.Plugins, events: events{queue: make(chan Event, eventsWaiting)},
+		defaults: c.Defaults, restrict: c.Restriction, plugins: c.Plugins, annotations: c.Annotations, events: events{queue: make(chan Event, eventsWaiting)},
 		room:  room{store: c.Store, log: c.Log, most: c.MaxQueued},
 		plans: map[string]*workflow.Plan{}, baselines: map[string]map[string]time.Duration{}, admissions: map[[sha256.Size]byte]*admission{},
 	}

@@ -306,8 +306,20 @@ func (s *Service) newRun(ctx context.Context, a *admission, wf *spec.Workflow) (
 	if err := a.plan.Label(run); err != nil {
 		return nil, errorf(CodeInvalid, "%v", err)
 	}
+	s.annotate(ctx, run)
 	s.expect(ctx, run)
 	return run, nil
+}
+
+// annotate adds what the context of a submission says of it.
+func (s *Service) annotate(ctx context.Context, run *workflow.Run) {
+	if s.annotations == nil {
+		return
+	}
+	if added := s.annotations(ctx); len(added) > 0 {
+		maps.Copy(added, run.Annotations)
+		run.Annotations = added
+	}
 }
 
 // create stores the run; a generated name that is taken is generated anew.

@@ -25,7 +25,7 @@ const (
 // chunk runs the items of a chunk that have no result yet, one after another, and reports them
 // in packs, until they have all ended or the chunk's time is up. Each item is a step like any
 // other. The error is ErrLeaseLost or ErrShutdown: the delivery is not over.
-func (w *Worker) chunk(ctx, work context.Context, log *slog.Logger, d Delivery, c *Claimed) error {
+func (w *Worker) chunk(ctx, work context.Context, log *slog.Logger, d Delivery, c *Claimed) (err error) {
 	r := &chunkRun{w: w, work: work, log: log, d: d, run: c.Run, state: c.Node.Chunk, careful: c.Node.Lost > 0}
 	if err := r.open(ctx, c.Digest); err != nil {
 		if errors.Is(err, ErrLeaseLost) {
@@ -38,6 +38,7 @@ func (w *Worker) chunk(ctx, work context.Context, log *slog.Logger, d Delivery, 
 		}
 		return fmt.Errorf("%w: %w", ErrShutdown, err)
 	}
+	defer func() { r.traced(err) }()
 	log.Debug("chunk starts", "hop", "execute", "from", r.pack.To, "to", r.state.To)
 	for i := r.pack.To; i < r.state.To; i++ {
 		err := context.Cause(ctx)
@@ -81,6 +82,7 @@ type chunkRun struct {
 	items     *workflow.Items
 	recorded  workflow.Packed
 	hostIndex byte
+	first     int            // the first item that is of this delivery
 	pack      *workflow.Pack // ends that were not reported yet
 	began     time.Time
 	packed    time.Time // when the pack was begun
@@ -109,6 +111,7 @@ func (r *chunkRun) open(ctx context.Context, digest string) (err error) {
 	for from < r.state.To && r.recorded.Has(from) && !r.recorded.Kept(from) {
 		from++
 	}
+	r.first = from
 	r.begin(from)
 	return nil
 }

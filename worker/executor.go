@@ -50,6 +50,8 @@ type Step struct {
 	// Counts asks the queue whether this delivery still is the one whose results count:
 	// ErrSuperseded if not. Nil: nobody else can have the step. It is for what cannot be taken back.
 	Counts func(ctx context.Context) error
+	// Trace follows what the step's time goes into; nil: nobody does.
+	Trace *Trace
 	// Log receives stdout and stderr as they come. Never nil.
 	Log io.Writer
 

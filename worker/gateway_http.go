@@ -114,6 +114,14 @@ func (g *Gateway) serveInput(w http.ResponseWriter, r *http.Request, o *opened) 
 	if err != nil {
 		return err
 	}
+	from := o.step.Trace.Time()
+	err = g.send(w, r, o, a, object)
+	o.step.Trace.Moved(SpanLoad, SpanObject{a.Name, a.Path, object}, from, err)
+	return err
+}
+
+// send answers with one object of an artifact.
+func (g *Gateway) send(w http.ResponseWriter, r *http.Request, o *opened, a *spec.Artifact, object string) error {
 	in, err := g.cfg.Store.For(o.step).Open(r.Context(), a, object)
 	if err != nil {
 		return fmt.Errorf("opening artifact %s: %w", a.Name, err)
@@ -132,7 +140,10 @@ func (g *Gateway) takeOutput(w http.ResponseWriter, r *http.Request, o *opened) 
 		return err
 	}
 	body := &fenced{r.Body, func() error { return g.fence(r.Context(), o) }}
-	if err := g.cfg.Store.For(o.step).Put(r.Context(), a, object, body); err != nil {
+	from := o.step.Trace.Time()
+	err = g.cfg.Store.For(o.step).Put(r.Context(), a, object, body)
+	o.step.Trace.Moved(SpanSave, SpanObject{a.Name, a.Path, object}, from, err)
+	if err != nil {
 		return fmt.Errorf("saving output artifact %s: %w", a.Name, err)
 	}
 	w.WriteHeader(http.StatusNoContent)

@@ -94,6 +94,7 @@ func (g *Gateway) startParts(w http.ResponseWriter, r *http.Request, o *opened) 
 	if err != nil {
 		return fmt.Errorf("starting an output: %w", err)
 	}
+	o.step.Trace.begins(id)
 	return answer(w, handover.Upload{ID: id})
 }
 
@@ -134,7 +135,9 @@ func (g *Gateway) completeParts(w http.ResponseWriter, r *http.Request, o *opene
 		}
 		return fmt.Errorf("completing an output: %w", err)
 	}
-	if err := parts.Complete(r.Context(), id, all.ETags); err != nil {
+	err = parts.Complete(r.Context(), id, all.ETags)
+	o.step.Trace.Moved(SpanSave, SpanObject{Name: r.PathValue("name"), Object: r.URL.Query().Get("object")}, o.step.Trace.beganAt(id), err)
+	if err != nil {
 		return fmt.Errorf("completing an output: %w", err)
 	}
 	w.WriteHeader(http.StatusNoContent)

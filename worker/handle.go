@@ -108,6 +108,7 @@ func (w *Worker) step(ctx context.Context, log *slog.Logger, plan *workflow.Plan
 		step.Tells = func(ctx context.Context, p spec.Progress) error { return w.queue.Tells(ctx, d.Run, d.Key, p) }
 		step.Waits = func(ctx context.Context, message string) error { return w.queue.Waits(ctx, d, message) }
 	}
+	w.trace(step, d)
 	log.Debug("step starts", "hop", "execute", "template", step.Template.Name)
 	started := w.cfg.Now()
 	r, err := w.exec.Execute(ctx, step)
@@ -117,6 +118,7 @@ func (w *Worker) step(ctx context.Context, log *slog.Logger, plan *workflow.Plan
 	if r.Finished == 0 {
 		r.Finished = workflow.At(w.cfg.Now())
 	}
+	w.ended(step, r, err)
 	return r, err
 }
 

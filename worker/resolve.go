@@ -19,7 +19,7 @@ type Finder interface {
 // Resolver makes GatewayConfig.Resolve: how a gateway serves the pods of steps that another
 // worker started, be it that the worker died or that all share one address. The fence says
 // whether a step's delivery still counts (kube.Executor.Current).
-func Resolver(f Finder, specs SpecSource, fence func(context.Context, *Step) error) func(context.Context, Grant) (*Step, error) {
+func Resolver(f Finder, specs SpecSource, tracer Tracer, fence func(context.Context, *Step) error) func(context.Context, Grant) (*Step, error) {
 	plans := newPlans(specs, 64)
 	return func(ctx context.Context, g Grant) (*Step, error) {
 		c, chunk, err := f.Find(ctx, g.Run, g.Key)
@@ -45,6 +45,9 @@ func Resolver(f Finder, specs SpecSource, fence func(context.Context, *Step) err
 		}
 		if err := fence(ctx, s); err != nil {
 			return nil, err
+		}
+		if tracer != nil && c.Node != nil { // and it is not of an item, of which there may be a million
+			s.traced(tracer, time.Now())
 		}
 		return s, nil
 	}

@@ -32,7 +32,7 @@ func TestResolverFindsStepsThatStillCount(t *testing.T) {
 		live: {Key: live, Type: spec.NodeTypePod, Phase: spec.NodePending, Template: "main"},
 		done: {Key: done, Type: spec.NodeTypePod, Phase: spec.NodeSucceeded, Template: "main"},
 	}}
-	resolve := Resolver(finder, newFakeSpecs(), func(_ context.Context, s *Step) error {
+	resolve := Resolver(finder, newFakeSpecs(), nil, func(_ context.Context, s *Step) error {
 		if s.Delivery != 2 {
 			return ErrSuperseded
 		}
@@ -66,7 +66,7 @@ func TestResolverOpensTheItemsOfChunksUnderWay(t *testing.T) {
 			chunk.Loop.Loop.Next = 7
 			chunk.Loop.Loop.Chunks = &workflow.ChunksState{Back: [][2]int{{3, 5}}}
 			chunk.Recorded = workflow.Packed{Records: append([]byte{1}, make([]byte, workflow.ItemSize-1)...)}
-			resolve := Resolver(fakeFinder{chunk: chunk}, specs, func(context.Context, *Step) error { return nil })
+			resolve := Resolver(fakeFinder{chunk: chunk}, specs, nil, func(context.Context, *Step) error { return nil })
 			find := func(k workflow.Key) error {
 				s, err := resolve(t.Context(), Grant{Run: "run-1", Key: k, Delivery: 1})
 				if err == nil {

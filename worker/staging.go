@@ -67,13 +67,21 @@ type Parts interface {
 // has ended, for executors that honour Step.Before and Step.After.
 func Staging(next Executor, store ArtifactStore) Executor {
 	return ExecutorFunc(func(ctx context.Context, s *Step) (workflow.Result, error) {
-		staged, store := *s, store.For(s)
+		staged, store := *s, s.Trace.store(store.For(s))
 		if needsInputs(s.Template) {
-			staged.Before = func(ctx context.Context, f Files) error { return stageInputs(ctx, store, s.Template, f) }
+			staged.Before = func(ctx context.Context, f Files) error {
+				from := s.Trace.Time()
+				err := stageInputs(ctx, store, s.Template, f)
+				s.Trace.Took(SpanStaging, from, s.Trace.Time(), err)
+				return err
+			}
 		}
 		if needsOutputs(s.Template) {
 			staged.After = func(ctx context.Context, f Files, r *workflow.Result) error {
-				return keepOutputs(ctx, store, s.Template, f, r)
+				from := s.Trace.Time()
+				err := keepOutputs(ctx, store, s.Template, f, r)
+				s.Trace.Took(SpanCollecting, from, s.Trace.Time(), err)
+				return err
 			}
 		}
 		return next.Execute(ctx, &staged)

@@ -30,6 +30,8 @@ type Config struct {
 	// Beside runs something beside what goes on, and returns when that has ended or until is
 	// closed, whichever comes first: a goroutine.
 	Beside func(run func(), until <-chan struct{})
+	// Tracer is told what the time of steps goes into; nil: nobody wants to know.
+	Tracer Tracer
 }
 
 func (c Config) withDefaults() (Config, error) {

@@ -3,6 +3,7 @@ package workflow
 import (
 	"fmt"
 	"hash/fnv"
+	"strconv"
 	"strings"
 
 	"argosy/workflow/spec"
@@ -75,6 +76,19 @@ func (k Key) Parent() (Key, bool) {
 // Segment returns the last segment, unescaped.
 func (k Key) Segment() string {
 	return unescapeSegment.Replace(string(k[strings.LastIndexByte(string(k), '/')+1:]))
+}
+
+// Beyond says that the node is, or is below, an item of a loop that has so many before it: whoever
+// tells of single nodes stops there, as there may be a million.
+func (k Key) Beyond(items int) bool {
+	for s := range strings.SplitSeq(string(k), "/") {
+		rest, ok := strings.CutPrefix(s, "(")
+		number, _, item := strings.Cut(rest, ":")
+		if i, err := strconv.Atoi(number); ok && item && err == nil && i >= items {
+			return true
+		}
+	}
+	return false
 }
 
 // call is the step or task that the node comes from, and of which of the two kinds it is.

@@ -96,12 +96,18 @@ func (s step) perform(ctx context.Context, g *gateway, set *set, plan *handover.
 	if end := set.await(ctx); end != nil {
 		return end
 	}
+	times := []int64{time.Now().UnixMilli()}
+	took := func() []int64 {
+		times = append(times, time.Now().UnixMilli())
+		return times
+	}
 	if err := stage(ctx, g, plan); err != nil {
 		return failed(err)
 	}
+	took()
 	env, watch := s.watchProgress(ctx, g, set, env)
 	end := set.tries(func() ending { return s.runCommand(plan.Result, env) })
-	outcome := &handover.Outcome{Code: end.code, Message: end.message, Result: end.result, Progress: watch()}
+	outcome := &handover.Outcome{Code: end.code, Message: end.message, Result: end.result, Progress: watch(), Times: took()}
 	if outcome.Code != 0 && outcome.Message == "" {
 		outcome.Message = s.ownMessage()
 	}
@@ -114,9 +120,13 @@ func (s step) perform(ctx context.Context, g *gateway, set *set, plan *handover.
 	if len(plan.Parameters)+len(plan.Outputs) > 0 && !set.othersEnd(ctx) {
 		return outcome
 	}
-	if err := collect(ctx, g, plan, outcome); err != nil && outcome.Code == 0 {
+	err := collect(ctx, g, plan, outcome)
+	if len(plan.Parameters)+len(plan.Outputs) > 0 {
+		outcome.Times = took()
+	}
+	if err != nil && outcome.Code == 0 {
 		bad := failed(err)
-		bad.Code, bad.Result = outcome.Code, outcome.Result
+		bad.Code, bad.Result, bad.Times = outcome.Code, outcome.Result, outcome.Times
 		return bad
 	}
 	return outcome

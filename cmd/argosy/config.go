@@ -18,6 +18,7 @@ import (
 
 	"argosy/artifacts"
 	"argosy/queue"
+	"argosy/tracing"
 )
 
 // roleFlags are what every role is told.
@@ -48,6 +49,7 @@ type role struct {
 	registry *prometheus.Registry
 	room     *queue.Room
 	metrics  string
+	traces   *tracing.Tracing // nil: nobody wants any
 }
 
 // open connects to Redis and prepares what the parts share. Close it after the last part.
@@ -61,11 +63,23 @@ func (f *roleFlags) open(ctx context.Context, a *app, name string) (*role, error
 	if err != nil {
 		return nil, err
 	}
+	traces, err := tracing.Open(ctx, serviceName(name), buildInfo().Version, a.env, log)
+	if err != nil {
+		return nil, usagef("%w", err)
+	}
 	conn, err := queue.Connect(ctx, f.redis.url, queue.Options{Log: log, Wait: f.wait})
 	if err != nil {
 		return nil, &exitError{code: exitServer, err: err}
 	}
-	return &role{log: log, conn: conn, registry: newRegistry(), room: queue.NewRoom(conn, limit), metrics: f.metrics}, nil
+	return &role{log: log, conn: conn, registry: newRegistry(), room: queue.NewRoom(conn, limit), metrics: f.metrics, traces: traces}, nil
+}
+
+// serviceName is what traces call a process of a role, unless OTEL_SERVICE_NAME does.
+func serviceName(role string) string {
+	if role == "fleet" {
+		return "argosy"
+	}
+	return "argosy-" + role
 }
 
 // memoryLimit reads a number of bytes; "" is 0.
@@ -102,6 +116,13 @@ func newRegistry() *prometheus.Registry {
 }
 
 func (r *role) close() {
+	if r.traces != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := r.traces.Close(ctx); err != nil {
+			r.log.Warn("some traces were not sent", "error", err)
+		}
+	}
 	if err := r.conn.Close(); err != nil {
 		r.log.Debug("closing the connection to Redis", "error", err)
 	}

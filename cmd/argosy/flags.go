@@ -62,7 +62,19 @@ func (a *app) client() (*client.Client, error) {
 	if err != nil {
 		return nil, usagef("%w", err)
 	}
+	c.Trace = a.trace()
 	return c, nil
+}
+
+// trace is the one that a command is part of, as its environment says, as headers of its calls.
+func (a *app) trace() map[string]string {
+	headers := map[string]string{}
+	for header, variable := range map[string]string{"Traceparent": "TRACEPARENT", "Tracestate": "TRACESTATE"} {
+		if v := a.env(variable); v != "" {
+			headers[header] = v
+		}
+	}
+	return headers
 }
 
 const defaultRedis = "redis://localhost:6379/0"

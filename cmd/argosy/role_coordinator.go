@@ -23,6 +23,7 @@ type coordinatorFlags struct {
 	places   placeFlags
 	memoGC   time.Duration
 	memoAge  time.Duration
+	events   eventFlags
 }
 
 func (a *app) coordinator() *cobra.Command {
@@ -60,7 +61,11 @@ Any number of coordinators may run at once; none has a state that another needs.
 			if err != nil {
 				return err
 			}
-			return runParts(cmd.Context(), r.monitor(), f.parts(r, s))
+			groups, err := f.parts(r, s)
+			if err != nil {
+				return err
+			}
+			return runParts(cmd.Context(), append([][]part{r.monitor()}, groups...)...)
 		},
 	}
 	common.register(cmd.Flags(), ":9090")
@@ -68,6 +73,9 @@ Any number of coordinators may run at once; none has a state that another needs.
 	defaults.register(cmd.Flags())
 	cmd.Flags().StringVar(&f.pool, "pool", defaultPool, "pool of workers to send steps to")
 	f.register(cmd.Flags())
+	var cluster clusterFlags
+	cluster.register(cmd.Flags())
+	f.events.cluster = &cluster
 	return cmd
 }
 
@@ -77,6 +85,7 @@ func (f *coordinatorFlags) register(flags *pflag.FlagSet) {
 	flags.IntVar(&f.parallel, "turns", 32, "turns to take at once")
 	flags.StringToIntVar(&f.keep, "keep", nil, "how many of the runs that ended are kept, by phase, the oldest going first: Succeeded=100,Failed=20,Error=20; of a phase that is not named all")
 	f.places.register(flags)
+	f.events.register(flags)
 	flags.DurationVar(&f.memoGC, "cache-gc-period", 0, "how often memoized outputs are removed that nobody wanted for long; 0 is never")
 	flags.DurationVar(&f.memoAge, "cache-gc-after-not-hit", 30*time.Second, "how long that is")
 	flags.IntVar(&f.inFlight, "max-in-flight", 0, "most steps that one run may have on the queue; 0 leaves it to the pool: two for each of its slots, and 16 at least")
@@ -103,8 +112,14 @@ func (f *coordinatorFlags) retention() map[spec.WorkflowPhase]int {
 	return keep
 }
 
-func (f *coordinatorFlags) parts(r *role, s service) []part {
-	return []part{{"coordinator", func(take, work context.Context) error {
+// parts prepares a coordinator, in groups as runParts wants them: who is told of turns outlives them.
+func (f *coordinatorFlags) parts(r *role, s service) ([][]part, error) {
+	observers, tellers, err := f.events.events(r)
+	if err != nil {
+		return nil, err
+	}
+	observers = append(observers, r.observers()...)
+	return [][]part{tellers, {{"coordinator", func(take, work context.Context) error {
 		broker := queue.NewAsynq(r.conn)
 		defer broker.Close()
 		turns := queue.NewTurns(r.conn, broker, queue.TurnOptions{})
@@ -117,7 +132,7 @@ func (f *coordinatorFlags) parts(r *role, s service) []part {
 			Turns: turns, Pools: queue.NewPools(r.conn, nil), Objects: queue.NewObjects(r.conn), Locking: locks, Memos: queue.NewMemos(r.conn), Room: join.Memory{Room: r.room},
 			Runs: queue.NewRuns(r.conn), Crons: queue.NewCrons(r.conn), Submit: s.scheduled, Keep: f.retention(),
 		}, coordinator.Config{
-			Parallel: f.parallel, Pool: f.pool, Limits: workflow.Limits{InFlight: f.inFlight}, Places: f.places.limits(),
+			Parallel: f.parallel, Pool: f.pool, Limits: workflow.Limits{InFlight: f.inFlight}, Places: f.places.limits(), Observers: observers,
 		}, coordinator.NewMetrics(r.registry), r.log)
 		return c.Run(take, work)
 	}}, {"sweeper of specs", func(take, _ context.Context) error {
@@ -135,5 +150,5 @@ func (f *coordinatorFlags) parts(r *role, s service) []part {
 		}
 		<-take.Done()
 		return nil
-	}}}
+	}}}}, nil
 }

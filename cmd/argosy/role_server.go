@@ -13,6 +13,7 @@ import (
 	"argosy/artifacts/plugin"
 	"argosy/queue"
 	"argosy/server"
+	"argosy/tracing"
 	"argosy/workflow/spec"
 )
 
@@ -137,7 +138,7 @@ func (f *serverFlags) service(r *role) (service, error) {
 	m := server.NewMetrics(r.registry)
 	return service{metrics: m, plugins: plugins, Service: server.NewService(server.Config{
 		MaxQueued: f.maxQueued, Defaults: f.defaults, Restriction: spec.Restriction(f.restrict), Plugins: plugins.Names(),
-		Store: &runStore{Runs: queue.NewRuns(r.conn), conn: r.conn, room: r.room}, Objects: objectStore{queue.NewObjects(r.conn), queue.NewLocks(r.conn)}, Crons: queue.NewCrons(r.conn), Logs: runLogs{queue.NewLogs(r.conn)}, Artifacts: served, Log: r.log, Metrics: m,
+		Store: &runStore{Runs: queue.NewRuns(r.conn), conn: r.conn, room: r.room}, Objects: objectStore{queue.NewObjects(r.conn), queue.NewLocks(r.conn)}, Crons: queue.NewCrons(r.conn), Logs: runLogs{queue.NewLogs(r.conn)}, Artifacts: served, Log: r.log, Metrics: m, Annotations: r.annotations(),
 	})}, nil
 }
 
@@ -160,6 +161,9 @@ func (f *serverFlags) parts(r *role, s service) (parts []part, addr string, err 
 	}
 	h := &server.HTTP{
 		Service: s.Service, Auth: auth, Log: r.log, Metrics: s.metrics, Gatherer: r.registry, Version: buildInfo(),
+	}
+	if r.traces != nil {
+		h.Traced, h.Route = r.traces.Handler, tracing.Route
 	}
 	l, err := net.Listen("tcp", f.addr)
 	if err != nil {

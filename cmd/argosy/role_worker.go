@@ -257,7 +257,7 @@ func (f *workerFlags) parts(ctx context.Context, r *role, s service) (groups [][
 	tasks := queue.NewTasks(r.conn, name, 0)
 	broker := queue.NewAsynq(r.conn)
 	q := &join.Work{Broker: broker, Tasks: tasks, Pool: f.pool, Slots: f.slots}
-	w, err := worker.New(worker.Config{Name: name, Host: host, Lease: tasks.Lease(), Drain: f.drain}, q, tasks, worker.Decorate(base, decoration, r.log), r.log)
+	w, err := worker.New(worker.Config{Name: name, Host: host, Lease: tasks.Lease(), Drain: f.drain, Tracer: r.tracer()}, q, tasks, worker.Decorate(base, decoration, r.log), r.log)
 	if err != nil {
 		return nil, nil, errors.Join(err, broker.Close(), end())
 	}
@@ -344,7 +344,7 @@ func (f *workerFlags) kubeExecutor(ctx context.Context, r *role, store worker.Ar
 	specs := queue.NewRuns(r.conn)
 	gateway := worker.NewGateway(worker.GatewayConfig{
 		URL: address, Own: own, Store: store, Tokens: tokens,
-		Resolve: worker.Resolver(leafFinder{specs}, specs, func(ctx context.Context, s *worker.Step) error { return e.Current(ctx, s) }),
+		Resolve: worker.Resolver(leafFinder{specs}, specs, r.tracer(), func(ctx context.Context, s *worker.Step) error { return e.Current(ctx, s) }),
 		Tells:   (&join.Work{Tasks: queue.NewTasks(r.conn, "", 0)}).Tells,
 	}, r.log)
 	e, err = kube.New(kube.Config{

@@ -144,6 +144,7 @@ func (a *app) showAll(ctx context.Context, fl *fleet, f *runFlags, workflows []*
 	if err != nil {
 		return err
 	}
+	c.Trace = a.trace()
 	created := make([]*spec.Workflow, 0, len(workflows))
 	for _, wf := range workflows {
 		ns := wf.Namespace

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -87,6 +88,7 @@ func (fl *fleet) assemble(ctx context.Context, f *fleetFlags, r *role) error {
 	if err := f.coordinator.check(); err != nil {
 		return err
 	}
+	f.coordinator.events.cluster = &f.worker.kube.cluster
 	var err error
 	f.server.served = func(r *role, p *plugin.Plugins) (server.Artifacts, error) {
 		return f.worker.store.served(r, p, f.worker.local, false)
@@ -105,7 +107,11 @@ func (fl *fleet) assemble(ctx context.Context, f *fleetFlags, r *role) error {
 		return err
 	}
 	fl.addr = addr
-	fl.groups = append(append([][]part{r.monitor(), f.coordinator.parts(r, fl.service)}, workers...), serving)
+	turns, err := f.coordinator.parts(r, fl.service)
+	if err != nil {
+		return err
+	}
+	fl.groups = slices.Concat([][]part{r.monitor()}, turns, workers, [][]part{serving})
 	return nil
 }
 

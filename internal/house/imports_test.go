@@ -22,6 +22,7 @@ var mayImport = map[string][]string{
 	"coordinator":      {"workflow"},
 	"server":           {"workflow"},
 	"worker":           {"workflow"},
+	"tracing":          {"workflow"},
 	"worker/handover":  {},
 	"cmd/argosy-step":  {"worker/handover", "artifacts/archive"},
 	// cmd/argosy joins all of them; deploy and loadtest stand outside.
@@ -34,6 +35,7 @@ var onlyIn = map[string][]string{
 	"github.com/hibiken/asynq":       {"queue", "loadtest"}, // loadtest measures asynq alone as its peer
 	"github.com/minio/minio-go":      {"artifacts"},
 	"google.golang.org/grpc":         {"artifacts/plugin", "artifacts/artifactstest"},
+	"go.opentelemetry.io/otel":       {"tracing"},
 	"k8s.io/client-go":               {"worker/kube", "autoscale", "cmd/argosy", "deploy", "loadtest"},
 	"github.com/spf13/cobra":         {"cmd/argosy"},
 	"github.com/stretchr/testify":    nil, // tests and suites, see below

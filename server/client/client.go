@@ -57,6 +57,8 @@ type Client struct {
 	base  string
 	token string
 	http  *http.Client
+	// Trace are headers that say which trace its calls are part of.
+	Trace map[string]string
 }
 
 // New makes a client for an address: host:port, which means plain http, or a URL.
@@ -122,6 +124,9 @@ func (c *Client) send(ctx context.Context, method, path string, query url.Values
 	}
 	if c.token != "" {
 		req.Header.Set("Authorization", c.token)
+	}
+	for name, value := range c.Trace {
+		req.Header.Set(name, value)
 	}
 	res, err := c.http.Do(req)
 	if err != nil {

@@ -156,6 +156,9 @@ type Outcome struct {
 	Artifacts  []string          `json:"artifacts,omitempty"` // names of those kept
 	Progress   string            `json:"progress,omitempty"`  // what the command told last
 	Fault      *Fault            `json:"fault,omitempty"`
+	// Times are when the runner began, when the command started, when it ended, and when what it left
+	// was collected, in milliseconds since 1970: as many of them as there were.
+	Times []int64 `json:"times,omitempty"`
 	// Waited says that the command was not run, as a container that it waits for failed.
 	Waited bool `json:"waited,omitempty"`
 	// Elsewhere is set in a termination message whose outcome was too large for it: the

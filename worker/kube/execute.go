@@ -283,6 +283,9 @@ func (f *following) restarts(v verdict) bool {
 func (f *following) finish(ctx context.Context, v verdict, pod *corev1.Pod) (workflow.Result, error) {
 	f.logs.complete(ctx)
 	r := v.result
+	if r.Started != 0 {
+		f.step.Trace.Placed(r.Started.Time())
+	}
 	if v.outcome != nil && v.fault == nil {
 		told, err := f.told(ctx, v)
 		if err != nil {
@@ -327,6 +330,7 @@ func (f *following) told(ctx context.Context, v verdict) (workflow.Result, error
 			return workflow.Result{}, &worker.Fault{Class: worker.ClassStore, Err: err}
 		}
 	}
+	f.step.Trace.Runner(o)
 	return worker.FromOutcome(f.step, o)
 }
 

@@ -59,9 +59,11 @@ func (e *Executor) inPool(ctx context.Context, s *worker.Step, limits *spec.Warm
 	}
 	var r workflow.Result
 	if err == nil {
+		s.Trace.Runner(done.Outcome)
 		r, err = worker.FromOutcome(s, done.Outcome)
 	}
 	if !done.Started.IsZero() {
+		s.Trace.Placed(done.Started)
 		r.Started = workflow.At(done.Started)
 	}
 	if !done.Finished.IsZero() {

@@ -304,8 +304,8 @@ artifact driver plugin API | yes
 custom metrics | differs | each coordinator exposes what it counted
 templateDefaults metrics | yes
 controller metrics | differs | metrics of our own names
-k8s events | no
-OpenTelemetry traces | no
+k8s events | differs | with --kubernetes-events; a step's WorkflowNodeRunning comes with its end; none of step groups, nor of items beyond the first 100 of a loop
+OpenTelemetry traces | differs | spans are sent when they have ended; of wide loops the loop and its chunks
 status conditions | differs | Completed, PodRunning, SpecError and MetricsError
 labels | differs | without workflow-archiving-status
 node status compression / offload | differs | nodes are kept apart from their run whatever its size
