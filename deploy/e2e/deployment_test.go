@@ -143,19 +143,19 @@ func forward(t *testing.T, target string, port int) (url string) {
 	return "http://" + address
 }
 
-// remove deletes both namespaces and waits until they are gone. It works after the test's
+// remove deletes all namespaces and waits until they are gone. It works after the test's
 // own context has ended, too.
 func (d *deployment) remove(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 3*time.Minute)
 	defer cancel()
-	for _, name := range []string{runs, product} {
+	for _, name := range []string{runs, product, nodes} {
 		err := d.kube.CoreV1().Namespaces().Delete(ctx, name, metav1.DeleteOptions{})
 		if !apierrors.IsNotFound(err) {
 			require.NoError(t, err)
 		}
 	}
-	for _, name := range []string{runs, product} {
+	for _, name := range []string{runs, product, nodes} {
 		require.Eventually(t, func() bool {
 			_, err := d.kube.CoreV1().Namespaces().Get(ctx, name, metav1.GetOptions{})
 			return apierrors.IsNotFound(err)
@@ -167,7 +167,7 @@ func (d *deployment) remove(t *testing.T) {
 func (d *deployment) explain(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 30*time.Second)
 	defer cancel()
-	for _, namespace := range []string{product, runs} {
+	for _, namespace := range []string{product, runs, nodes} {
 		pods, err := d.kube.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{})
 		if err != nil {
 			t.Logf("listing the pods of %s: %v", namespace, err)

@@ -51,6 +51,7 @@ func TestAFleetAtZeroScalesUpLosesAWorkerFinishesTheRunAndReturnsToZero(t *testi
 	}, time.Minute, 200*time.Millisecond, "workers stay")
 
 	t.Run("rights", func(t *testing.T) { d.checkRights(t) })
+	t.Run("with the runner on nodes", func(t *testing.T) { d.checkNodeRunner(t) })
 }
 
 // killAWorkerAtWork waits until six steps run at once and takes one of their workers away
