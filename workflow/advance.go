@@ -152,7 +152,7 @@ func (t *turn) open() {
 	s.Phase, s.Started = spec.WorkflowRunning, t.now
 	s.Suspended = s.Suspended || t.v.Plan.Spec.Suspend != nil && *t.v.Plan.Spec.Suspend
 	t.setDeadline()
-	if err := t.checkArguments(); err != nil {
+	if err := t.checkStart(); err != nil {
 		s.Phase, s.Message, s.Finished = spec.WorkflowError, err.Error(), t.now
 		return
 	}

@@ -103,7 +103,7 @@ func (t *turn) takeUp() {
 	}
 	s.Started, s.InFlight, s.Held, s.Left, s.Ready = t.now, 0, 0, 0, nil
 	t.setDeadline()
-	if err := t.checkArguments(); err != nil {
+	if err := t.checkStart(); err != nil {
 		s.Phase, s.Message, s.Finished = spec.WorkflowError, err.Error(), t.now
 		return
 	}

@@ -82,3 +82,21 @@ func TestLoopsThatReadConfigMapsAreNotChunked(t *testing.T) {
 	e.run(inOrder)
 	require.Equal(t, "d", e.said("wf[0].a(2:2)"))
 }
+
+func TestARunWhoseClaimsKubernetesRefusesEndsAsError(t *testing.T) {
+	t.Parallel()
+	for mode, want := range map[string]spec.WorkflowPhase{"ReadWriteOnce": spec.WorkflowSucceeded, "Sometimes": spec.WorkflowError} {
+		e := newEngine(t, rooted+`
+  entrypoint: leaf
+  arguments: {parameters: [{name: mode, value: `+mode+`}]}
+  volumeClaimTemplates: [{metadata: {name: work}, spec: {accessModes: ["{{workflow.parameters.mode}}"]}}]
+  templates:
+  - {name: leaf, container: {image: busybox}}
+`)
+		e.run(inOrder)
+		require.Equal(t, want, e.view.State.Phase)
+		if want == spec.WorkflowError {
+			require.Equal(t, `pvc create error: PersistentVolumeClaim "wf-work" is invalid: spec.accessModes: Unsupported value: "Sometimes": supported values: "ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"`, e.view.State.Message)
+		}
+	}
+}
