@@ -39,7 +39,7 @@ func (s step) watchProgress(ctx context.Context, g *gateway, set *set, env []str
 		// Without a place to write, what writes it must not fail.
 		path = os.DevNull
 		var err error
-		if dir, err = os.MkdirTemp(s.scratch, "step-progress-"); err == nil {
+		if dir, err = s.progressDir(); err == nil {
 			path = filepath.Join(dir, "progress")
 		}
 		env = append(slices.Clip(env), handover.EnvProgress+"="+path)
@@ -59,6 +59,23 @@ func (s step) watchProgress(ctx context.Context, g *gateway, set *set, env []str
 		}
 		return last
 	}
+}
+
+// shared is memory that every container has and may write to, whoever its user is.
+const shared = "/dev/shm"
+
+// progressDir makes a directory for the progress. What a step finds in /tmp is its own, so that it
+// is there only where there is no other place.
+func (s step) progressDir() (string, error) {
+	const name = "step-progress-"
+	if s.scratch != "" {
+		return os.MkdirTemp(s.scratch, name)
+	}
+	dir, err := os.MkdirTemp(shared, name)
+	if err != nil {
+		dir, err = os.MkdirTemp("", name)
+	}
+	return dir, err
 }
 
 // tellProgress tells the gateway each new progress, until ctx ends or nobody wants to know.
