@@ -122,7 +122,9 @@ func (s *S3) EnsureBucket(ctx context.Context) error {
 		case code == "BucketAlreadyOwnedByYou", code == "BucketAlreadyExists": // by another worker just now
 			err = nil
 		case err == nil:
-			err = s.encryptBucket(ctx)
+			if err = s.encryptBucket(ctx); err == nil {
+				err = s.forgetParts(ctx)
+			}
 		}
 	}
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/minio/minio-go/v7"
+	"github.com/minio/minio-go/v7/pkg/lifecycle"
 )
 
 // Parts is a Store to which others, who have no keys for it, can send an object in parts. Nothing
@@ -121,4 +122,22 @@ func (s *S3) AbortParts(ctx context.Context, key, upload string) error {
 		return fmt.Errorf("giving up %s: %w", key, away(ctx, err))
 	}
 	return nil
+}
+
+// forgetAfter is for how many days parts are kept of which no object was made.
+const forgetAfter = 7
+
+// forgetParts has the server remove what is left of uploads that nobody completed, nor gave up: of
+// pods and workers that died. A server that refuses has a way of its own, as MinIO does.
+func (s *S3) forgetParts(ctx context.Context) error {
+	rules := lifecycle.NewConfiguration()
+	rules.Rules = []lifecycle.Rule{{
+		ID: "argosy-parts", Status: "Enabled",
+		AbortIncompleteMultipartUpload: lifecycle.AbortIncompleteMultipartUpload{DaysAfterInitiation: forgetAfter},
+	}}
+	err := s.client.SetBucketLifecycle(ctx, s.bucket, rules)
+	if status := minio.ToErrorResponse(err).StatusCode; status == http.StatusNotImplemented || status >= 400 && status < 500 {
+		return nil
+	}
+	return err
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -109,4 +110,34 @@ func content(t *testing.T, s artifacts.Store, key string) string {
 	_, err = b.ReadFrom(r)
 	require.NoError(t, err)
 	return b.String()
+}
+
+func TestABucketThatIsMadeForgetsPartsOfNoObject(t *testing.T) {
+	t.Parallel()
+	for name, refusal := range map[string]int{"as asked": http.StatusOK, "refused": http.StatusBadRequest, "unknown": http.StatusNotImplemented} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var asked []string
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				body, err := io.ReadAll(r.Body)
+				if err != nil {
+					t.Error(err)
+				}
+				switch {
+				case r.Method == http.MethodHead:
+					w.WriteHeader(http.StatusNotFound)
+				case r.URL.Query().Has("lifecycle"):
+					asked = append(asked, string(body))
+					w.WriteHeader(refusal)
+				}
+			}))
+			t.Cleanup(server.Close)
+			s, err := artifacts.NewS3(artifacts.S3Config{Endpoint: server.Listener.Addr().String(), Bucket: "new", Insecure: true, AccessKey: "k", SecretKey: "s"})
+			require.NoError(t, err)
+			require.NoError(t, s.EnsureBucket(t.Context()))
+			require.Len(t, asked, 1)
+			require.Contains(t, asked[0], "<AbortIncompleteMultipartUpload><DaysAfterInitiation>7</DaysAfterInitiation></AbortIncompleteMultipartUpload>")
+			require.Contains(t, asked[0], "<Status>Enabled</Status>")
+		})
+	}
 }
