@@ -172,12 +172,16 @@ func listen(wire *handover.Wire) *heard {
 	go func() {
 		defer close(in.items)
 		defer close(in.over)
+		number := 0 // of the item that is or was run last
 		for {
 			kind, payload, err := wire.Receive()
 			switch {
 			case err != nil || kind == handover.SayLeave:
 				return
 			case kind == handover.SayCancel:
+				if of := 0; json.Unmarshal(payload, &of) == nil && of != number {
+					continue // it has ended
+				}
 				select {
 				case in.ends <- struct{}{}:
 				default:
@@ -187,7 +191,8 @@ func listen(wire *handover.Wire) *heard {
 				if json.Unmarshal(payload, item) != nil {
 					return
 				}
-				select { // a cancel that came too late was for the one before
+				number = item.Number
+				select { // what was to end has ended
 				case <-in.ends:
 				default:
 				}

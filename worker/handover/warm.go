@@ -38,13 +38,15 @@ const (
 	SayOutput Kind = 'o' // what the item's command wrote
 	SayEnded  Kind = 'e' // an Outcome
 	SayRun    Kind = 'i' // an Item
-	SayCancel Kind = 'c' // end the item, if it has not ended
+	SayCancel Kind = 'c' // end the item of a number, if it has not ended
 	SayLeave  Kind = 'l' // there will be no more items
 	beat      Kind = 'b' // all is well
 )
 
 // Item is one step for a pod that stays.
 type Item struct {
+	// Number tells the items of a pod apart: a cancel may come when its item has ended.
+	Number  int      `json:"number"`
 	Command []string `json:"command"` // with $(NAME), as in a container
 	Env     []Var    `json:"env,omitempty"`
 	// EnvFrom says that the pod has more variables that $(NAME) may stand for.

@@ -47,9 +47,10 @@ func (c *cluster) warmPods(t *testing.T, s *worker.Step) []corev1.Pod {
 	return pods.Items
 }
 
-// warmExecutor leaves no pods when the test has ended.
+// warmExecutor leaves no pods when the test has ended. Pods without requests have next to nothing of
+// a node that is busy: what they do within their grace takes longer than one would think.
 func (c *cluster) warmExecutor(t *testing.T, store worker.ArtifactStore) *Executor {
-	e := c.executor(t, store, nil)
+	e := c.executor(t, store, func(cfg *Config) { cfg.Grace = 30 * time.Second })
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute) // as for pods of other tests
 		defer cancel()

@@ -15,6 +15,7 @@ func (d *pod) take(s *step) {
 	}
 	d.state, d.step = busy, s
 	d.items++
+	s.item.Number = d.items
 	s.pod, s.done.Pod, s.done.Started = d, d.name, time.Now()
 	go func() {
 		defer close(s.taken)

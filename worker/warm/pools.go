@@ -191,7 +191,7 @@ func (ps *Pools) end(s *step) {
 		return
 	case <-s.taken:
 	}
-	if err := s.pod.wire.Send(handover.SayCancel, nil); err != nil {
+	if err := s.pod.wire.SendJSON(handover.SayCancel, s.item.Number); err != nil {
 		s.pod.wire.Close()
 	}
 	timer := time.NewTimer(time.Duration(s.item.Grace)*time.Millisecond + endTime)
