@@ -114,6 +114,7 @@ func printRun(w io.Writer, wf *spec.Workflow, o tree.Options) {
 		field("EstimatedDuration", tree.Duration(o.Now, o.Now.Add(time.Duration(s.EstimatedDuration)*time.Second), o.Now))
 	}
 	field("Progress", string(s.Progress))
+	field("ResourcesDuration", s.ResourcesDuration.String())
 	parameters := func(title string, list []spec.Parameter) {
 		if len(list) > 0 {
 			fmt.Fprintln(w, title+":")

@@ -1,29 +1,40 @@
 package kube
 
 import (
+	"slices"
+	"time"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"argosy/workflow/spec"
 )
 
-// resourcesOf is what a pod had of each resource for how long: of each container that has ended
-// its time, times what it requests by the resource's base amount. It is an estimate, as in Argo,
-// down to the amounts of who requests nothing.
+// resourcesOf is what a pod had of each resource for how long: of each container its time, times
+// what it requests by the resource's base amount. It is an estimate, as in Argo, down to the amounts
+// of who requests nothing. A sidecar that has not ended yet counts until the others have.
 func resourcesOf(pod *corev1.Pod) spec.ResourcesDuration {
 	if pod == nil {
 		return nil
 	}
+	statuses := slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses)
 	ran := map[string]int64{}
-	for _, list := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
-		for i := range list {
-			if t := list[i].State.Terminated; t != nil && at(t.StartedAt.Time) != 0 && at(t.FinishedAt.Time) != 0 {
-				ran[list[i].Name] = int64(t.FinishedAt.Sub(t.StartedAt.Time).Seconds())
+	var last time.Time
+	for i := range statuses {
+		if t := statuses[i].State.Terminated; t != nil && at(t.StartedAt.Time) != 0 && at(t.FinishedAt.Time) != 0 {
+			ran[statuses[i].Name] = int64(t.FinishedAt.Sub(t.StartedAt.Time).Seconds())
+			if t.FinishedAt.After(last) {
+				last = t.FinishedAt.Time
 			}
 		}
 	}
 	if len(ran) == 0 {
 		return nil
+	}
+	for i := range statuses {
+		if r := statuses[i].State.Running; r != nil && r.StartedAt.Time.Before(last) && at(r.StartedAt.Time) != 0 {
+			ran[statuses[i].Name] = int64(last.Sub(r.StartedAt.Time).Seconds())
+		}
 	}
 	used, shared := spec.ResourcesDuration{}, pod.Spec.Resources
 	for _, list := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {

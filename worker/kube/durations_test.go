@@ -2,10 +2,12 @@ package kube
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"argosy/workflow/spec"
 )
@@ -19,6 +21,15 @@ func ranFor(adjust func(*corev1.PodSpec)) *corev1.Pod {
 	if adjust != nil {
 		adjust(&pod.Spec)
 	}
+	return pod
+}
+
+// alongside adds a container that still runs, since some time after the main one's start.
+func alongside(pod *corev1.Pod, name string, since time.Duration) *corev1.Pod {
+	began := pod.Status.ContainerStatuses[0].State.Terminated.StartedAt.Add(since)
+	pod.Status.ContainerStatuses = append(pod.Status.ContainerStatuses, corev1.ContainerStatus{
+		Name: name, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.Time{Time: began}}},
+	})
 	return pod
 }
 
@@ -40,6 +51,12 @@ func TestWhatAPodHadOfResourcesIsCounted(t *testing.T) {
 		"limits": {ranFor(func(p *corev1.PodSpec) {
 			p.Containers[0].Resources.Limits = corev1.ResourceList{"example.com/gpu": resourceOf("2")}
 		}), spec.ResourcesDuration{"cpu": 0, "memory": 3, "example.com/gpu": 6}},
+		"a sidecar that goes on": {alongside(ranFor(func(p *corev1.PodSpec) {
+			p.Containers = append(p.Containers, corev1.Container{Name: "db", Resources: corev1.ResourceRequirements{Requests: list("1", "100Mi")}})
+		}), "db", -2*time.Second), spec.ResourcesDuration{"cpu": 5, "memory": 8}},
+		"one that began after the others": {alongside(ranFor(func(p *corev1.PodSpec) {
+			p.Containers = append(p.Containers, corev1.Container{Name: "db"})
+		}), "db", 10*time.Second), spec.ResourcesDuration{"cpu": 0, "memory": 3}},
 		"the pod's own count once": {ranFor(func(p *corev1.PodSpec) {
 			r := corev1.ResourceRequirements{Requests: list("1", "200Mi")}
 			p.Resources = &r

@@ -258,7 +258,7 @@ ttlStrategy | yes
 retentionPolicy | differs | a flag of the coordinator; of runs that ended since it was given
 podDisruptionBudget | differs | in Jobs; removed within 15 s of the end of the run | spec.podDisruptionBudget
 debug pause | no
-resourcesDuration | differs | of Jobs; not of items of wide loops, nor of sidecars
+resourcesDuration | differs | of Jobs; not of items of wide loops
 estimatedDuration | differs | as of when a run is submitted, by the last that succeeded; of nodes as long as that run is there
 initlessPod | differs | no pod has a wait container; a step that stages nothing is its container alone
 windows | no
