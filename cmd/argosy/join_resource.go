@@ -5,24 +5,33 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"argosy/queue"
 	"argosy/server"
+	"argosy/worker/kube"
 	"argosy/worker/kube/resource"
 	"argosy/workflow/spec"
 )
 
 // keeper lets resource templates reach workflows and templates, as if a user did.
-type keeper struct{ *server.Service }
+type keeper struct {
+	*server.Service
+	owned *queue.Owned
+}
 
 var _ resource.Keeper = keeper{}
 
 // Create is part of resource.Keeper.
 func (k keeper) Create(ctx context.Context, namespace, kind, id string, object []byte, dryRun bool) ([]byte, error) {
 	if kind == spec.KindWorkflow {
+		if err := k.own(ctx, namespace, id, object, dryRun); err != nil {
+			return nil, err
+		}
 		return encoded(k.Submit(ctx, namespace, object, server.SubmitOptions{ID: id, DryRun: dryRun}))
 	}
 	of, err := keptKind(kind)
@@ -30,6 +39,35 @@ func (k keeper) Create(ctx context.Context, namespace, kind, id string, object [
 		return nil, err
 	}
 	return encoded(k.CreateObject(ctx, of, namespace, object, dryRun))
+}
+
+// own notes a workflow that is to go when the one that makes it does.
+func (k keeper) own(ctx context.Context, namespace, id string, object []byte, dryRun bool) error {
+	var wf metav1.PartialObjectMetadata
+	if err := json.Unmarshal(object, &wf); err != nil {
+		return fmt.Errorf("reading the owner of a workflow: %w", err)
+	}
+	for _, o := range wf.OwnerReferences {
+		if o.Kind == spec.KindWorkflow && o.APIVersion == spec.APIVersion && !dryRun {
+			return k.owned.Add(ctx, queue.OwnedRun{ID: id, Owner: string(o.UID), Namespace: namespace, Name: wf.Name}, time.Now())
+		}
+	}
+	return nil
+}
+
+// sweep deletes the workflows whose owner has gone.
+func (k keeper) sweep(ctx context.Context, stands kube.Stands) error {
+	return k.owned.Sweep(ctx, time.Now(), func(ctx context.Context, r queue.OwnedRun) (done bool, err error) {
+		owner, err := stands(ctx, r.Owner, nil)
+		if err != nil || !owner.Gone {
+			return false, err
+		}
+		is, err := stands(ctx, r.ID, nil)
+		if err == nil && !is.Gone { // its name is its own for as long
+			err = k.Delete(ctx, r.Namespace, spec.KindWorkflow, r.Name)
+		}
+		return err == nil, err
+	})
 }
 
 // Get is part of resource.Keeper.

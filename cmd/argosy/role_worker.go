@@ -242,7 +242,9 @@ func (f *workerFlags) parts(ctx context.Context, r *role, s service) (groups [][
 		if err != nil {
 			return nil, nil, errors.Join(err, end())
 		}
-		base = resource.New(base, cluster, keeper{s.Service}, store, host)
+		k := keeper{s.Service, queue.NewOwned(r.conn)}
+		base = resource.New(base, cluster, k, store, host)
+		groups = append(groups, []part{swept.owned(k)})
 		if cluster != nil {
 			groups = append(groups, []part{swept.anchors(cluster, f.kube.cluster.namespace)})
 		}

@@ -59,6 +59,11 @@ func (s *sweepers) anchors(c *resource.Cluster, namespace string) part {
 	})
 }
 
+// owned deletes the workflows that workflows which are gone made and owned.
+func (s *sweepers) owned(k keeper) part {
+	return s.part("owned workflows", sweepEvery, "workflows of workflows that are gone are left", false, k.sweep)
+}
+
 // part sweeps every now and then. The last look is for a process whose runs end with it: nobody
 // comes after it who could.
 func (s *sweepers) part(of string, every time.Duration, trouble string, last bool, sweep func(context.Context, kube.Stands) error) part {

@@ -288,7 +288,7 @@ event metadata | differs | without claimSet
 event queue | differs | always async; a malformed binding is logged
 webhooks | no
 # 12. Resource / HTTP / plugin / data details
-resource setOwnerReference | differs | a Lease in the run's namespace stands for the run and goes within 30 s of its deletion; not for workflows that a workflow makes
+resource setOwnerReference | differs | a Lease in the run's namespace stands for the run and goes within 30 s of its deletion; workflows that it made go then, too, and show no ownerReferences
 resource conditions | yes
 resource flags | differs | kubectl's that choose objects and how to change them; one type at a time
 resource mergeStrategy | yes

@@ -18,6 +18,7 @@ import (
 
 	"argosy/worker"
 	"argosy/workflow"
+	"argosy/workflow/spec"
 )
 
 // madeBy is the annotation of a created object that says which step made it.
@@ -105,7 +106,15 @@ func generatedName(prefix, by string, try int) string {
 
 // own makes the run the owner of the object, if that is asked for.
 func (a *action) own(ctx context.Context, on *target, object *unstructured.Unstructured) error {
-	if !a.t.SetOwnerReference || on.namespace != a.step.Run.Namespace || on.kept {
+	if !a.t.SetOwnerReference || on.namespace != a.step.Run.Namespace {
+		return nil
+	}
+	if on.kept {
+		if object.GetKind() == spec.KindWorkflow { // whose keeper has them go
+			object.SetOwnerReferences(append(object.GetOwnerReferences(), metav1.OwnerReference{
+				APIVersion: spec.APIVersion, Kind: spec.KindWorkflow, Name: a.step.Run.Name, UID: types.UID(a.step.Run.ID),
+			}))
+		}
 		return nil
 	}
 	var owner metav1.OwnerReference

@@ -478,6 +478,10 @@ func TestWorkflowsAreArgosysOwn(t *testing.T) {
 	again := do(spec.ResourceTemplate{Action: "create", Manifest: workflows + "{generateName: sub-}", SuccessCondition: until, SetOwnerReference: true})
 	require.Equal(t, name, again.Outputs.Parameters[0].Value)
 	require.Len(t, w.kept.objects, 1)
+	owned := do(spec.ResourceTemplate{Action: "create", Manifest: workflows + "{name: owned}", SetOwnerReference: true})
+	require.Equal(t, spec.NodeSucceeded, owned.Phase, owned.Message)
+	require.Contains(t, string(w.kept.objects["owned"]), `"ownerReferences":[{"apiVersion":"argoproj.io/v1alpha1","kind":"Workflow","name":"`)
+	delete(w.kept.objects, "owned")
 	r = do(spec.ResourceTemplate{Action: "get", Flags: []string{"wf", name}, FailureCondition: until})
 	require.Contains(t, r.Message, "evaluated true")
 	for message, tt := range map[string]spec.ResourceTemplate{
