@@ -39,6 +39,7 @@ func (w *Worker) chunk(ctx, work context.Context, log *slog.Logger, d Delivery, 
 		return fmt.Errorf("%w: %w", ErrShutdown, err)
 	}
 	defer func() { r.traced(err) }()
+	ctx = w.traceItems(ctx, c.Run, d)
 	log.Debug("chunk starts", "hop", "execute", "from", r.pack.To, "to", r.state.To)
 	for i := r.pack.To; i < r.state.To; i++ {
 		err := context.Cause(ctx)

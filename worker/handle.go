@@ -108,7 +108,7 @@ func (w *Worker) step(ctx context.Context, log *slog.Logger, plan *workflow.Plan
 		step.Tells = func(ctx context.Context, p spec.Progress) error { return w.queue.Tells(ctx, d.Run, d.Key, p) }
 		step.Waits = func(ctx context.Context, message string) error { return w.queue.Waits(ctx, d, message) }
 	}
-	w.trace(step, d)
+	w.trace(ctx, step, d)
 	log.Debug("step starts", "hop", "execute", "template", step.Template.Name)
 	started := w.cfg.Now()
 	r, err := w.exec.Execute(ctx, step)

@@ -136,15 +136,30 @@ func failure(err error) string {
 }
 
 // trace follows a step of a delivery, if it is the delivery's own and not that of an item.
-func (w *Worker) trace(s *Step, d Delivery) {
+func (w *Worker) trace(ctx context.Context, s *Step, d Delivery) {
 	t := w.cfg.Tracer
 	if t == nil {
 		return
 	}
-	s.Template = withEnv(s.Template, t.Parent(s.Run, d.Key, d.N))
+	parent, known := ctx.Value(parentKey{}).(map[string]string)
+	if !known {
+		parent = t.Parent(s.Run, d.Key, d.N)
+	}
+	s.Template = withEnv(s.Template, parent)
 	if s.Key == d.Key {
 		s.traced(t, w.cfg.Now())
 	}
+}
+
+// parentKey is for the parent that all items of a chunk have.
+type parentKey struct{}
+
+// traceItems finds the parent of a chunk's items once.
+func (w *Worker) traceItems(ctx context.Context, run *workflow.Run, d Delivery) context.Context {
+	if w.cfg.Tracer == nil {
+		return ctx
+	}
+	return context.WithValue(ctx, parentKey{}, w.cfg.Tracer.Parent(run, d.Key, d.N))
 }
 
 func (s *Step) traced(t Tracer, began time.Time) {

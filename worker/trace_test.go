@@ -22,6 +22,7 @@ import (
 type keptSpans struct {
 	mu    sync.Mutex
 	spans []*Span
+	asked int // for parents
 }
 
 func (k *keptSpans) Span(s *Span) {
@@ -31,6 +32,9 @@ func (k *keptSpans) Span(s *Span) {
 }
 
 func (k *keptSpans) Parent(run *workflow.Run, key workflow.Key, delivery int) map[string]string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.asked++
 	return map[string]string{"TRACEPARENT": fmt.Sprint(run.ID, key, delivery), "TRACESTATE": "s"}
 }
 
@@ -158,6 +162,7 @@ func TestOfAChunkOneSpanIsTold(t *testing.T) {
 		require.Equal(t, [2]int{2, 10}, kept.spans[0].Items)
 		require.Equal(t, d, Delivery{Run: kept.spans[0].Run.ID, Key: kept.spans[0].Key, N: kept.spans[0].Delivery})
 		require.Len(t, envs, 8)
+		require.Equal(t, 1, kept.asked)
 		require.Len(t, slices.Compact(envs), 1, "items are below their chunk")
 		r.finish(t)
 	})
@@ -189,7 +194,8 @@ func TestWithoutATracerNothingIsMade(t *testing.T) { //nolint:paralleltest // it
 	outcome := &handover.Outcome{Times: []int64{1, 2, 3}}
 	store := slowStore{}
 	allocated := testing.AllocsPerRun(100, func() {
-		w.trace(s, Delivery{})
+		w.trace(t.Context(), s, Delivery{})
+		_ = w.traceItems(t.Context(), s.Run, Delivery{})
 		from := s.Trace.Time()
 		s.Trace.Placed(from)
 		s.Trace.Runner(outcome)

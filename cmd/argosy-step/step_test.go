@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +33,7 @@ type pod struct {
 	gateway *worker.Gateway
 	server  *httptest.Server
 	step    *worker.Step
+	outcome *handover.Outcome // of the last run
 	stdout  bytes.Buffer
 	stderr  bytes.Buffer
 }
@@ -94,8 +96,33 @@ func (p *pod) run(t *testing.T, env ...string) (int, workflow.Result, error) {
 		outcome, err = p.gateway.Outcome(t.Context(), p.step, outcome.Elsewhere)
 		require.NoError(t, err)
 	}
+	p.outcome = outcome
 	r, err := worker.FromOutcome(p.step, outcome)
 	return code, r, err
+}
+
+func TestTheRunnerTellsWhatItsTimeWentInto(t *testing.T) {
+	for name, c := range map[string]struct {
+		outputs bool
+		command string
+		times   int // when it began, the command started, it ended, its outputs were there
+	}{
+		"a command":        {false, "true", 3},
+		"one with outputs": {true, "true", 4},
+		"one that fails":   {true, "exit 3", 4},
+	} {
+		p := newPod(t, "sh", "-c", "sleep 0.02; "+c.command)
+		if c.outputs {
+			p.step.Template.Outputs.Parameters = []spec.Parameter{{Name: "p", ValueFrom: &spec.ValueFrom{Path: "/etc/hostname"}}}
+		}
+		began := time.Now().UnixMilli()
+		_, _, err := p.run(t)
+		require.NoError(t, err, name)
+		require.Len(t, p.outcome.Times, c.times, name)
+		require.True(t, slices.IsSorted(p.outcome.Times), name)
+		require.GreaterOrEqual(t, p.outcome.Times[0], began, name)
+		require.GreaterOrEqual(t, p.outcome.Times[2]-p.outcome.Times[1], int64(20), name)
+	}
 }
 
 func TestTheCommandsExitCodeIsPassedOn(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 const rootHelp = `Argosy runs Argo Workflows.
 
 Commands talk to a server (default localhost:2746, see --argosy-server); "run" and "lint"
-need none.
+need none. Processes send OpenTelemetry traces if OTEL_EXPORTER_OTLP_ENDPOINT says where to.
 
 Exit codes:
   0    all is well

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -67,6 +68,16 @@ func (r *rig) sent() []corev1.Event {
 	list, err := r.client.CoreV1().Events("jobs").List(r.t.Context(), metav1.ListOptions{})
 	require.NoError(r.t, err)
 	return list.Items
+}
+
+// count has events counted and not kept, which takes the stand-in long.
+func (r *rig) count() *atomic.Int64 {
+	made := &atomic.Int64{}
+	r.client.PrependReactor("create", "events", func(clienttesting.Action) (bool, runtime.Object, error) {
+		made.Add(1)
+		return true, &corev1.Event{}, nil
+	})
+	return made
 }
 
 // counted is how many events had an outcome.
@@ -219,9 +230,11 @@ func TestOfALoopTheFirstItemsHaveEvents(t *testing.T) {
 	for i := range 3 * kubeevents.MaxItems {
 		change.Nodes = append(change.Nodes, node(loop.Child(fmt.Sprintf("(%d:x)", i)), spec.NodeTypePod, spec.NodeSucceeded))
 	}
+	made := r.count()
 	r.Committed(change)
 	r.start()
-	require.Len(t, r.sent(), 2*kubeevents.MaxItems)
+	r.sent()
+	require.EqualValues(t, 2*kubeevents.MaxItems, made.Load())
 }
 
 func TestATurnNeverWaitsForEvents(t *testing.T) {
@@ -231,10 +244,12 @@ func TestATurnNeverWaitsForEvents(t *testing.T) {
 	for i := range 1500 {
 		change.Nodes = append(change.Nodes, node(workflow.Root.Task(fmt.Sprint("t", i)), spec.NodeTypeSteps, spec.NodeRunning))
 	}
+	made := r.count()
 	r.Committed(change) // though nobody sends
 	require.EqualValues(t, 500, r.counted("dropped"))
 	r.start()
-	require.Len(t, r.sent(), 1000)
+	r.sent()
+	require.EqualValues(t, 1000, made.Load())
 	require.EqualValues(t, 1000, r.counted("sent"))
 }
 
