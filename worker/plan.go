@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"argosy/worker/handover"
 	"argosy/workflow"
 	"argosy/workflow/spec"
@@ -16,7 +18,23 @@ import (
 // NeedsRunner says that a step cannot be its command alone: something has to be put there
 // before it or collected after it.
 func NeedsRunner(s *Step) bool {
-	return s.Template.TellsProgress() || s.CaptureResult || needsInputs(s.Template) || needsOutputs(s.Template)
+	return s.Template.TellsProgress() || pauses(s.Template) || s.CaptureResult || needsInputs(s.Template) || needsOutputs(s.Template)
+}
+
+// pauses says that a container of the template waits for somebody before or after its command.
+func pauses(t *spec.Template) bool {
+	if t.ContainerSet != nil {
+		return slices.ContainsFunc(t.ContainerSet.Containers, func(c spec.ContainerNode) bool { return Pauses(&c.Container) })
+	}
+	c := Container(t)
+	return c != nil && Pauses(c)
+}
+
+// Pauses says that a container's environment may ask for a pause.
+func Pauses(c *corev1.Container) bool {
+	return slices.ContainsFunc(c.Env, func(e corev1.EnvVar) bool {
+		return (e.Name == handover.EnvPauseBefore || e.Name == handover.EnvPauseAfter) && (e.Value == "true" || e.ValueFrom != nil)
+	})
 }
 
 // HandoverPlan is what the runner of a step must do. It looks up which inputs there are: a

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -77,19 +78,24 @@ func (s step) runCommand(capture bool, env []string) ending {
 
 // lookPath finds the command as the command's own environment says.
 func lookPath(name string, env []string) (string, error) {
-	os.Unsetenv("PATH") // may be another step's
+	if strings.Contains(name, "/") {
+		return exec.LookPath(name)
+	}
+	search := ""
 	for _, v := range env {
 		if path, ok := strings.CutPrefix(v, "PATH="); ok {
-			if err := os.Setenv("PATH", path); err != nil {
-				return "", err
-			}
+			search = path
 		}
 	}
-	path, err := exec.LookPath(name)
-	if errors.Is(err, exec.ErrDot) {
-		return path, nil
+	for _, dir := range filepath.SplitList(search) {
+		if dir == "" {
+			dir = "."
+		}
+		if path, err := exec.LookPath(dir + "/" + name); err == nil {
+			return path, nil
+		}
 	}
-	return path, err
+	return "", &exec.Error{Name: name, Err: exec.ErrNotFound}
 }
 
 // exitCode is the command's, or 128 plus the signal that killed it.

@@ -23,7 +23,8 @@ type step struct {
 	stop           <-chan struct{} // ends the command when it is closed
 	grace          time.Duration   // from then on until it is killed
 	scratch        string          // where the runner keeps what is its own; "" is the usual place
-	look           time.Duration   // how often the command's progress is looked at; 0: every 3 s
+	look           time.Duration   // how often the command's progress, or the end of a pause, is looked for; 0 is as usual
+	pauses         string          // where files end pauses; "" is the usual place
 }
 
 // Classes of faults; the worker's.
@@ -106,7 +107,9 @@ func (s step) perform(ctx context.Context, g *gateway, set *set, plan *handover.
 	}
 	took()
 	env, watch := s.watchProgress(ctx, g, set, env)
-	end := set.tries(func() ending { return s.runCommand(plan.Result, env) })
+	end := s.paused(ctx, set.name(), env, func() ending {
+		return set.tries(func() ending { return s.runCommand(plan.Result, env) })
+	})
 	outcome := &handover.Outcome{Code: end.code, Message: end.message, Result: end.result, Progress: watch(), Times: took()}
 	if outcome.Code != 0 && outcome.Message == "" {
 		outcome.Message = s.ownMessage()

@@ -35,6 +35,14 @@ func loadSet(text string) (*set, error) {
 	return s, nil
 }
 
+// name is the container's.
+func (s *set) name() string {
+	if s == nil {
+		return handover.MainContainer
+	}
+	return s.Name
+}
+
 func (s *set) file(name string) string { return filepath.Join(s.Dir, name) }
 
 // leave tells the others how the command ended. What is left first holds.

@@ -27,6 +27,15 @@ const (
 	EnvPrefix  = "ARGOSY_STEP_"
 )
 
+// Variables of a container that Argo has, too: "true" has it wait before or after its command, until
+// there is the file "before" or "after" in a directory of PauseDir with the container's name.
+const (
+	EnvPauseBefore = "ARGO_DEBUG_PAUSE_BEFORE"
+	EnvPauseAfter  = "ARGO_DEBUG_PAUSE_AFTER"
+	PauseDir       = "/var/run/argo/ctr"
+	MainContainer  = "main"
+)
+
 // Paths of the gateway, below its base URL. The token says whose step it is.
 const (
 	PathPlan    = "/v1/plan"           // GET

@@ -214,6 +214,7 @@ func wrap(cfg Config, pod *corev1.PodSpec, c *corev1.Container, t *spec.Template
 		c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: stageVolume, MountPath: stageDir})
 	}
 	installRunner(cfg, pod)
+	mountPauses(pod)
 	return nil
 }
 
@@ -270,6 +271,21 @@ func installRunner(cfg Config, pod *corev1.PodSpec) {
 		Command:         []string{"argosy-step", "install", runnerDir},
 		VolumeMounts:    []corev1.VolumeMount{{Name: runnerVolume, MountPath: runnerDir}},
 	}}, pod.InitContainers)
+}
+
+// mountPauses gives containers that may pause a place for the files that end it, which any user can
+// write to.
+func mountPauses(pod *corev1.PodSpec) {
+	found := false
+	for i := range pod.Containers {
+		c := &pod.Containers[i]
+		if worker.Pauses(c) && !slices.ContainsFunc(c.VolumeMounts, func(m corev1.VolumeMount) bool { return m.MountPath == pauseDir }) {
+			c.VolumeMounts, found = append(c.VolumeMounts, corev1.VolumeMount{Name: pauseVolume, MountPath: pauseDir}), true
+		}
+	}
+	if found {
+		pod.Volumes = append(pod.Volumes, corev1.Volume{Name: pauseVolume, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}})
+	}
 }
 
 func escapeDollars(text string) string {

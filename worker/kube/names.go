@@ -34,6 +34,8 @@ const (
 	runnerVolume  = "argosy-runner"
 	runnerDir     = "/var/run/argosy"
 	runnerPath    = runnerDir + "/argosy-step"
+	pauseVolume   = "argosy-pause"
+	pauseDir      = "/var/run/argo" // handover.PauseDir is below it
 	stageVolume   = "argosy-staging"
 	stageDir      = "/argo/staging"
 	warmVolume    = "argosy-warm"

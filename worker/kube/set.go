@@ -83,6 +83,7 @@ func wrapSet(cfg Config, pod *corev1.PodSpec, t *spec.Template, r *runner) error
 	}
 	pod.Volumes = append(pod.Volumes, corev1.Volume{Name: setVolume, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}})
 	installRunner(cfg, pod)
+	mountPauses(pod)
 	return nil
 }
 

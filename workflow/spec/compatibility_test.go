@@ -257,7 +257,7 @@ podGC | differs | of Jobs, looked at every 15 s; without it an ended Job stays f
 ttlStrategy | yes
 retentionPolicy | differs | a flag of the coordinator; of runs that ended since it was given
 podDisruptionBudget | differs | in Jobs; removed within 15 s of the end of the run | spec.podDisruptionBudget
-debug pause | no
+debug pause | differs | in Jobs only, of containers whose own env asks for it; sidecars and init containers do not pause
 resourcesDuration | differs | of Jobs; not of items of wide loops
 estimatedDuration | differs | as of when a run is submitted, by the last that succeeded; of nodes as long as that run is there
 initlessPod | differs | no pod has a wait container; a step that stages nothing is its container alone
