@@ -254,6 +254,7 @@ func (f fakeLogs) Read(_ context.Context, _ *workflow.Run, k workflow.Key, after
 
 // bench is a service over a fake store, and a server in front of it.
 type bench struct {
+	http *HTTP
 	*httptest.Server
 	handler http.Handler
 	store   *fakeStore
@@ -282,7 +283,7 @@ func newQuietBench(tokens ...string) *bench {
 		return start.Add(time.Duration(looks.Add(1)) * time.Second)
 	}})
 	h := &HTTP{Service: b.service, Auth: NewAuth(tokensOf(tokens)), Log: log, Metrics: metrics, Gatherer: registry, Version: Version{Version: "v1"}}
-	b.handler = h.Handler()
+	b.http, b.handler = h, h.Handler()
 	return b
 }
 

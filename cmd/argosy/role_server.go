@@ -23,6 +23,7 @@ type serverFlags struct {
 	addr      string
 	tokens    string
 	maxQueued int
+	webhooks  map[string]string
 	defaultsFlag
 }
 
@@ -71,6 +72,7 @@ func (f *defaultsFlag) read() error {
 func (f *serverFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&f.addr, "addr", envOr("ARGOSY_ADDR", "127.0.0.1:2746"), "address to listen on (env ARGOSY_ADDR)")
 	flags.StringVar(&f.tokens, "token-file", os.Getenv("ARGOSY_TOKEN_FILE"), "file of accepted bearer tokens, one a line, each with name=, email= and username= of whose it is, if that is to be known; needed unless the address is loopback (env ARGOSY_TOKEN_FILE)")
+	flags.StringToStringVar(&f.webhooks, "webhook-clients", nil, "folders that say whose signatures on events stand for a token, by namespace: namespace=/dir, where a Secret like Argo's argo-workflows-webhook-clients is mounted; a namespace without one has its clients in a Secret of that name that the server was given")
 	f.defaultsFlag.register(flags)
 	flags.IntVar(&f.maxQueued, "max-queued-runs", 0, "workflows that may be unfinished before no more are accepted; 0 is no bound")
 }
@@ -161,6 +163,7 @@ func (f *serverFlags) parts(r *role, s service) (parts []part, addr string, err 
 	}
 	h := &server.HTTP{
 		Service: s.Service, Auth: auth, Log: r.log, Metrics: s.metrics, Gatherer: r.registry, Version: buildInfo(),
+		Webhooks: f.webhooks,
 	}
 	if r.traces != nil {
 		h.Traced, h.Route = r.traces.Handler, tracing.Route

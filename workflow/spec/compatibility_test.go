@@ -286,7 +286,7 @@ cron status | differs | of the runs that schedules started
 WorkflowEventBinding | yes
 event metadata | differs | without claimSet
 event queue | differs | always async; a malformed binding is logged
-webhooks | no
+webhooks | differs | the request may tell of that one event, as the service account, whatever this one may do; any event of a client, not a list of them
 # 12. Resource / HTTP / plugin / data details
 resource setOwnerReference | differs | a Lease in the run's namespace stands for the run and goes within 30 s of its deletion; workflows that it made go then, too, and show no ownerReferences
 resource conditions | yes
