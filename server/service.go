@@ -35,7 +35,7 @@ type Config struct {
 	Defaults *spec.Workflow
 	// Restriction is what workflows have to be made of.
 	Restriction spec.Restriction
-	Plugins     []string         // artifact driver plugins that workers have
+	Plugins     spec.Plugins     // that workers have; without Drivers there are none
 	Now         func() time.Time // created times and log ranges; nil means the clock
 	// Annotations are added to what is submitted in a context, unless it has them; nil: none are.
 	Annotations func(ctx context.Context) map[string]string
@@ -56,7 +56,7 @@ type Service struct {
 	annotations func(ctx context.Context) map[string]string
 	defaults    *spec.Workflow
 	restrict    spec.Restriction
-	plugins     []string
+	plugins     spec.Plugins
 	events      events
 
 	mu         sync.Mutex
@@ -72,6 +72,9 @@ type Feed[T any] func(ctx context.Context, send func(T) error) error
 func NewService(c Config) *Service {
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Plugins.Drivers == nil {
+		c.Plugins.Drivers = func(string) bool { return false }
 	}
 	return &Service{
 		store: c.Store, objects: c.Objects, crons: c.Crons, logs: c.Logs, artifacts: c.Artifacts, log: c.Log, metrics: c.Metrics, now: c.Now,

@@ -185,7 +185,7 @@ func (s *Service) parse(ctx context.Context, namespace string, doc []byte, lint 
 	if err != nil {
 		return nil, errorf(CodeInvalid, "%v", err)
 	}
-	_, err = Check(&docs[0], spec.Options{Lint: lint, Templates: found, Plugins: s.hasPlugin})
+	_, err = Check(&docs[0], spec.Options{Lint: lint, Templates: found, Plugins: &s.plugins})
 	if find.err != nil {
 		return nil, find.err
 	}
@@ -202,12 +202,12 @@ func (s *Service) parse(ctx context.Context, namespace string, doc []byte, lint 
 		if readErr != nil {
 			return nil, readErr
 		}
-		if wf.Status.ArtifactRepositoryRef, err = workflow.Repository(ref, namespace, m, s.hasPlugin); err != nil {
+		if wf.Status.ArtifactRepositoryRef, err = workflow.Repository(ref, namespace, m, s.plugins.Drivers); err != nil {
 			return nil, errorf(CodeInvalid, "%v", docs[0].Errorf("spec.artifactRepositoryRef", "%v", err))
 		}
 	}
 	if err == nil && !lint {
-		err = spec.UnknownPlugins(&docs[0], wf, s.hasPlugin) // now of what it refers to, too
+		err = spec.UnknownPlugins(&docs[0], wf, &s.plugins) // now of what it refers to, too
 	}
 	if err == nil && !lint {
 		err = spec.UnsupportedFrozen(wf)
@@ -217,8 +217,6 @@ func (s *Service) parse(ctx context.Context, namespace string, doc []byte, lint 
 	}
 	return wf, nil
 }
-
-func (s *Service) hasPlugin(name string) bool { return slices.Contains(s.plugins, name) }
 
 // in returns a copy of the workflow in its namespace.
 func (a *admission) in(namespace string) (*spec.Workflow, error) {

@@ -42,6 +42,9 @@ type Step struct {
 	// Tells is called with the progress that the step tells while it runs, which is only worth
 	// doing when that changes. Nil: nobody asks.
 	Tells func(ctx context.Context, p spec.Progress) error
+	// Aside is for a step that waits for something elsewhere: from the first call on it takes no
+	// slot of the worker's. Nil: it keeps its slot.
+	Aside func()
 	// Avoid are hosts on which the step is not to run.
 	Avoid []string
 	// PendingTimeout is how long the step may take to start; zero is any time. It is for

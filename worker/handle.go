@@ -14,7 +14,7 @@ import (
 
 // Handle works on one delivery until it is reported, dropped or handed back. Run calls it for
 // each one that it takes from the queue. A daemon that is ready goes on beside: what it is there
-// for may need its slot.
+// for may need its slot; and so does what a plugin has begun elsewhere, which needs none.
 func (w *Worker) Handle(work context.Context, d Delivery) {
 	log := w.log.With("run", d.Run, "node", string(d.Key), "delivery", d.N)
 
@@ -33,22 +33,22 @@ func (w *Worker) Handle(work context.Context, d Delivery) {
 		release()
 		return
 	}
-	if !c.Node.IsDaemon() {
+	if !c.Node.IsDaemon() && c.Node.Type != spec.NodeTypePlugin {
 		defer release()
 		w.carry(work, log, d, c, nil)
 		return
 	}
-	ready := make(chan struct{})
+	free := make(chan struct{})
 	w.daemons.Add(1)
 	w.cfg.Beside(func() {
 		defer w.daemons.Done()
 		defer release()
-		w.carry(work, log, d, c, sync.OnceFunc(func() { close(ready) }))
-	}, ready)
+		w.carry(work, log, d, c, sync.OnceFunc(func() { close(free) }))
+	}, free)
 }
 
-// carry works on a delivery that was claimed to its end; serves is called when a daemon is ready.
-func (w *Worker) carry(work context.Context, log *slog.Logger, d Delivery, c *Claimed, serves func()) {
+// carry works on a delivery that was claimed to its end; aside is called when it needs no slot any more.
+func (w *Worker) carry(work context.Context, log *slog.Logger, d Delivery, c *Claimed, aside func()) {
 	ctx, end := w.leases.hold(work, d)
 	defer end()
 	var err error
@@ -56,7 +56,7 @@ func (w *Worker) carry(work context.Context, log *slog.Logger, d Delivery, c *Cl
 		err = w.chunk(ctx, work, log, d, c)
 	} else {
 		var result workflow.Result
-		if result, err = w.execute(ctx, log, d, c, serves); !unreported(err) {
+		if result, err = w.execute(ctx, log, d, c, aside); !unreported(err) {
 			w.report(work, log, d, asResult(result, err))
 			return
 		}
@@ -73,12 +73,12 @@ func (w *Worker) carry(work context.Context, log *slog.Logger, d Delivery, c *Cl
 func unreported(err error) bool { return errors.Is(err, ErrLeaseLost) || errors.Is(err, ErrShutdown) }
 
 // execute resolves the delivery's step and runs it.
-func (w *Worker) execute(ctx context.Context, log *slog.Logger, d Delivery, c *Claimed, serves func()) (workflow.Result, error) {
+func (w *Worker) execute(ctx context.Context, log *slog.Logger, d Delivery, c *Claimed, aside func()) (workflow.Result, error) {
 	plan, err := w.plan(ctx, log, c.Digest)
 	if err != nil {
 		return workflow.Result{}, err
 	}
-	return w.step(ctx, log, plan, c.Run, c.Node, d, serves)
+	return w.step(ctx, log, plan, c.Run, c.Node, d, aside)
 }
 
 // plan loads a compiled spec. One that cannot be run is a Fault.
@@ -93,15 +93,20 @@ func (w *Worker) plan(ctx context.Context, log *slog.Logger, digest string) (pla
 	return plan, err
 }
 
-// step runs one leaf. With serves it is a daemon, and that is called when it is ready.
-func (w *Worker) step(ctx context.Context, log *slog.Logger, plan *workflow.Plan, run *workflow.Run, n *workflow.Node, d Delivery, serves func()) (workflow.Result, error) {
+// step runs one leaf. With aside it may give its slot back, and does so by that: a daemon when it is
+// ready.
+func (w *Worker) step(ctx context.Context, log *slog.Logger, plan *workflow.Plan, run *workflow.Run, n *workflow.Node, d Delivery, aside func()) (workflow.Result, error) {
 	step, err := newStep(plan, run, n, d.N, w.cfg.Now())
 	if err != nil {
 		return workflow.Result{}, &Fault{Class: ClassInvalid, Err: err}
 	}
 	step.Counts = func(ctx context.Context) error { return w.leases.counts(ctx, d) }
-	if serves != nil {
-		step.Ready = func(ctx context.Context, r workflow.Ready) { w.ready(ctx, log, d, r, serves) }
+	switch {
+	case aside == nil:
+	case n.IsDaemon():
+		step.Ready = func(ctx context.Context, r workflow.Ready) { w.ready(ctx, log, d, r, aside) }
+	default:
+		step.Aside = aside
 	}
 	if n.Key == d.Key { // and not an item of a chunk, which has no node
 		step.Waited = n.Message
@@ -124,7 +129,7 @@ func (w *Worker) step(ctx context.Context, log *slog.Logger, plan *workflow.Plan
 
 // ready tells the run that a daemon is ready. If the delivery is not ours any more, its lease says
 // so too, and ends the daemon.
-func (w *Worker) ready(ctx context.Context, log *slog.Logger, d Delivery, r workflow.Ready, serves func()) {
+func (w *Worker) ready(ctx context.Context, log *slog.Logger, d Delivery, r workflow.Ready, aside func()) {
 	err := w.persist(ctx, log, "telling that the daemon is ready", func(ctx context.Context) error { return w.queue.Ready(ctx, d, r) })
 	if err != nil {
 		log.Warn("daemon is ready, which nobody wants to know", "hop", "report", "err", err)
@@ -136,7 +141,7 @@ func (w *Worker) ready(ctx context.Context, log *slog.Logger, d Delivery, r work
 			log.Debug("daemon is ready, which the run does not know yet", "hop", "report", "err", err)
 		}
 	})
-	serves()
+	aside()
 }
 
 // report hands the result in. Only the queue can refuse it; trouble on the way is waited

@@ -75,7 +75,7 @@ type Worker struct {
 	log    *slog.Logger
 
 	draining atomic.Bool    // the worker was told to stop
-	daemons  sync.WaitGroup // deliveries that have given their slots back
+	daemons  sync.WaitGroup // deliveries that give, or have given, their slots back
 }
 
 // New makes a worker whose steps run on exec, which comes decorated (see Decorate).

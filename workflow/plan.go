@@ -234,6 +234,8 @@ func (t *template) nodeType() spec.NodeType {
 		return spec.NodeTypeSteps
 	case t.HTTP != nil:
 		return spec.NodeTypeHTTP
+	case t.Plugin != nil:
+		return spec.NodeTypePlugin
 	case t.Suspend != nil:
 		return spec.NodeTypeSuspend
 	}
@@ -241,4 +243,6 @@ func (t *template) nodeType() spec.NodeType {
 }
 
 // leaf says that a node of the type is run by a worker.
-func leaf(t spec.NodeType) bool { return t == spec.NodeTypePod || t == spec.NodeTypeHTTP }
+func leaf(t spec.NodeType) bool {
+	return t == spec.NodeTypePod || t == spec.NodeTypeHTTP || t == spec.NodeTypePlugin
+}

@@ -66,8 +66,8 @@ type parsed struct {
 }
 
 // parseAll reads files that may hold also what their workflows refer to. known says that
-// there is nothing else to refer to, and plugins which artifact driver plugins there are.
-func (a *app) parseAll(files []string, override func(*spec.Workflow) error, known bool, plugins map[string]string) (*parsed, error) {
+// there is nothing else to refer to, and plugins which plugins there are; nil: any may be.
+func (a *app) parseAll(files []string, override func(*spec.Workflow) error, known bool, plugins *spec.Plugins) (*parsed, error) {
 	p := &parsed{}
 	var all []spec.Document
 	for _, file := range files {
@@ -77,7 +77,7 @@ func (a *app) parseAll(files []string, override func(*spec.Workflow) error, know
 		}
 		all = append(all, docs...)
 	}
-	o := spec.Options{Plugins: func(name string) bool { _, ok := plugins[name]; return ok }}
+	o := spec.Options{Plugins: plugins}
 	if known {
 		o.Templates = spec.NewLibrary(all, nil).Find
 	}

@@ -14,6 +14,7 @@ import (
 	"argosy/queue"
 	"argosy/server"
 	"argosy/tracing"
+	"argosy/worker/rpc"
 	"argosy/workflow/spec"
 )
 
@@ -33,11 +34,13 @@ type defaultsFlag struct {
 	defaults *spec.Workflow
 	restrict string
 	plugins  map[string]string
+	asked    []string // executor plugins
 }
 
 func (f *defaultsFlag) register(flags *pflag.FlagSet) {
 	flags.StringVar(&f.file, "workflow-defaults", os.Getenv("ARGOSY_WORKFLOW_DEFAULTS"), "file with the metadata and spec that workflows get where they have none of their own (env ARGOSY_WORKFLOW_DEFAULTS)")
 	flags.StringToStringVar(&f.plugins, "artifact-plugin", pluginsFrom(os.Getenv("ARGOSY_ARTIFACT_PLUGINS")), "artifact driver plugins and their unix sockets, as a worker reaches them: name=/path,other=/path; the same for servers, which refuse workflows with others (env ARGOSY_ARTIFACT_PLUGINS)")
+	flags.StringArrayVar(&f.asked, "executor-plugin", strings.Fields(os.Getenv("ARGOSY_EXECUTOR_PLUGINS")), "an executor plugin, which carries out plugin templates: name=http://host:port or name=unix:///path, and ,token-file=/path of the token that it knows workers by; once for each, asked in this order; the same for servers, which refuse plugin templates without any (env ARGOSY_EXECUTOR_PLUGINS, with spaces between)")
 	flags.StringVar(&f.restrict, "template-referencing", "", "Strict or Secure: only workflows of a WorkflowTemplate are accepted, and with little of their own")
 }
 
@@ -50,6 +53,27 @@ func pluginsFrom(list string) map[string]string {
 		}
 	}
 	return plugins
+}
+
+// known are the plugins that there are, to those who refuse workflows that need others.
+func (f *defaultsFlag) known() *spec.Plugins {
+	return &spec.Plugins{
+		Drivers:  func(name string) bool { _, ok := f.plugins[name]; return ok },
+		Executor: len(f.asked) > 0,
+	}
+}
+
+// executorPlugins reads where executor plugins are.
+func (f *defaultsFlag) executorPlugins() ([]*rpc.Plugin, error) {
+	var plugins []*rpc.Plugin
+	for _, text := range f.asked {
+		p, err := rpc.Parse(text)
+		if err != nil {
+			return nil, usagef("--executor-plugin: %w", err)
+		}
+		plugins = append(plugins, p)
+	}
+	return plugins, nil
 }
 
 func (f *defaultsFlag) read() error {
@@ -121,6 +145,7 @@ type service struct {
 	*server.Service
 	metrics *server.Metrics
 	plugins *plugin.Plugins
+	asked   []*rpc.Plugin
 }
 
 func (f *serverFlags) service(r *role) (service, error) {
@@ -131,6 +156,10 @@ func (f *serverFlags) service(r *role) (service, error) {
 	if err != nil {
 		return service{}, usagef("--artifact-plugin: %w", err)
 	}
+	asked, err := f.executorPlugins()
+	if err != nil {
+		return service{}, err
+	}
 	var served server.Artifacts
 	if f.served != nil {
 		if served, err = f.served(r, plugins); err != nil {
@@ -138,8 +167,8 @@ func (f *serverFlags) service(r *role) (service, error) {
 		}
 	}
 	m := server.NewMetrics(r.registry)
-	return service{metrics: m, plugins: plugins, Service: server.NewService(server.Config{
-		MaxQueued: f.maxQueued, Defaults: f.defaults, Restriction: spec.Restriction(f.restrict), Plugins: plugins.Names(),
+	return service{metrics: m, plugins: plugins, asked: asked, Service: server.NewService(server.Config{
+		MaxQueued: f.maxQueued, Defaults: f.defaults, Restriction: spec.Restriction(f.restrict), Plugins: *f.known(),
 		Store: &runStore{Runs: queue.NewRuns(r.conn), conn: r.conn, room: r.room}, Objects: objectStore{queue.NewObjects(r.conn), queue.NewLocks(r.conn)}, Crons: queue.NewCrons(r.conn), Logs: runLogs{queue.NewLogs(r.conn)}, Artifacts: served, Log: r.log, Metrics: m, Annotations: r.annotations(),
 	})}, nil
 }

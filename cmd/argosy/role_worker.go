@@ -237,7 +237,7 @@ func (f *workerFlags) parts(ctx context.Context, r *role, s service) (groups [][
 		return nil, nil, errors.Join(fmt.Errorf("reading the host's name: %w", err), end())
 	}
 	if f.executor != executorNoop { // which is to measure the engine alone
-		base = agent.New(base, guard, objects, store, host)
+		base = agent.New(base, guard, objects, store, s.asked, host)
 		cluster, err := f.acting(ctx, r)
 		if err != nil {
 			return nil, nil, errors.Join(err, end())

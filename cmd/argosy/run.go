@@ -69,7 +69,7 @@ func (a *app) runHere(ctx context.Context, f *runFlags, files []string) error {
 	if err != nil {
 		return err
 	}
-	given, err := a.parseAll(files, override, f.redis.url == "", f.server.plugins)
+	given, err := a.parseAll(files, override, f.redis.url == "", f.server.known())
 	if err != nil {
 		return err
 	}

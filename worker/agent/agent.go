@@ -1,5 +1,6 @@
-// Package agent runs what needs neither a process nor a pod: the requests of http templates
-// and the lists of data templates. The worker does so itself, whatever its executor is.
+// Package agent runs what needs neither a process nor a pod: the requests of http templates,
+// the lists of data templates, and plugin templates, for which it asks programs of others. The
+// worker does so itself, whatever its executor is.
 //
 // Requests go through an egress.Guard. Secrets are those of the run's namespace.
 package agent
@@ -11,22 +12,24 @@ import (
 
 	"argosy/worker"
 	"argosy/worker/egress"
+	"argosy/worker/rpc"
 	"argosy/workflow"
 )
 
-// Agent runs http and data templates, and leaves the others to an executor.
+// Agent runs http, data and plugin templates, and leaves the others to an executor.
 type Agent struct {
 	next    worker.Executor
 	objects worker.Objects
 	store   worker.ArtifactStore
 	clients map[bool]*http.Client // by whether certificates are not looked at
+	plugins []*rpc.Plugin         // asked in this order
 	host    string
 }
 
 // New puts an agent before an executor. Host is where the worker runs.
-func New(next worker.Executor, guard *egress.Guard, objects worker.Objects, store worker.ArtifactStore, host string) *Agent {
+func New(next worker.Executor, guard *egress.Guard, objects worker.Objects, store worker.ArtifactStore, plugins []*rpc.Plugin, host string) *Agent {
 	return &Agent{
-		next: next, objects: objects, store: store, host: host,
+		next: next, objects: objects, store: store, plugins: plugins, host: host,
 		clients: map[bool]*http.Client{
 			false: {Transport: guard.Transport(false)},
 			true:  {Transport: guard.Transport(true)},
@@ -42,6 +45,8 @@ func (a *Agent) Execute(ctx context.Context, s *worker.Step) (workflow.Result, e
 		do = a.request
 	case s.Template.Data != nil:
 		do = a.data
+	case s.Template.Plugin != nil:
+		do = a.plugin
 	default:
 		return a.next.Execute(ctx, s)
 	}

@@ -43,7 +43,7 @@ var nobody = worker.ExecutorFunc(func(context.Context, *worker.Step) (workflow.R
 
 func newAgent(guard *egress.Guard, store *executortest.Store) *agent.Agent {
 	secrets := objects{"token": {"value": []byte("s3cr3t")}}
-	return agent.New(nobody, guard, secrets, store, "here")
+	return agent.New(nobody, guard, secrets, store, nil, "here")
 }
 
 func step(t *spec.Template) *worker.Step {

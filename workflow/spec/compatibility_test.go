@@ -29,7 +29,7 @@ containerSet retryStrategy | yes
 suspend | yes
 resource | differs | the worker itself acts, as the run's service account, without a pod: no pod has the name pod.name; a manifest has one object; apply is the API server's
 http | differs | the worker itself makes the request, not a pod of each workflow; no proxies, and at most 16 MiB of an answer
-plugin | no | | template.plugin
+plugin | differs | asked of programs beside the workers, which --executor-plugin names; where there are none it is refused at submission
 data | differs | the worker itself lists and transforms, without a pod; of no URLs and git repositories, which have nothing to list | template.data.source.artifactPaths.git template.data.source.artifactPaths.http template.data.source.artifactPaths.artifactory template.data.source.artifactPaths.hdfs
 inline | yes
 template type / lookup rules | yes
@@ -297,8 +297,8 @@ resource manifest templating | yes
 workflow of workflows | differs | workflows, their templates and cron workflows of the run's own namespace; they cannot be patched
 http fields | yes
 http success | yes
-executor plugin | no | | template.plugin
-workflow-level executorPlugins | no | | spec.executorPlugins
+executor plugin | differs | a program beside the workers and no sidecar of an agent; one that answers neither an end nor when to ask again fails its node; what it says of a node that runs is in the log
+workflow-level executorPlugins | no | start the program beside the workers instead | spec.executorPlugins
 artifact driver plugin API | yes
 # 13. Metrics, events, tracing, persistence
 custom metrics | differs | each coordinator exposes what it counted

@@ -29,3 +29,12 @@ func (o *Object) UnmarshalJSON(data []byte) error {
 type Plugin struct {
 	Object `json:",inline"`
 }
+
+// keys counts the keys of the object; 0 for what is none.
+func (p *Plugin) keys() int {
+	var keys map[string]json.RawMessage
+	if json.Unmarshal(p.Value, &keys) != nil {
+		return 0
+	}
+	return len(keys)
+}

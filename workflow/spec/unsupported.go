@@ -54,9 +54,17 @@ func (u *unsupported) frozen(w *Workflow) {
 // NoPlugin says that there is no artifact driver plugin of a name.
 const NoPlugin = "artifact driver plugin %q is not configured: start workers and servers with --artifact-plugin and where its socket is"
 
-// UnknownPlugins finds the artifact driver plugins that a workflow names, also by what Freeze has
-// added to it, and that are not there.
-func UnknownPlugins(doc *Document, w *Workflow, known func(name string) bool) error {
+const noExecutor = "no executor plugin is configured: start workers and servers with --executor-plugin and where it listens"
+
+// Plugins are the programs of others that the workers have beside them.
+type Plugins struct {
+	Drivers  func(name string) bool // artifact driver plugins
+	Executor bool                   // there are executor plugins: which of them takes a template shows when they are asked
+}
+
+// UnknownPlugins finds what needs plugins that are not there: artifact driver plugins that a workflow
+// names, and plugin templates, also in what Freeze has added to it.
+func UnknownPlugins(doc *Document, w *Workflow, known *Plugins) error {
 	u := &unsupported{doc: doc, plugins: known}
 	u.spec(&w.Spec, "spec")
 	u.frozen(w)
@@ -65,7 +73,7 @@ func UnknownPlugins(doc *Document, w *Workflow, known func(name string) bool) er
 }
 
 // fieldTable has the fields that are refused, those that have no effect and those that have one
-// in Kubernetes Jobs only; and the locations of artifacts that name driver plugins. They are named
+// in Kubernetes Jobs only; and those that need plugins. They are named
 // relative to a workflow spec, a template, or a step or task. [] stands for every element of a list.
 type fieldTable struct{ refused, none, jobs, plugins []tableField }
 
@@ -98,9 +106,7 @@ func specFields() fieldTable {
 
 func templateFields() fieldTable {
 	return fieldTable{
-		refused: words(`
-			plugin
-			`,
+		refused: words("",
 			"inputs.parameters[].valueFrom", parameterSources, "inputs.artifacts[]", inputStores, "outputs.artifacts[]", inputStores+" git http.saveStreamViaFile",
 			"archiveLocation", inputStores+" git", "data.source.artifactPaths", inputStores+" git http artifactory"),
 		none: words(`executor`,
@@ -111,7 +117,7 @@ func templateFields() fieldTable {
 			container.lifecycle container.securityContext container.ports
 			script.resources script.livenessProbe script.readinessProbe script.startupProbe
 			script.lifecycle script.securityContext script.ports`),
-		plugins: words("", "inputs.artifacts[]", "plugin", "outputs.artifacts[]", "plugin", "archiveLocation", "plugin", "data.source.artifactPaths", "plugin"),
+		plugins: words("plugin", "inputs.artifacts[]", "plugin", "outputs.artifacts[]", "plugin", "archiveLocation", "plugin", "data.source.artifactPaths", "plugin"),
 	}
 }
 
@@ -140,6 +146,9 @@ const (
 // NoHDFS says why there is no driver for HDFS, and what to use.
 const NoHDFS = "hdfs is not supported: its protocol and Kerberos would have to live in every worker; use s3, gcs, azure or oss, or http with HDFS's own gateway (WebHDFS, HttpFS)"
 
+// noOwnExecutors says what to do instead of having plugins start with a workflow.
+const noOwnExecutors = "executor plugins are not started with a workflow: start the program beside the workers, and these with --executor-plugin"
+
 // words splits a list of field names. Further pairs are a parent and fields below it.
 func words(fields string, below ...string) []tableField {
 	var out []tableField
@@ -162,7 +171,7 @@ type unsupported struct {
 	doc      *Document
 	errs     ErrorList
 	warnings []Warning
-	plugins  func(name string) bool // those that there are, where they alone are looked at
+	plugins  *Plugins // those that there are, where they alone are looked at
 }
 
 func (u *unsupported) spec(s *WorkflowSpec, at string) {
@@ -205,9 +214,14 @@ func (u *unsupported) report(v reflect.Value, path string, table fieldTable) {
 	if u.plugins != nil {
 		for _, f := range table.plugins {
 			u.find(v, path, f.path, func(at string, found reflect.Value) {
-				p, ok := reflect.TypeAssert[*PluginArtifact](found)
-				if ok && p.Name != "" && !u.plugins(p.Name) && len(u.errs) < maxErrors {
+				if len(u.errs) >= maxErrors {
+					return
+				}
+				if p, ok := reflect.TypeAssert[*PluginArtifact](found); ok && p.Name != "" && !u.plugins.Drivers(p.Name) {
 					u.errs = append(u.errs, u.doc.Errorf(at+".name", NoPlugin, p.Name))
+				}
+				if _, ok := reflect.TypeAssert[*Plugin](found); ok && !u.plugins.Executor {
+					u.errs = append(u.errs, u.doc.Errorf(at, noExecutor))
 				}
 			})
 		}
@@ -219,6 +233,9 @@ func (u *unsupported) report(v reflect.Value, path string, table fieldTable) {
 				message := "not supported yet: %s"
 				if strings.HasSuffix(f.name, ".event") {
 					message = "only the arguments of a WorkflowEventBinding have an event: %s"
+				}
+				if f.name == "executorPlugins" {
+					message = noOwnExecutors + ": %s"
 				}
 				if strings.HasSuffix(f.name, "hdfs") {
 					message = NoHDFS + ": %s"

@@ -15,8 +15,8 @@ type Options struct {
 	// references are taken on trust.
 	Templates func(name string, clusterScope bool) *WorkflowSpec
 
-	// Plugins says which artifact driver plugins there are. Without it any may be.
-	Plugins func(name string) bool
+	// Plugins says which plugins there are. Without it any may be.
+	Plugins *Plugins
 
 	// Lint lets the workflow's own arguments stay without a value: they may come with the
 	// submission.

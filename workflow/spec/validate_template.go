@@ -246,6 +246,10 @@ func (v *validator) leaf(t *Template, path, where string) {
 			v.fail(path+".http", "%s.http.url is required", where)
 		}
 		v.expression(path+".http.successCondition", t.HTTP.SuccessCondition)
+	case t.Plugin != nil:
+		if n := t.Plugin.keys(); n != 1 {
+			v.fail(path+".plugin", "%s.plugin: expected exactly one key, got %d", where, n)
+		}
 	case t.Data != nil:
 		for i, step := range t.Data.Transformation {
 			v.expression(fmt.Sprintf("%s.data.transformation[%d].expression", path, i), step.Expression)

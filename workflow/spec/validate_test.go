@@ -145,12 +145,13 @@ func TestUnsupportedFieldsAreRefusedOrWarnedOf(t *testing.T) {
       inputs: {parameters: [{name: a}, {name: b, valueFrom: {event: payload}}]}
       retryStrategy: {limit: 1, affinity: {nodeAntiAffinity: {}}}
       container: {image: alpine, resources: {limits: {cpu: 1}}}
+  executorPlugins: [{spec: {}}]
 `)
 	warnings, err := spec.Unsupported(doc)
 	require.EqualError(t, err, strings.Join([]string{
-		"wf.yaml:15:34: spec.templates[0].steps[0][0].inline.plugin: not supported yet: plugin",
 		"wf.yaml:16:100: spec.templates[0].steps[1][0].arguments.artifacts[1].hdfs: " + spec.NoHDFS + ": arguments.artifacts.hdfs",
 		"wf.yaml:20:62: spec.templates[2].inputs.parameters[1].valueFrom.event: only the arguments of a WorkflowEventBinding have an event: inputs.parameters.valueFrom.event",
+		"wf.yaml:23:3: spec.executorPlugins: executor plugins are not started with a workflow: start the program beside the workers, and these with --executor-plugin: executorPlugins",
 	}, "\n"))
 	var got []string
 	for i := range warnings {
