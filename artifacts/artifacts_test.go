@@ -33,6 +33,13 @@ func TestDirPassesTheSuite(t *testing.T) {
 	})
 }
 
+func TestDirReadsPartsOfObjects(t *testing.T) {
+	d, err := artifacts.NewDir(t.TempDir())
+	require.NoError(t, err)
+	defer d.Close()
+	artifactstest.RunRanges(t, d)
+}
+
 func TestS3PassesTheSuite(t *testing.T) {
 	server := artifactstest.StartMinIO(t)
 	artifactstest.Run(t, func(t *testing.T) artifacts.Store {
@@ -40,6 +47,9 @@ func TestS3PassesTheSuite(t *testing.T) {
 		require.NoError(t, err)
 		return s
 	})
+	ranged, err := artifacts.NewS3(server.Bucket())
+	require.NoError(t, err)
+	artifactstest.RunRanges(t, ranged)
 	t.Run("presigned addresses", func(t *testing.T) {
 		s, err := artifacts.NewS3(server.Bucket())
 		require.NoError(t, err)

@@ -17,6 +17,7 @@ var mayImport = map[string][]string{
 	"workflow/spec":    {"workflow/depends", "workflow/expr"},
 	"workflow":         {"workflow"},
 	"artifacts":        {},
+	"archive":          {},
 	"autoscale":        {},
 	"queue":            {"workflow"},
 	"coordinator":      {"workflow"},
@@ -36,6 +37,7 @@ var onlyIn = map[string][]string{
 	"github.com/minio/minio-go":      {"artifacts"},
 	"google.golang.org/grpc":         {"artifacts/plugin", "artifacts/artifactstest"},
 	"go.opentelemetry.io/otel":       {"tracing"},
+	"github.com/klauspost/compress":  {"archive"},
 	"k8s.io/client-go":               {"worker/kube", "autoscale", "cmd/argosy", "deploy", "loadtest"},
 	"github.com/spf13/cobra":         {"cmd/argosy"},
 	"github.com/stretchr/testify":    nil, // tests and suites, see below
