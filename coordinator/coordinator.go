@@ -31,6 +31,8 @@ type Config struct {
 	Places Places
 	// Observers are told what turns changed.
 	Observers []Observer
+	// Archive says of a run that has ended whether it is to be archived; nil archives none.
+	Archive func(run *workflow.Run, state *workflow.State) bool
 }
 
 // Places bound how many runs may be under way at once; 0 is no bound.
@@ -211,6 +213,9 @@ func (c *Coordinator) turn(ctx context.Context, t Turn) (string, error) {
 	}
 	out, outcome := l.Out, "idle"
 	if commit != nil {
+		if commit.State.Finished != 0 && c.config.Archive != nil && c.config.Archive(l.Run, commit.State) {
+			commit.State.Archiving = workflow.ArchivingPending
+		}
 		if len(commit.Saves) > 0 {
 			err = t.Save(ctx, commit.Saves)
 		}

@@ -106,12 +106,7 @@ func (r *Runs) Items(ctx context.Context, id string, loop workflow.Key, from, to
 	if _, err := pipe.Exec(ctx); err != nil {
 		return nil, fmt.Errorf("reading items of loop %q of run %s: %w", loop, id, err)
 	}
-	p := &workflow.Packed{First: from, Records: []byte(records.Val()), Hosts: make([]string, len(hosts.Val()))}
-	for host, at := range hosts.Val() {
-		if i, err := strconv.Atoi(at); err == nil && i >= 1 && i <= len(p.Hosts) {
-			p.Hosts[i-1] = host
-		}
-	}
+	p := &workflow.Packed{First: from, Records: []byte(records.Val()), Hosts: hostList(hosts.Val())}
 	var with []int
 	var fields []string
 	for i := from; i < to; i++ {

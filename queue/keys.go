@@ -86,6 +86,14 @@ const (
 	identityKey   = "{all}:identity"   // string: what tells this Redis from others
 )
 
+// archivedKeys are, in a namespace's slot, of the runs that are archived: a hash: run -> row JSON; zsets:
+// run by millis of creation, "NAME RUN" all of one score, and run by millis of its end; and a hash:
+// label=value -> how many have it.
+func archivedKeys(ns string) (rows, created, names, ended, labels string) {
+	rows = "archived:{" + ns + "}"
+	return rows, rows + ":created", rows + ":names", rows + ":ended", rows + ":labels"
+}
+
 // keptKey is a zset: run by the millis of its end, of those that ended in a phase and are to
 // be deleted when too many are newer.
 func keptKey(phase spec.WorkflowPhase) string { return "kept:{" + string(phase) + "}" }

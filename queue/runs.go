@@ -130,6 +130,8 @@ type Snapshot struct {
 	Nodes    map[workflow.Key]*workflow.Node
 	Complete bool
 	Flights  map[workflow.Key]Flight // deliveries that have not ended
+	// Archived says that the run is in the archive only, and Nodes is none of it.
+	Archived bool
 }
 
 // Load reads a run as it is at one moment, with its nodes if it has at most so many records
@@ -237,12 +239,12 @@ func (r *Runs) deleteEnded(ctx context.Context, id, version string) (workflow.Mi
 }
 
 // Remove removes everything of a run at once. What its workers still run they lose at their next
-// renewal; stop a run first to have it end in order. To repeat it is safe; ErrNotFound when
-// there is nothing of it.
+// renewal; stop a run first to have it end in order. One that is to be archived first is removed
+// by whoever does that. To repeat it is safe; ErrNotFound when there is nothing of it.
 func (r *Runs) Remove(ctx context.Context, id string) error {
-	s, err := r.Head(ctx, id)
-	if err != nil {
-		return fmt.Errorf("deleting: %w", err)
+	s, err := NewArchive(r.conn).reserve(ctx, id)
+	if s == nil || err != nil {
+		return err
 	}
 	if err := r.deleteLogs(ctx, id); err != nil {
 		return fmt.Errorf("deleting the logs of run %s: %w", id, err)

@@ -104,9 +104,12 @@ func (s *Service) findArtifact(ctx context.Context, q artifactRequest) (*found, 
 // ofArtifact is the run that has an artifact.
 func (s *Service) ofArtifact(ctx context.Context, q artifactRequest) (*Record, error) {
 	if q.uid == "" {
-		return s.load(ctx, q.namespace, q.name)
+		return s.anywhere(ctx, q.namespace, q.name, "")
 	}
 	r, err := s.store.Load(ctx, q.uid, maxShown)
+	if errors.Is(err, ErrNotFound) && s.archive != nil {
+		return s.archivedRun(ctx, q.namespace, "", q.uid)
+	}
 	if errors.Is(err, ErrNotFound) || err == nil && q.namespace != "" && r.Run.Namespace != q.namespace {
 		return nil, notFound(q.uid)
 	}

@@ -24,7 +24,7 @@ func TestSubmittedWorkflowsHaveTheServersDefaults(t *testing.T) {
 		require.Equal(t, "all", made.labels()["env"])
 		id, err := b.store.RunID(t.Context(), "default", made.name())
 		require.NoError(t, err)
-		plan, err := b.service.plan(t.Context(), b.store.runs[id].Digest)
+		plan, err := b.service.plan(t.Context(), b.store.runs[id])
 		require.NoError(t, err)
 		require.EqualValues(t, 60, *plan.Spec.TTLStrategy.SecondsAfterCompletion)
 		require.EqualValues(t, 2, *plan.Spec.Parallelism)

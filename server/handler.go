@@ -56,6 +56,7 @@ func (h *HTTP) Handler() http.Handler {
 	mux := http.NewServeMux()
 	routes := h.objectRoutes()
 	maps.Copy(routes, h.syncRoutes())
+	maps.Copy(routes, h.archiveRoutes())
 	maps.Copy(routes, map[string]func(*http.Request) (any, error){
 		"POST /api/v1/workflows/{namespace}":                 h.create,
 		"GET /api/v1/workflows/{namespace}":                  h.list,

@@ -12,7 +12,7 @@ import (
 // lens looks at the nodes of one run and reads no more of them than it looks at. The tree is
 // known from the spec and from the nodes above: see workflow.Children.
 type lens struct {
-	store Store
+	store Source
 	r     *Record
 	plan  *workflow.Plan
 	// want leaves out items of chunked loops that are in other phases; nil wants all.
@@ -33,11 +33,11 @@ const (
 )
 
 func (s *Service) lens(ctx context.Context, r *Record) (*lens, error) {
-	plan, err := s.plan(ctx, r.Digest)
+	plan, err := s.plan(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	return &lens{store: s.store, r: r, plan: plan, batch: maxBatch, working: map[workflow.Key]map[int]bool{}}, nil
+	return &lens{store: s.source(r), r: r, plan: plan, batch: maxBatch, working: map[workflow.Key]map[int]bool{}}, nil
 }
 
 // branch is a child of a node.

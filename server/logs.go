@@ -6,6 +6,7 @@ import (
 	"container/heap"
 	"context"
 	"fmt"
+	"io"
 	"math"
 	"regexp"
 	"slices"
@@ -52,7 +53,7 @@ func (s *Service) Logs(ctx context.Context, namespace, name string, o LogOptions
 		}
 		f.grep = grep
 	}
-	r, err := s.load(ctx, namespace, name)
+	r, err := s.anywhere(ctx, namespace, name, "")
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +102,10 @@ func (f *logFeed) run(ctx context.Context, send func(LogEntry) error) error {
 			return nil
 		}
 		start := time.Now()
-		r, err := f.s.store.Load(ctx, f.id, maxShown)
+		r := f.last
+		if !r.Archived {
+			r, err = f.s.store.Load(ctx, f.id, maxShown)
+		}
 		if err != nil {
 			return ended(ctx, fmt.Errorf("loading run %s: %w", f.id, err))
 		}
@@ -137,6 +141,9 @@ func (f *logFeed) see(ctx context.Context, r *Record) error {
 			f.pods[n.Key] = p
 		}
 		p.started, p.ended = n.Started, n.Fulfilled()
+		if r.Archived {
+			p.kept = keptLog(n)
+		}
 		return true
 	}
 	if len(f.next) == 0 {
@@ -224,6 +231,9 @@ type podLog struct {
 	position string
 	lines    []logLine // read and not sent
 	rest     logLine   // a line whose end did not come yet
+
+	kept *spec.Artifact // of an archived run: the log, if it was kept
+	from io.ReadCloser
 }
 
 // open reads up to the first lines to send.
@@ -250,7 +260,7 @@ func (p *podLog) open(ctx context.Context) error {
 // fill reads on if no line is left; it leaves none when there is nothing more by now.
 func (p *podLog) fill(ctx context.Context) error {
 	for len(p.lines) == 0 && !p.done {
-		chunks, next, err := p.f.s.logs.Read(ctx, p.f.last.Run, p.key, p.position)
+		chunks, next, err := p.read(ctx)
 		if err != nil {
 			return fmt.Errorf("reading the log of %s: %w", p.name, err)
 		}
@@ -266,6 +276,15 @@ func (p *podLog) fill(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// read returns what follows.
+func (p *podLog) read(ctx context.Context) (chunks []Chunk, next string, err error) {
+	if p.f.last.Archived {
+		chunks, err = p.readKept(ctx)
+		return chunks, "", err
+	}
+	return p.f.s.logs.Read(ctx, p.f.last.Run, p.key, p.position)
 }
 
 // cut makes lines of a chunk.

@@ -47,7 +47,7 @@ func (s *Service) Nodes(ctx context.Context, namespace, name string, o NodeOptio
 	if err != nil {
 		return nil, err
 	}
-	r, err := s.load(ctx, namespace, name)
+	r, err := s.anywhere(ctx, namespace, name, "")
 	if err != nil {
 		return nil, err
 	}

@@ -22,16 +22,25 @@ const (
 // maxPlans bounds the cache of compiled specs; beyond it any one makes room.
 const maxPlans = 256
 
-// plan compiles the spec of that digest, or returns what was compiled before: a spec is
+// source is where the nodes of a run are.
+func (s *Service) source(r *Record) Source {
+	if r.From != nil {
+		return r.From
+	}
+	return s.store
+}
+
+// plan compiles the spec of a run, or returns what was compiled before: a spec is
 // named by its content and never changes.
-func (s *Service) plan(ctx context.Context, digest string) (*workflow.Plan, error) {
+func (s *Service) plan(ctx context.Context, r *Record) (*workflow.Plan, error) {
+	digest := r.Digest
 	s.mu.Lock()
 	p := s.plans[digest]
 	s.mu.Unlock()
 	if p != nil {
 		return p, nil
 	}
-	data, err := s.store.Spec(ctx, digest)
+	data, err := s.source(r).Spec(ctx, digest)
 	if err != nil {
 		return nil, fmt.Errorf("reading a run's spec: %w", err)
 	}
@@ -57,7 +66,7 @@ func (s *Service) plan(ctx context.Context, digest string) (*workflow.Plan, erro
 // object makes the Workflow that clients see of a record. Without nodes the status is what
 // a list shows.
 func (s *Service) object(ctx context.Context, r *Record) (*spec.Workflow, error) {
-	plan, err := s.plan(ctx, r.Digest)
+	plan, err := s.plan(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -116,6 +125,11 @@ func metadata(r *Record) metav1.ObjectMeta {
 	}
 }
 
+// Labels are those that a run has that is in this state.
+func Labels(run *workflow.Run, state *workflow.State) map[string]string {
+	return labelsOf(&Record{Run: run, State: *state})
+}
+
 // labelsOf are the run's own labels and those that Argo derives from its state.
 func labelsOf(r *Record) map[string]string {
 	out := make(map[string]string, len(r.Run.Labels)+2)
@@ -127,5 +141,8 @@ func labelsOf(r *Record) map[string]string {
 	}
 	out[labelPhase] = string(phase)
 	out[labelCompleted] = strconv.FormatBool(phase.Completed())
+	if a := r.State.Archiving; a != "" {
+		out[labelArchiving] = string(a)
+	}
 	return out
 }

@@ -34,7 +34,7 @@ func (s *Service) Resubmit(ctx context.Context, namespace, name string, o Resubm
 	if err != nil {
 		return nil, err
 	}
-	plan, err := s.plan(ctx, r.Digest)
+	plan, err := s.plan(ctx, r)
 	if err != nil {
 		return nil, err
 	}

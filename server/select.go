@@ -21,6 +21,8 @@ type ListOptions struct {
 	FinishedBefore time.Time
 	Limit          int // 0 is no limit
 	Continue       string
+	// Those that started in between; zero is no bound.
+	StartedAfter, StartedBefore time.Time
 	// Nodes asks for the runs' nodes too.
 	Nodes bool
 }
@@ -33,6 +35,8 @@ type selection struct {
 	phases         []nameRule
 	createdAfter   time.Time
 	finishedBefore time.Time
+	startedAfter   time.Time
+	startedBefore  time.Time
 }
 
 type nameRule struct {
@@ -52,7 +56,7 @@ func (r nameRule) matches(s string) bool {
 }
 
 func (o ListOptions) selection() (*selection, error) {
-	sel := &selection{labels: labels.Everything(), createdAfter: o.CreatedAfter, finishedBefore: o.FinishedBefore}
+	sel := &selection{labels: labels.Everything(), createdAfter: o.CreatedAfter, finishedBefore: o.FinishedBefore, startedAfter: o.StartedAfter, startedBefore: o.StartedBefore}
 	if o.LabelSelector != "" {
 		parsed, err := labels.Parse(o.LabelSelector)
 		if err != nil {
@@ -132,6 +136,9 @@ func (s *selection) matches(r *Record) bool {
 		return false
 	}
 	if !s.finishedBefore.IsZero() && (r.State.Finished == 0 || !r.State.Finished.Time().Before(s.finishedBefore)) {
+		return false
+	}
+	if started := r.State.Started.Time(); !s.startedAfter.IsZero() && !started.After(s.startedAfter) || !s.startedBefore.IsZero() && !started.Before(s.startedBefore) {
 		return false
 	}
 	return s.labels.Matches(labels.Set(all))

@@ -24,6 +24,8 @@ type Config struct {
 	Objects Objects
 	Crons   Crons
 	Logs    Logs
+	// Archive is where runs are that were archived; nil: there is none.
+	Archive Archive
 	// Artifacts is where those of runs are; nil: nobody knows.
 	Artifacts Artifacts
 	Log       *slog.Logger
@@ -47,6 +49,7 @@ type Service struct {
 	objects   Objects
 	crons     Crons
 	logs      Logs
+	archive   Archive
 	artifacts Artifacts
 	log       *slog.Logger
 	metrics   *Metrics
@@ -77,21 +80,19 @@ func NewService(c Config) *Service {
 		c.Plugins.Drivers = func(string) bool { return false }
 	}
 	return &Service{
-		store: c.Store, objects: c.Objects, crons: c.Crons, logs: c.Logs, artifacts: c.Artifacts, log: c.Log, metrics: c.Metrics, now: c.Now,
+		store: c.Store, objects: c.Objects, crons: c.Crons, logs: c.Logs, archive: c.Archive, artifacts: c.Artifacts, log: c.Log, metrics: c.Metrics, now: c.Now,
 		defaults: c.Defaults, restrict: c.Restriction, plugins: c.Plugins, annotations: c.Annotations, events: events{queue: make(chan Event, eventsWaiting)},
 		room:  room{store: c.Store, log: c.Log, most: c.MaxQueued},
 		plans: map[string]*workflow.Plan{}, baselines: map[string]map[string]time.Duration{}, admissions: map[[sha256.Size]byte]*admission{},
 	}
 }
 
-// Get returns a run by name, which may be Latest. A uid that is given must be the run's.
+// Get returns a run by name, which may be Latest, also from the archive. A uid that is given must be
+// the run's.
 func (s *Service) Get(ctx context.Context, namespace, name, uid string) (*spec.Workflow, error) {
-	r, err := s.load(ctx, namespace, name)
+	r, err := s.anywhere(ctx, namespace, name, uid)
 	if err != nil {
 		return nil, err
-	}
-	if uid != "" && uid != r.Run.ID {
-		return nil, notFound(name)
 	}
 	return s.object(ctx, r)
 }

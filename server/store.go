@@ -27,13 +27,7 @@ type Store interface {
 	Head(ctx context.Context, id string) (*Record, error)
 	// Load returns a run, with its nodes if they have at most so many records.
 	Load(ctx context.Context, id string, most int) (*Record, error)
-	// Nodes reads some nodes of a run; one that does not exist is nil or missing.
-	Nodes(ctx context.Context, id string, keys []workflow.Key) (map[workflow.Key]*workflow.Node, error)
-	// Items reads the records of the items [from, to) of a chunked loop, and what those that
-	// are wanted have beside them; nil wants all.
-	Items(ctx context.Context, id string, loop workflow.Key, from, to int, want func(*workflow.Packed, int) bool) (*workflow.Packed, error)
-	// Spec returns the shared spec JSON of that digest.
-	Spec(ctx context.Context, digest string) ([]byte, error)
+	Source
 	// Signal hands the run an event. It returns ErrFinished when the run has ended.
 	Signal(ctx context.Context, id string, e workflow.Event) error
 	// TakeUp has a run that has ended go on from a state, and with another header unless run is
@@ -50,6 +44,17 @@ type Store interface {
 	Fill(ctx context.Context) (Fill, error)
 	// Ping says whether the store answers.
 	Ping(ctx context.Context) error
+}
+
+// Source is where the nodes of runs are read.
+type Source interface {
+	// Nodes reads some nodes of a run; one that does not exist is nil or missing.
+	Nodes(ctx context.Context, id string, keys []workflow.Key) (map[workflow.Key]*workflow.Node, error)
+	// Items reads the records of the items [from, to) of a chunked loop, and what those that
+	// are wanted have beside them; nil wants all.
+	Items(ctx context.Context, id string, loop workflow.Key, from, to int, want func(*workflow.Packed, int) bool) (*workflow.Packed, error)
+	// Spec returns the shared spec JSON of that digest.
+	Spec(ctx context.Context, digest string) ([]byte, error)
 }
 
 // Crons tells what became of CronWorkflows.
@@ -77,6 +82,10 @@ type Record struct {
 	Nodes    map[workflow.Key]*workflow.Node
 	Complete bool
 	Held     map[workflow.Key]bool
+	// Archived says that the run is in the archive only. From is where its nodes are read then; nil:
+	// only what a list shows is known.
+	Archived bool
+	From     Source
 }
 
 // Logs is where the output of steps is.

@@ -60,6 +60,7 @@ func (s *State) TakeUp(a Again) (State, error) {
 	next := *s
 	next.Phase, next.Message, next.Finished = spec.WorkflowRunning, "", 0
 	next.Shutdown, next.Expired, next.Suspended, next.Ready = "", false, false, nil
+	next.Archiving = ""
 	next.Again, next.Lives = &a, s.Lives+1
 	next.Lock, next.Place, next.Locks, next.Looked = nil, "", 0, 0 // they were given back
 	return next, nil

@@ -79,9 +79,21 @@ type State struct {
 	MetricsError string `json:"me,omitempty"`
 	// By are labels that say who told the run something last, and what.
 	By map[string]string `json:"by,omitempty"`
+	// Archiving says of a run that has ended whether it is to be archived, or was; "" is neither.
+	Archiving Archiving `json:"ar,omitempty"`
 	// BadSpec says that the run has ended since its spec cannot be run.
 	BadSpec bool `json:"bs,omitempty"`
 }
+
+// Archiving is how far a run is on its way to the archive, as Argo's label says it.
+type Archiving string
+
+// What a run that has ended can be.
+const (
+	ArchivingPending   Archiving = "Pending"   // it is not deleted before it is archived
+	ArchivingArchived  Archiving = "Archived"  // it is there and in the archive
+	ArchivingPersisted Archiving = "Persisted" // it is in the archive only
+)
 
 // Waiting is how many leaves or loop items could be launched now and found no room. A loop
 // that has started counts as another one.

@@ -128,6 +128,8 @@ func (a *app) targets(ctx context.Context, c *client.Client, f *chooseFlags, all
 	if err != nil {
 		return nil, err
 	}
+	// What is in the archive only is for other commands.
+	o.LabelSelector = strings.Trim(o.LabelSelector+",workflows.argoproj.io/workflow-archiving-status!=Persisted", ",")
 	o.Fields = "metadata.continue,items.metadata.name,items.metadata.namespace"
 	o.Limit = chunkSize
 	ns := a.ns()

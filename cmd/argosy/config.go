@@ -184,6 +184,19 @@ func (f *storeFlags) register(flags *pflag.FlagSet) {
 }
 
 func (f *storeFlags) open() (*artifactStore, error) {
+	s, err := f.store()
+	if err != nil {
+		return nil, err
+	}
+	own := &artifactStore{own: s, gcsEndpoint: os.Getenv(gcsEmulator)}
+	if f.s3.endpoint != "" {
+		own.bucket = f.s3.bucket
+	}
+	return own, nil
+}
+
+// store is what keeps the bytes.
+func (f *storeFlags) store() (artifacts.Ranged, error) {
 	if f.s3.endpoint != "" {
 		s, err := artifacts.NewS3(artifacts.S3Config{
 			Endpoint: f.s3.endpoint, Region: f.s3.region, Bucket: f.s3.bucket, Insecure: f.s3.insecure,
@@ -192,7 +205,7 @@ func (f *storeFlags) open() (*artifactStore, error) {
 		if err != nil {
 			return nil, usagef("%w", err)
 		}
-		return &artifactStore{own: s, bucket: f.s3.bucket, gcsEndpoint: os.Getenv(gcsEmulator)}, nil
+		return s, nil
 	}
 	if f.dir == "" {
 		data, err := dataDir()
@@ -205,7 +218,7 @@ func (f *storeFlags) open() (*artifactStore, error) {
 	if err != nil {
 		return nil, usagef("--artifacts: %w", err)
 	}
-	return &artifactStore{own: d, gcsEndpoint: os.Getenv(gcsEmulator)}, nil
+	return d, nil
 }
 
 // gcsEmulator names another Google Cloud Storage, as it does to Google's own clients.

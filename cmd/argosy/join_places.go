@@ -58,6 +58,9 @@ func (s *artifactStore) at(ctx context.Context, a *spec.Artifact) (artifacts.Sto
 	if err != nil {
 		return nil, "", fmt.Errorf("finding the store of artifact %s: %w", a.Name, err)
 	}
+	if store == s.own && ofArchive(key) {
+		return nil, "", worker.Faultf(worker.ClassInvalid, "artifact %s has the key %q, and what is below %q is the archive's: choose another key", a.Name, key, archivePrefix)
+	}
 	return store, key, nil
 }
 

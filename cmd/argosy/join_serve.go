@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"argosy/artifacts"
 	"argosy/artifacts/archive"
 	"argosy/artifacts/plugin"
 	"argosy/cmd/argosy/internal/join"
@@ -24,14 +25,8 @@ type servedArtifacts struct{ store worker.ArtifactStore }
 // served is the store of a fleet as its server has it. A server alone has none, nil, if nothing says
 // where that is.
 func (f *storeFlags) served(r *role, plugins *plugin.Plugins, local, alone bool) (server.Artifacts, error) {
-	if alone && f.s3.endpoint == "" && f.dir == "" {
-		data, err := dataDir()
-		if err == nil {
-			_, err = os.Stat(filepath.Join(data, "artifacts"))
-		}
-		if err != nil { // no worker of this machine keeps any
-			return nil, nil
-		}
+	if alone && f.unknown() {
+		return nil, nil
 	}
 	store, err := f.open()
 	if err != nil {
@@ -42,6 +37,26 @@ func (f *storeFlags) served(r *role, plugins *plugin.Plugins, local, alone bool)
 	store.web = &egress.Guard{Local: local, Deny: append(r.conn.Addresses(), f.addresses()...)}
 	store.buckets = &egress.Guard{Local: local, Deny: r.conn.Addresses()}
 	return servedArtifacts{store}, nil
+}
+
+// unknown says that nothing says where artifacts are, and no worker of this machine keeps any.
+func (f *storeFlags) unknown() bool {
+	if f.s3.endpoint != "" || f.dir != "" {
+		return false
+	}
+	data, err := dataDir()
+	if err == nil {
+		_, err = os.Stat(filepath.Join(data, "artifacts"))
+	}
+	return err != nil
+}
+
+// alone is the store of a server alone; nil: nothing says where that is.
+func (f *storeFlags) alone() (artifacts.Ranged, error) {
+	if f.unknown() {
+		return nil, nil
+	}
+	return f.store()
 }
 
 func (s servedArtifacts) of(of *server.ArtifactsOf) worker.ArtifactStore {

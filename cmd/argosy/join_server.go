@@ -34,6 +34,10 @@ func (s *runStore) RunID(ctx context.Context, namespace, name string) (string, e
 }
 
 func (s *runStore) Page(ctx context.Context, namespace, after string, limit int, keep func(*server.Record) bool) ([]*server.Record, string, error) {
+	return s.page(ctx, namespace, after, limit, queue.Live, keep)
+}
+
+func (s *runStore) page(ctx context.Context, namespace, after string, limit int, of queue.ListOf, keep func(*server.Record) bool) ([]*server.Record, string, error) {
 	// The token comes from a client, and a bad one is its fault.
 	if first, _, _ := strings.Cut(after, "."); after != "" {
 		if _, err := strconv.ParseInt(first, 10, 64); err != nil {
@@ -41,7 +45,7 @@ func (s *runStore) Page(ctx context.Context, namespace, after string, limit int,
 		}
 	}
 	page, next, err := s.Runs.List(ctx, namespace, queue.ListOptions{
-		Limit: limit, Continue: after,
+		Limit: limit, Continue: after, Of: of,
 		Keep: func(r *queue.Snapshot) bool { return keep(record(r)) },
 	})
 	if err != nil {
@@ -105,7 +109,7 @@ func (s *runStore) Fill(ctx context.Context) (server.Fill, error) {
 func (s *runStore) Ping(ctx context.Context) error { return s.conn.Ping(ctx) }
 
 func record(s *queue.Snapshot) *server.Record {
-	return &server.Record{Run: s.Run, Digest: s.Digest, State: s.State, Version: s.Version}
+	return &server.Record{Run: s.Run, Digest: s.Digest, State: s.State, Version: s.Version, Archived: s.Archived}
 }
 
 // serverError gives the queue's errors the names that the server has for them.

@@ -24,6 +24,7 @@ type coordinatorFlags struct {
 	memoGC   time.Duration
 	memoAge  time.Duration
 	events   eventFlags
+	archive  archiveFlags
 }
 
 func (a *app) coordinator() *cobra.Command {
@@ -56,6 +57,10 @@ Any number of coordinators may run at once; none has a state that another needs.
 			if err := r.watchRoom(cmd.Context()); err != nil {
 				return err
 			}
+			archiving, err := f.archive.parts(r)
+			if err != nil {
+				return err
+			}
 			// What schedules want comes in as if a server had got it.
 			s, err := (&serverFlags{defaultsFlag: defaults}).service(r)
 			if err != nil {
@@ -65,11 +70,13 @@ Any number of coordinators may run at once; none has a state that another needs.
 			if err != nil {
 				return err
 			}
-			return runParts(cmd.Context(), append([][]part{r.monitor()}, groups...)...)
+			return runParts(cmd.Context(), append([][]part{r.monitor(), archiving}, groups...)...)
 		},
 	}
 	common.register(cmd.Flags(), ":9090")
 	common.registerRoom(cmd.Flags())
+	f.archive.store = &storeFlags{}
+	f.archive.store.register(cmd.Flags())
 	defaults.register(cmd.Flags())
 	cmd.Flags().StringVar(&f.pool, "pool", defaultPool, "pool of workers to send steps to")
 	f.register(cmd.Flags())
@@ -86,6 +93,7 @@ func (f *coordinatorFlags) register(flags *pflag.FlagSet) {
 	flags.StringToIntVar(&f.keep, "keep", nil, "how many of the runs that ended are kept, by phase, the oldest going first: Succeeded=100,Failed=20,Error=20; of a phase that is not named all")
 	f.places.register(flags)
 	f.events.register(flags)
+	f.archive.register(flags)
 	flags.DurationVar(&f.memoGC, "cache-gc-period", 0, "how often memoized outputs are removed that nobody wanted for long; 0 is never")
 	flags.DurationVar(&f.memoAge, "cache-gc-after-not-hit", 30*time.Second, "how long that is")
 	flags.IntVar(&f.inFlight, "max-in-flight", 0, "most steps that one run may have on the queue; 0 leaves it to the pool: two for each of its slots, and 16 at least")
@@ -100,6 +108,9 @@ func (f *coordinatorFlags) check() error {
 	}
 	if f.memoGC < 0 || f.memoAge <= 0 {
 		return usagef("--cache-gc-period and --cache-gc-after-not-hit: expected positive durations")
+	}
+	if err := f.archive.check(); err != nil {
+		return err
 	}
 	return f.places.check()
 }
@@ -130,9 +141,9 @@ func (f *coordinatorFlags) parts(r *role, s service) ([][]part, error) {
 		}
 		c := coordinator.New(join.Turns{
 			Turns: turns, Pools: queue.NewPools(r.conn, nil), Objects: queue.NewObjects(r.conn), Locking: locks, Memos: queue.NewMemos(r.conn), Room: join.Memory{Room: r.room},
-			Runs: queue.NewRuns(r.conn), Crons: queue.NewCrons(r.conn), Submit: s.scheduled, Keep: f.retention(),
+			Runs: queue.NewRuns(r.conn), Crons: queue.NewCrons(r.conn), Submit: s.scheduled, Keep: f.retention(), Archive: f.archive.queue(r),
 		}, coordinator.Config{
-			Parallel: f.parallel, Pool: f.pool, Limits: workflow.Limits{InFlight: f.inFlight}, Places: f.places.limits(), Observers: observers,
+			Parallel: f.parallel, Pool: f.pool, Limits: workflow.Limits{InFlight: f.inFlight}, Places: f.places.limits(), Observers: observers, Archive: f.archive.wanted(),
 		}, coordinator.NewMetrics(r.registry), r.log)
 		return c.Run(take, work)
 	}}, {"sweeper of specs", func(take, _ context.Context) error {

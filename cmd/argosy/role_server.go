@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"argosy/artifacts"
 	"argosy/artifacts/plugin"
 	"argosy/queue"
 	"argosy/server"
@@ -21,6 +22,7 @@ import (
 // serverFlags say where the server listens, and to whom.
 type serverFlags struct {
 	served    func(*role, *plugin.Plugins) (server.Artifacts, error) // nil: they are not served
+	archived  func() (artifacts.Ranged, error)                       // where archived runs are; nil: nobody knows
 	addr      string
 	tokens    string
 	maxQueued int
@@ -106,6 +108,7 @@ func (a *app) server() *cobra.Command {
 	var f serverFlags
 	var store storeFlags
 	f.served = func(r *role, p *plugin.Plugins) (server.Artifacts, error) { return store.served(r, p, false, true) }
+	f.archived = func() (artifacts.Ranged, error) { return store.alone() }
 	cmd := &cobra.Command{
 		Use:   "server",
 		Short: "Serve the REST API, whose paths and JSON are Argo Server's",
@@ -166,10 +169,18 @@ func (f *serverFlags) service(r *role) (service, error) {
 			return service{}, err
 		}
 	}
+	var archive server.Archive
+	if f.archived != nil {
+		store, err := f.archived()
+		if err != nil {
+			return service{}, err
+		}
+		archive = newArchivedRuns(r, store)
+	}
 	m := server.NewMetrics(r.registry)
 	return service{metrics: m, plugins: plugins, asked: asked, Service: server.NewService(server.Config{
 		MaxQueued: f.maxQueued, Defaults: f.defaults, Restriction: spec.Restriction(f.restrict), Plugins: *f.known(),
-		Store: &runStore{Runs: queue.NewRuns(r.conn), conn: r.conn, room: r.room}, Objects: objectStore{queue.NewObjects(r.conn), queue.NewLocks(r.conn)}, Crons: queue.NewCrons(r.conn), Logs: runLogs{queue.NewLogs(r.conn)}, Artifacts: served, Log: r.log, Metrics: m, Annotations: r.annotations(),
+		Store: &runStore{Runs: queue.NewRuns(r.conn), conn: r.conn, room: r.room}, Objects: objectStore{queue.NewObjects(r.conn), queue.NewLocks(r.conn)}, Crons: queue.NewCrons(r.conn), Logs: runLogs{queue.NewLogs(r.conn)}, Archive: archive, Artifacts: served, Log: r.log, Metrics: m, Annotations: r.annotations(),
 	})}, nil
 }
 

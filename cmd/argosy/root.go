@@ -36,7 +36,7 @@ func newRoot(a *app) *cobra.Command {
 	root.AddCommand(
 		a.submit(), a.list(), a.get(), a.watch(), a.wait(), a.logs(), a.cp(),
 		a.stop(), a.terminate(), a.suspend(), a.resume(), a.node(), a.retry(), a.resubmit(), a.remove(), a.lint(), a.convert(), a.version(),
-		a.template(), a.clusterTemplate(), a.cron(), a.sync(),
+		a.template(), a.clusterTemplate(), a.cron(), a.sync(), a.archive(),
 		a.run(), a.up(), a.coordinator(), a.worker(), a.server(), a.autoscaler(),
 	)
 	return root

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"argosy/artifacts"
 	"argosy/artifacts/plugin"
 	"argosy/queue"
 	"argosy/server"
@@ -89,7 +90,12 @@ func (fl *fleet) assemble(ctx context.Context, f *fleetFlags, r *role) error {
 		return err
 	}
 	f.coordinator.events.cluster = &f.worker.kube.cluster
-	var err error
+	f.coordinator.archive.store = &f.worker.store
+	archiving, err := f.coordinator.archive.parts(r)
+	if err != nil {
+		return err
+	}
+	f.server.archived = func() (artifacts.Ranged, error) { return f.worker.store.store() }
 	f.server.served = func(r *role, p *plugin.Plugins) (server.Artifacts, error) {
 		return f.worker.store.served(r, p, f.worker.local, false)
 	}
@@ -111,7 +117,7 @@ func (fl *fleet) assemble(ctx context.Context, f *fleetFlags, r *role) error {
 	if err != nil {
 		return err
 	}
-	fl.groups = slices.Concat([][]part{r.monitor()}, turns, workers, [][]part{serving})
+	fl.groups = slices.Concat([][]part{r.monitor(), archiving}, turns, workers, [][]part{serving})
 	return nil
 }
 

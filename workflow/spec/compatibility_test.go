@@ -307,9 +307,9 @@ controller metrics | differs | metrics of our own names
 k8s events | differs | with --kubernetes-events; a step's WorkflowNodeRunning comes with its end; none of step groups, nor of items beyond the first 100 of a loop
 OpenTelemetry traces | differs | spans are sent when they have ended; of wide loops the loop and its chunks
 status conditions | differs | Completed, PodRunning, SpecError and MetricsError
-labels | differs | without workflow-archiving-status
+labels | yes
 node status compression / offload | differs | nodes are kept apart from their run whatever its size
-workflow archive | no
+workflow archive | differs | in the artifact store; coordinators are told by flags
 title / description / display-name annotations | differs | argosy get shows a title and a description, as text
 creator labels | differs | as far as the file of --token-file says whose a token is
 instanceID / leader election | differs | any number of coordinators are active at once
@@ -340,7 +340,7 @@ argo delete | yes
 argo lint | differs | also json; exit code 2; always strict and offline
 argo template / cluster-template | yes
 argo cron | yes
-argo archive | no
+argo archive | differs | without retry and resubmit
 argo cp | yes
 argo sync | yes
 argo convert | yes

@@ -28,6 +28,7 @@ type Turns struct {
 	Keep    map[spec.WorkflowPhase]int
 	Locking *queue.Locks
 	Memos   *queue.Memos
+	Archive *queue.Archive // nil: no run is archived
 }
 
 // Submit starts what a CronWorkflow wants, once for an id:
@@ -86,7 +87,7 @@ func (s Turns) Claim(ctx context.Context, wait time.Duration) (coordinator.Claim
 	if namespace, name, ok := ticket.Cron(); ok {
 		return &cronTurn{store: s, ticket: ticket, namespace: namespace, name: name}, nil
 	}
-	return &turn{turns: s.Turns, locking: s.Locking, memos: s.Memos, runs: s.Runs, keep: s.Keep, ticket: ticket}, nil
+	return &turn{turns: s.Turns, locking: s.Locking, memos: s.Memos, runs: s.Runs, keep: s.Keep, archive: s.Archive, ticket: ticket}, nil
 }
 
 // turn is one claimed run, from Begin to Settle.
@@ -94,6 +95,7 @@ type turn struct {
 	turns   *queue.Turns
 	runs    *queue.Runs
 	keep    map[spec.WorkflowPhase]int
+	archive *queue.Archive
 	ticket  *queue.Ticket
 	loaded  *queue.Loaded
 	next    workflow.Millis // what to settle with
@@ -115,9 +117,12 @@ func (t *turn) Begin(ctx context.Context) (*coordinator.Loaded, error) {
 	if errors.Is(err, queue.ErrExpired) {
 		err = t.expire(ctx)
 	}
-	if errors.Is(err, queue.ErrFinished) && len(t.keep) > 0 {
+	if errors.Is(err, queue.ErrFinished) && (len(t.keep) > 0 || t.archive != nil) {
 		// Whoever ended it may have died before this.
 		head, gone := t.runs.Head(ctx, t.ticket.Run)
+		if gone == nil {
+			gone = t.want(ctx, &head.State)
+		}
 		if gone == nil {
 			gone = t.retain(ctx, &head.State)
 		}
@@ -259,6 +264,14 @@ func extend(ctx context.Context, turns *queue.Turns, ticket *queue.Ticket) error
 	return err
 }
 
+// want has a run archived that is to be, before anything deletes it.
+func (t *turn) want(ctx context.Context, s *workflow.State) error {
+	if t.archive == nil || s.Archiving != workflow.ArchivingPending {
+		return nil
+	}
+	return t.archive.Want(ctx, t.ticket.Run)
+}
+
 // retain deletes runs that are too many beside one that has ended.
 func (t *turn) retain(ctx context.Context, s *workflow.State) error {
 	keep, bounded := t.keep[s.Phase]
@@ -275,6 +288,9 @@ func (t *turn) Settle(ctx context.Context, s coordinator.Settlement) error {
 		}
 	}
 	if t.ended {
+		if err := t.want(ctx, t.state); err != nil {
+			return err
+		}
 		if err := t.retain(ctx, t.state); err != nil {
 			return err
 		}
