@@ -257,6 +257,27 @@ func (r *ArchivedRun) Items(ctx context.Context, loop workflow.Key, from, to int
 	return p, nil
 }
 
+// items are those of Items, and the run's hosts.
+func (r *ArchivedRun) items(ctx context.Context, loop workflow.Key, from, to int) (*workflow.Packed, map[string]string, error) {
+	p, err := r.Items(ctx, loop, from, to, nil)
+	return p, r.head.Hosts, err
+}
+
+// Outputs is as that of Turns.
+func (r *ArchivedRun) Outputs(ctx context.Context, loop workflow.Key) (map[int][]byte, error) {
+	prefix := strings.TrimPrefix(extrasKey(r.Run.ID, loop), runTag(r.Run.ID)) + "/"
+	extras := map[int][]byte{}
+	err := r.table.Below(ctx, prefix, func(key string, value []byte) error {
+		i, err := strconv.Atoi(strings.TrimPrefix(key, prefix))
+		extras[i] = value
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the outputs of loop %q of archived run %s: %w", loop, r.Run.ID, err)
+	}
+	return extras, nil
+}
+
 // hostList is a run's hosts by the positions that item records name.
 func hostList(hosts map[string]string) []string {
 	list := make([]string, len(hosts))

@@ -44,6 +44,9 @@ func extrasKey(id string, loop workflow.Key) string {
 // goneKey is a string, for a while, that says that the run was and is not any more.
 func goneKey(id string) string { return runTag(id) + "gone" }
 
+// restoringKey is a string, for a while, that names who brings the run back from the archive.
+func restoringKey(id string) string { return runTag(id) + "restoring" }
+
 func logKey(id string, k workflow.Key) string {
 	return runTag(id) + "log:" + strconv.FormatUint(hash64(string(k)), 16)
 }

@@ -31,6 +31,7 @@ type scripts struct {
 	lock, unsure, take, place    *redis.Script
 	doom, memo, forget           *redis.Script
 	archiving, archived          *redis.Script
+	restore, restored            *redis.Script
 
 	along string // to follow asynq's script that enqueues, as the function enqueue
 
@@ -105,7 +106,7 @@ func loadScripts() (*scripts, error) {
 		"items": &s.items, "chunk": &s.chunk, "remove": &s.remove, "look": &s.look,
 		"object": &s.object, "once": &s.once, "retain": &s.retain, "takeup": &s.takeup, "copy": &s.copy, "reopen": &s.reopen, "cronload": &s.cronload, "croncommit": &s.croncommit,
 		"lock": &s.lock, "unsure": &s.unsure, "take": &s.take, "place": &s.place, "doom": &s.doom, "memo": &s.memo, "forget": &s.forget,
-		"archiving": &s.archiving, "archived": &s.archived,
+		"archiving": &s.archiving, "archived": &s.archived, "restore": &s.restore, "restored": &s.restored,
 	} {
 		src, err := readScript(name)
 		if err != nil {

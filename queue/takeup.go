@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 
 	"argosy/workflow"
 )
@@ -74,28 +73,28 @@ func (t *Turns) Reopen(ctx context.Context, l *Loaded, r workflow.Reopen) error 
 }
 
 // Copy takes over the records of a chunked loop's items from another run; as Reopen, before which
-// it is.
-func (t *Turns) Copy(ctx context.Context, l *Loaded, from string, c workflow.Copy) error {
+// it is. archived is that run if it is in the archive only, else nil.
+func (t *Turns) Copy(ctx context.Context, l *Loaded, from string, archived *ArchivedRun, c workflow.Copy) error {
 	id := l.Run.ID
 	failed := func(err error) error {
 		return fmt.Errorf("taking over loop %q of run %s from run %s: %w", c.Loop, id, from, err)
 	}
-	hosts, err := t.conn.client.HGetAll(ctx, hostsKey(from)).Result()
-	if err != nil {
-		return failed(err)
+	origin := t.origin(from)
+	if archived != nil {
+		origin = archived.items
 	}
 	keys := []string{metaKey(id), packedKey(id, c.Loop), extrasKey(id, c.Loop), hostsKey(id)}
 	for first := 0; first < c.Count; first += reopenItems {
 		last := min(first+reopenItems, c.Count) - 1
-		records, err := t.conn.client.GetRange(ctx, packedKey(from, c.Loop), int64(first*workflow.ItemSize), int64((last+1)*workflow.ItemSize-1)).Result()
+		p, hosts, err := origin(ctx, c.Loop, first, last+1)
 		if err != nil {
 			return failed(err)
 		}
-		extras, err := t.extras(ctx, from, c.Loop, &workflow.Packed{First: first, Records: []byte(records)}, last)
-		if err != nil {
-			return failed(err)
+		var extras []any
+		for _, i := range slices.Sorted(maps.Keys(p.Extras)) {
+			extras = append(extras, i, p.Extras[i])
 		}
-		reused := workflow.Packed{Records: []byte(records)}
+		reused := workflow.Packed{Records: slices.Clone(p.Records)}
 		reused.Reuse()
 		args := []any{l.Token, l.Version, first * workflow.ItemSize, reused.Records, len(extras) / 2}
 		args = append(args, extras...)
@@ -113,24 +112,14 @@ func (t *Turns) Copy(ctx context.Context, l *Loaded, from string, c workflow.Cop
 	return nil
 }
 
-// extras reads those of some items, as pairs of item and extra.
-func (t *Turns) extras(ctx context.Context, run string, loop workflow.Key, p *workflow.Packed, last int) ([]any, error) {
-	var fields []string
-	for i := p.First; i <= last; i++ {
-		if p.HasExtra(i) {
-			fields = append(fields, strconv.Itoa(i))
+// origin reads items [from, to) of a chunked loop of another run, and its hosts.
+func (t *Turns) origin(run string) func(ctx context.Context, loop workflow.Key, from, to int) (*workflow.Packed, map[string]string, error) {
+	return func(ctx context.Context, loop workflow.Key, from, to int) (*workflow.Packed, map[string]string, error) {
+		hosts, err := t.conn.client.HGetAll(ctx, hostsKey(run)).Result()
+		if err != nil {
+			return nil, nil, err
 		}
+		p, err := NewRuns(t.conn).Items(ctx, run, loop, from, to, nil)
+		return p, hosts, err
 	}
-	if len(fields) == 0 {
-		return nil, nil
-	}
-	values, err := t.conn.client.HMGet(ctx, extrasKey(run, loop), fields...).Result()
-	if err != nil {
-		return nil, err
-	}
-	pairs := make([]any, 0, 2*len(fields))
-	for i, f := range fields {
-		pairs = append(pairs, f, asString(values[i]))
-	}
-	return pairs, nil
 }

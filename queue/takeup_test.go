@@ -90,7 +90,7 @@ func TestItemsOfAnotherRunAreTakenOver(t *testing.T) {
 		l := w.begin(&queue.Ticket{Run: "2"})
 		require.Equal(w.t, run.From, l.Run.From)
 		for range 2 { // a turn may have to be taken again
-			require.NoError(w.t, w.turns.Copy(w.ctx, l, "1", workflow.Copy{Loop: loopKey, Count: 40}))
+			require.NoError(w.t, w.turns.Copy(w.ctx, l, "1", nil, workflow.Copy{Loop: loopKey, Count: 40}))
 		}
 		require.NoError(w.t, w.turns.Reopen(w.ctx, l, workflow.Reopen{Loop: loopKey, Count: 40}))
 		before, err := w.runs.Items(w.ctx, "1", loopKey, 0, 40, nil)
@@ -107,6 +107,6 @@ func TestItemsOfAnotherRunAreTakenOver(t *testing.T) {
 			}
 		}
 		w.begin(&queue.Ticket{Run: "2"})
-		require.ErrorIs(w.t, w.turns.Copy(w.ctx, l, "1", workflow.Copy{Loop: loopKey, Count: 40}), queue.ErrFenced)
+		require.ErrorIs(w.t, w.turns.Copy(w.ctx, l, "1", nil, workflow.Copy{Loop: loopKey, Count: 40}), queue.ErrFenced)
 	})
 }

@@ -32,6 +32,9 @@ type Archive interface {
 	// Open reads a run, with its nodes if they have at most so many records.
 	Open(ctx context.Context, namespace, id string, most int) (*Record, error)
 	Delete(ctx context.Context, namespace, id string) error
+	// Restore brings a run back to the Store, as it had ended. ErrExists: it is there, or another
+	// that has its name.
+	Restore(ctx context.Context, namespace, id string) error
 	// Labels returns the values of each label that archived runs have.
 	Labels(ctx context.Context) (map[string][]string, error)
 }
@@ -222,11 +225,13 @@ func (p *podLog) readKept(ctx context.Context) ([]Chunk, error) {
 // archiveRoutes are Argo's paths for archived runs.
 func (h *HTTP) archiveRoutes() map[string]func(*http.Request) (any, error) {
 	return map[string]func(*http.Request) (any, error){
-		"GET /api/v1/archived-workflows":              h.listArchived,
-		"GET /api/v1/archived-workflows/{uid}":        h.getArchived,
-		"DELETE /api/v1/archived-workflows/{uid}":     h.deleteArchived,
-		"GET /api/v1/archived-workflows-label-keys":   func(r *http.Request) (any, error) { return h.Service.archivedLabels(r.Context(), "") },
-		"GET /api/v1/archived-workflows-label-values": h.archivedLabelValues,
+		"GET /api/v1/archived-workflows":                h.listArchived,
+		"GET /api/v1/archived-workflows/{uid}":          h.getArchived,
+		"DELETE /api/v1/archived-workflows/{uid}":       h.deleteArchived,
+		"PUT /api/v1/archived-workflows/{uid}/retry":    h.retryArchived,
+		"PUT /api/v1/archived-workflows/{uid}/resubmit": h.resubmitArchived,
+		"GET /api/v1/archived-workflows-label-keys":     func(r *http.Request) (any, error) { return h.Service.archivedLabels(r.Context(), "") },
+		"GET /api/v1/archived-workflows-label-values":   h.archivedLabelValues,
 	}
 }
 

@@ -65,6 +65,19 @@ func (f *fakeArchive) Delete(ctx context.Context, _, id string) error {
 	return f.fakeStore.Delete(ctx, id)
 }
 
+func (f *fakeArchive) Restore(ctx context.Context, namespace, id string) error {
+	r, err := f.Load(ctx, id, maxShown)
+	if err != nil {
+		return err
+	}
+	if _, err := f.live.RunID(ctx, namespace, r.Run.Name); err == nil {
+		return ErrExists
+	}
+	r.Archived, r.State.Archiving = false, workflow.ArchivingArchived
+	f.live.runs[id] = r
+	return nil
+}
+
 func (f *fakeArchive) Labels(context.Context) (map[string][]string, error) {
 	all := map[string][]string{}
 	for _, r := range f.runs {

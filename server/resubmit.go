@@ -30,10 +30,14 @@ type ResubmitOptions struct {
 
 // Resubmit submits the workflow of a run once more.
 func (s *Service) Resubmit(ctx context.Context, namespace, name string, o ResubmitOptions) (*spec.Workflow, error) {
-	r, err := s.read(ctx, namespace, name, s.store.Head)
+	r, err := s.anywhere(ctx, namespace, name, "")
 	if err != nil {
 		return nil, err
 	}
+	return s.resubmit(ctx, r, o)
+}
+
+func (s *Service) resubmit(ctx context.Context, r *Record, o ResubmitOptions) (*spec.Workflow, error) {
 	plan, err := s.plan(ctx, r)
 	if err != nil {
 		return nil, err
@@ -73,7 +77,7 @@ func (s *Service) memoized(ctx context.Context, r *Record, wf *spec.Workflow, re
 	if p := r.State.Phase; p != spec.WorkflowFailed && p != spec.WorkflowError {
 		return nil, errorf(CodeInvalid, "workflow must be Failed/Error to resubmit in memoized mode")
 	}
-	specJSON, err := s.store.Spec(ctx, r.Digest)
+	specJSON, err := s.source(r).Spec(ctx, r.Digest)
 	if err != nil {
 		return nil, fmt.Errorf("reading the spec of run %s: %w", r.Run.ID, err)
 	}

@@ -48,25 +48,31 @@ func (s *Service) Retry(ctx context.Context, namespace, name string, o RetryOpti
 	}
 }
 
-func (s *Service) retry(ctx context.Context, r *Record, o RetryOptions) (*spec.Workflow, error) {
+// again is the state from which a run goes on, and its header if that changes.
+func (s *Service) again(ctx context.Context, r *Record, o RetryOptions) (state workflow.State, run *workflow.Run, err error) {
 	var again workflow.Again
 	if o.RestartSuccessful && o.NodeFieldSelector != "" && r.State.Phase.Completed() {
-		var err error
 		if again, err = s.picked(ctx, r, o.NodeFieldSelector); err != nil {
-			return nil, err
+			return state, nil, err
 		}
 	}
-	state, err := r.State.TakeUp(again)
-	if err != nil {
-		return nil, errorf(CodeInvalid, "%v", err)
+	if state, err = r.State.TakeUp(again); err != nil {
+		return state, nil, errorf(CodeInvalid, "%v", err)
 	}
-	var run *workflow.Run
 	if len(o.Parameters) > 0 {
 		changed := *r.Run
 		if changed.Arguments, err = override(r.Run.Arguments, o.Parameters); err != nil {
-			return nil, err
+			return state, nil, err
 		}
 		run, state.Again.Renewed = &changed, true
+	}
+	return state, run, nil
+}
+
+func (s *Service) retry(ctx context.Context, r *Record, o RetryOptions) (*spec.Workflow, error) {
+	state, run, err := s.again(ctx, r, o)
+	if err != nil {
+		return nil, err
 	}
 	if err := s.room.take(ctx); err != nil {
 		return nil, err
@@ -80,7 +86,7 @@ func (s *Service) retry(ctx context.Context, r *Record, o RetryOptions) (*spec.W
 	if err := s.store.TakeUp(ctx, r, &state, run); err != nil {
 		return nil, fmt.Errorf("taking up run %s: %w", r.Run.ID, err)
 	}
-	s.log.Info("taken up again", "hop", "submit", "run", r.Run.ID, "namespace", r.Run.Namespace, "name", r.Run.Name, "nodes", len(again.Keys))
+	s.log.Info("taken up again", "hop", "submit", "run", r.Run.ID, "namespace", r.Run.Namespace, "name", r.Run.Name, "nodes", len(state.Again.Keys))
 	r.Version++ // that is ours
 	return s.heard(ctx, until, r, changed)
 }

@@ -20,7 +20,7 @@ func (a *app) archive() *cobra.Command {
 		Example: examples("argosy archive list", "argosy archive get map-reduce-x7k2p", "argosy archive delete 6522aff1-1e01-11ee-b443-42010aa00147"),
 		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	cmd.AddCommand(a.archiveList(), a.archiveGet(), a.archiveDelete(), a.archiveLabelKeys(), a.archiveLabelValues())
+	cmd.AddCommand(a.archiveList(), a.archiveGet(), a.archiveDelete(), a.archiveRetry(), a.archiveResubmit(), a.archiveLabelKeys(), a.archiveLabelValues())
 	return cmd
 }
 

@@ -21,6 +21,7 @@ type archiveFlags struct {
 	ttl      string
 	selector string
 	store    *storeFlags
+	files    archiveFiles  // once there are parts
 	keep     time.Duration // 0 is for ever
 	which    labels.Selector
 }
@@ -67,6 +68,20 @@ func (f *archiveFlags) queue(r *role) *queue.Archive {
 	return queue.NewArchive(r.conn)
 }
 
+// origins opens archived runs, for others that take over what succeeded in them.
+func (f *archiveFlags) origins(r *role) func(context.Context, string) (*queue.ArchivedRun, error) {
+	if !f.on {
+		return nil
+	}
+	return func(ctx context.Context, id string) (*queue.ArchivedRun, error) {
+		row, err := queue.NewArchive(r.conn).Row(ctx, "", id)
+		if err != nil {
+			return nil, err
+		}
+		return f.files.open(ctx, row.Run.Namespace, id)
+	}
+}
+
 // parts archive, if that is wanted.
 func (f *archiveFlags) parts(r *role) ([]part, error) {
 	if !f.on {
@@ -76,7 +91,8 @@ func (f *archiveFlags) parts(r *role) ([]part, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &archiver{archive: queue.NewArchive(r.conn), runs: queue.NewRuns(r.conn), files: archiveFiles{store}, keep: f.keep, log: r.log}
+	f.files = archiveFiles{store}
+	a := &archiver{archive: queue.NewArchive(r.conn), runs: queue.NewRuns(r.conn), files: f.files, keep: f.keep, log: r.log}
 	return []part{{"archiver", a.run}}, nil
 }
 

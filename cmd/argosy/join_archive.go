@@ -176,6 +176,17 @@ func (a *archivedRuns) Delete(ctx context.Context, namespace, id string) error {
 	return a.files.remove(ctx, a.archive, namespace, id)
 }
 
+func (a *archivedRuns) Restore(ctx context.Context, namespace, id string) error {
+	if a.files.store == nil {
+		return errNoArchiveStore
+	}
+	run, err := a.files.open(ctx, namespace, id)
+	if err != nil {
+		return serverError(err)
+	}
+	return serverError(a.runs.Restore(ctx, run))
+}
+
 func (a *archivedRuns) Labels(ctx context.Context) (map[string][]string, error) {
 	return a.archive.Labels(ctx)
 }

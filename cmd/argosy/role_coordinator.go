@@ -141,7 +141,7 @@ func (f *coordinatorFlags) parts(r *role, s service) ([][]part, error) {
 		}
 		c := coordinator.New(join.Turns{
 			Turns: turns, Pools: queue.NewPools(r.conn, nil), Objects: queue.NewObjects(r.conn), Locking: locks, Memos: queue.NewMemos(r.conn), Room: join.Memory{Room: r.room},
-			Runs: queue.NewRuns(r.conn), Crons: queue.NewCrons(r.conn), Submit: s.scheduled, Keep: f.retention(), Archive: f.archive.queue(r),
+			Runs: queue.NewRuns(r.conn), Crons: queue.NewCrons(r.conn), Submit: s.scheduled, Keep: f.retention(), Archive: f.archive.queue(r), Origins: f.archive.origins(r),
 		}, coordinator.Config{
 			Parallel: f.parallel, Pool: f.pool, Limits: workflow.Limits{InFlight: f.inFlight}, Places: f.places.limits(), Observers: observers, Archive: f.archive.wanted(),
 		}, coordinator.NewMetrics(r.registry), r.log)

@@ -340,7 +340,7 @@ argo delete | yes
 argo lint | differs | also json; exit code 2; always strict and offline
 argo template / cluster-template | yes
 argo cron | yes
-argo archive | differs | without retry and resubmit
+argo archive | differs | a retried run keeps its uid
 argo cp | yes
 argo sync | yes
 argo convert | yes

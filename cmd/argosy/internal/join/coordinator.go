@@ -29,6 +29,9 @@ type Turns struct {
 	Locking *queue.Locks
 	Memos   *queue.Memos
 	Archive *queue.Archive // nil: no run is archived
+	// Origins opens runs that others take over, and that are in the archive only: queue.ErrNotFound.
+	// It may be nil.
+	Origins func(ctx context.Context, run string) (*queue.ArchivedRun, error)
 }
 
 // Submit starts what a CronWorkflow wants, once for an id:
@@ -87,7 +90,7 @@ func (s Turns) Claim(ctx context.Context, wait time.Duration) (coordinator.Claim
 	if namespace, name, ok := ticket.Cron(); ok {
 		return &cronTurn{store: s, ticket: ticket, namespace: namespace, name: name}, nil
 	}
-	return &turn{turns: s.Turns, locking: s.Locking, memos: s.Memos, runs: s.Runs, keep: s.Keep, archive: s.Archive, ticket: ticket}, nil
+	return &turn{turns: s.Turns, locking: s.Locking, memos: s.Memos, runs: s.Runs, keep: s.Keep, archive: s.Archive, origins: s.Origins, ticket: ticket}, nil
 }
 
 // turn is one claimed run, from Begin to Settle.
@@ -96,6 +99,8 @@ type turn struct {
 	runs    *queue.Runs
 	keep    map[spec.WorkflowPhase]int
 	archive *queue.Archive
+	origins func(ctx context.Context, run string) (*queue.ArchivedRun, error)
+	origin  *queue.ArchivedRun // that was opened
 	ticket  *queue.Ticket
 	loaded  *queue.Loaded
 	next    workflow.Millis // what to settle with
@@ -177,6 +182,9 @@ func (t *turn) Whole(ctx context.Context) (map[workflow.Key]*workflow.Node, erro
 
 func (t *turn) Outputs(ctx context.Context, loop workflow.Key) (map[int][]byte, error) {
 	if from := t.loaded.Run.From; from != nil && t.loaded.State.Phase == "" {
+		if t.origin != nil {
+			return t.origin.Outputs(ctx, loop)
+		}
 		return t.turns.Outputs(ctx, from.ID, loop) // they are taken over with this turn's commit
 	}
 	return t.turns.Outputs(ctx, t.ticket.Run, loop)
@@ -204,11 +212,22 @@ func (t *turn) Commit(ctx context.Context, c *coordinator.Commit) ([]coordinator
 }
 
 func (t *turn) From(ctx context.Context, run string) (map[workflow.Key]*workflow.Node, error) {
-	return t.turns.Whole(ctx, run)
+	nodes, err := t.turns.Whole(ctx, run)
+	if err != nil || len(nodes) > 0 || t.origins == nil {
+		return nodes, err
+	}
+	t.origin, err = t.origins(ctx, run)
+	if errors.Is(err, queue.ErrNotFound) {
+		return nodes, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return t.origin.Whole(ctx)
 }
 
 func (t *turn) Copy(ctx context.Context, from string, c workflow.Copy) error {
-	err := t.turns.Copy(ctx, t.loaded, from, c)
+	err := t.turns.Copy(ctx, t.loaded, from, t.origin, c)
 	if errors.Is(err, queue.ErrFenced) {
 		return fmt.Errorf("%w: %w", coordinator.ErrFenced, err)
 	}
