@@ -46,7 +46,7 @@ func TestWorkflowsGoWithTheOneThatMadeThem(t *testing.T) {
 	var f roleFlags
 	f.register(pflag.NewFlagSet("", pflag.ContinueOnError), "")
 	f.redis.url = e.URL
-	r, err := f.open(t.Context(), &app{out: io.Discard, err: io.Discard}, "worker")
+	r, err := f.open(t.Context(), &app{out: io.Discard, err: io.Discard, env: func(string) string { return "" }}, "worker")
 	require.NoError(t, err)
 	t.Cleanup(r.close)
 	s, err := (&serverFlags{}).service(r)
