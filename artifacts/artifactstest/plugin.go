@@ -40,22 +40,30 @@ func StartPlugin(t *testing.T, streams bool) *Plugin {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	p := &Plugin{Socket: filepath.Join(dir, "socket"), streams: streams, objects: map[string]string{}}
-	l, err := net.Listen("unix", p.Socket)
+	p, stop, err := ServePlugin(filepath.Join(dir, "socket"), streams)
 	if err != nil {
 		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return p
+}
+
+// ServePlugin is StartPlugin outside of tests: at a socket, until it is stopped.
+func ServePlugin(socket string, streams bool) (p *Plugin, stop func() error, err error) {
+	p = &Plugin{Socket: socket, streams: streams, objects: map[string]string{}}
+	l, err := net.Listen("unix", p.Socket)
+	if err != nil {
+		return nil, nil, err
 	}
 	s := grpc.NewServer()
 	wire.RegisterArtifactServiceServer(s, p)
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve(l) }()
-	t.Cleanup(func() {
-		s.Stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	return p
+	return p, func() error { s.Stop(); return <-ended }, nil
 }
 
 // Objects are what is kept, by configuration and key.

@@ -24,7 +24,7 @@ type corpus struct {
 // testCase is a row of expected.csv.
 type testCase struct {
 	path, family, kinds string
-	needs               []string
+	features, needs     []string
 	expected            string
 }
 
@@ -38,7 +38,7 @@ func readCorpus(dir string) (*corpus, error) {
 		return nil, err
 	}
 	for _, row := range rows {
-		t := testCase{path: row["path"], family: row["family"], kinds: row["kinds"], needs: words(row["needs"]), expected: row["expected"]}
+		t := testCase{path: row["path"], family: row["family"], kinds: row["kinds"], features: words(row["features"]), needs: words(row["needs"]), expected: row["expected"]}
 		// A family may say what its members need beyond what the column has words for.
 		if need, ok := strings.CutPrefix(t.family, "env: "); ok {
 			t.needs = append(t.needs, need)

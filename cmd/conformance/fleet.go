@@ -43,6 +43,7 @@ func startFleet(ctx context.Context, s *settings, env *surroundings) (*fleet, er
 	if env.minio != nil {
 		args = append(args, "--allow-local-addresses")
 	}
+	args = append(args, env.plugins.flags()...)
 	switch s.executor {
 	case "process":
 		args = append(args, "--tools", env.tools(), "--images", filepath.Join(env.dir, "images.yaml"), "--grace", "5s")

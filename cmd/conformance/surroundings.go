@@ -27,11 +27,12 @@ type surroundings struct {
 	needs   []string
 	objects []spec.Document
 	minio   *minio // nil without its binary
+	plugins *plugins
 }
 
 // newSurroundings prepares them. remove them in the end.
 func newSurroundings(s *settings, c *corpus) (*surroundings, error) {
-	env := &surroundings{needs: append(words(s.meets), "shell-only", "s3", "other-workflowtemplate", "configmap", "python", "db-lock")}
+	env := &surroundings{needs: append(words(s.meets), "shell-only", "s3", "other-workflowtemplate", "configmap", "python", "db-lock", "artifact-driver-plugin")}
 	if s.executor == "kubernetes" {
 		env.needs = append(env.needs, "k8s-api", "pvc")
 	}
@@ -45,6 +46,9 @@ func newSurroundings(s *settings, c *corpus) (*surroundings, error) {
 	}
 	if err == nil && s.executor == "process" {
 		err = env.python()
+	}
+	if err == nil {
+		env.plugins, err = startPlugins(c)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("preparing the surroundings: %w", err), env.remove())
@@ -105,7 +109,7 @@ func (e *surroundings) python() error {
 }
 
 func (e *surroundings) remove() error {
-	errs := []error{e.minio.stop()}
+	errs := []error{e.minio.stop(), e.plugins.stop()}
 	for _, dir := range []string{e.dir, e.store} {
 		if dir != "" {
 			errs = append(errs, os.RemoveAll(dir))
@@ -160,6 +164,9 @@ func objectName(d *spec.Document) string {
 // unmet says which need of a case these surroundings do not meet, "" if there is none.
 func (e *surroundings) unmet(t *testCase) string {
 	for _, need := range t.needs {
+		if metByPlugins(t, need) {
+			continue
+		}
 		if !slices.Contains(e.needs, need) {
 			return "needs " + need + ", which is not here"
 		}
