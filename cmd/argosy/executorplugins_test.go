@@ -63,7 +63,7 @@ const greetings = `  - name: main
     - - {name: say, template: say, arguments: {parameters: [{name: all, value: "{{steps.greet.outputs.parameters.said}}"}]}}
   - name: greet
     inputs: {parameters: [{name: to}]}
-    outputs: {parameters: [{name: said}]}
+    outputs: {parameters: [{name: said, valueFrom: {default: nothing}}]}
     plugin: {hello: {to: "{{inputs.parameters.to}}"}}
   - name: say
     inputs: {parameters: [{name: all}]}
