@@ -134,6 +134,7 @@ func TestTheEndOfAStepEndsTheAsking(t *testing.T) {
 	ended := errors.New("ended")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body) //nolint:errcheck // a server notices who leaves when it has read what came
 		cancel(ended)
 		<-r.Context().Done()
 	}))
