@@ -315,7 +315,7 @@ creator labels | differs | as far as the file of --token-file says whose a token
 instanceID / leader election | differs | any number of coordinators are active at once
 # 14. Server API, auth, UI
 REST + gRPC | differs | REST only
-workflow service | differs | create, get, list, watch, delete, stop, terminate, lint, logs
+workflow service | differs | without the stream of Kubernetes events; the logs of a pod by the parameter podName
 template / cluster / cron services | yes
 archive, event and sync services | differs | events
 fields filter | yes
