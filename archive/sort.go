@@ -145,7 +145,7 @@ func (s *source) next() bool {
 		return true
 	}
 	key, err := take(s.in)
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return false
 	}
 	value, err2 := take(s.in)

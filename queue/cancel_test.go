@@ -36,7 +36,7 @@ func TestCancelEndsWhatNobodyHolds(t *testing.T) {
 		require.Equal(w.t, []queue.Renewal{queue.RenewalLost, queue.RenewalCancel}, renewals)
 		_, err = w.tasks.Claim(w.ctx, exit)
 		require.NoError(w.t, err, "exit handlers were to be left alone")
-		require.NoError(w.t, w.tasks.Report(w.ctx, held, succeeded()))
+		require.NoError(w.t, w.tasks.Report(w.ctx, held, workflow.Result{Phase: spec.NodeFailed, Stopped: true}))
 
 		events := w.begin(w.claim()).Events
 		require.Len(w.t, events, 2)

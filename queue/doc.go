@@ -27,7 +27,9 @@
 //	                   +--- Cancel --> ended                            the next number, or ended
 //
 // A claim, a renewal or a report that names another number than the entry's is refused, so
-// at most one delivery of a node is ever accepted.
+// at most one delivery of a node is ever accepted. So is, unless the entry is at cancel, a report
+// of a step that was ended because the run had asked: Redis has lost that it asked, and the step
+// is sent anew when its lease has passed.
 //
 // Every script touches the keys of one slot: a run's {r:ID}, a shard's {k} or a pool's
 // {pool}. Steps across slots go in an order such that a crash between two of them is

@@ -67,12 +67,8 @@ func (t *Tasks) ReportItems(ctx context.Context, d Delivery, p *workflow.Pack) e
 		return fmt.Errorf("encoding the items of delivery %s: %w", d.ID(), err)
 	}
 	loop, _ := d.Key.Parent()
-	end := 0
-	if p.End {
-		end = 1
-	}
-	args := append(make([]any, 0, 8+2*len(p.Extras)),
-		string(d.Key), d.Number, t.worker, p.First, p.Records, end, event, workflow.ItemSize)
+	args := append(make([]any, 0, 9+2*len(p.Extras)),
+		string(d.Key), d.Number, t.worker, p.First, p.Records, p.End, event, workflow.ItemSize, p.Stopped)
 	for _, i := range slices.Sorted(maps.Keys(p.Extras)) { // the simulator repeats what happened
 		args = append(args, i, p.Extras[i])
 	}

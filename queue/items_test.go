@@ -44,6 +44,7 @@ func newChunked(w *world) *chunked {
 	require.Len(w.t, delta.Dispatch, 1)
 	c.d = queue.Delivery{Run: "1", Key: delta.Dispatch[0], Number: 1, Pool: pool}
 	w.commit(l, &queue.Commit{State: &delta.State, Nodes: delta.Nodes, Send: []queue.Delivery{c.d}})
+	w.overdueTurn(ticket)
 	c.c, err = w.tasks.Claim(w.ctx, c.d)
 	require.NoError(w.t, err)
 	return c
@@ -65,7 +66,7 @@ func (c *chunked) pack(from, to int, end bool) *workflow.Pack {
 			if code != 0 {
 				result.Phase, result.Message = spec.NodeFailed, workflow.ExitMessage(code)
 			}
-			r.Ended(result, false)
+			r.Ended(result)
 		}
 		require.NoError(c.t, pack.Add(r))
 	}
@@ -106,6 +107,29 @@ func TestItemsAreRecordedAndCountedOnce(t *testing.T) {
 		require.Equal(w.t, "main: Error (exit code 1)", nodes[1].Message)
 		require.Equal(w.t, "here", nodes[2].Host)
 	})
+}
+
+func TestTheEndOfAStepThatNobodyAskedForIsRefused(t *testing.T) {
+	for name, report := range map[string]func(c *chunked, stopped bool) error{
+		"a step": func(c *chunked, stopped bool) error {
+			return c.tasks.Report(c.ctx, c.d, workflow.Result{Phase: spec.NodeFailed, Stopped: stopped})
+		},
+		"an item": func(c *chunked, stopped bool) error {
+			pack := c.pack(0, 2, true)
+			pack.Stopped = stopped
+			return c.tasks.ReportItems(c.ctx, c.d, pack)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(w *world) {
+				c := newChunked(w)
+				require.ErrorIs(w.t, report(c, true), queue.ErrFenced, "Redis has lost that somebody did")
+				ticket := w.claim()
+				w.commit(w.begin(ticket), &queue.Commit{Cancel: &queue.Cancel{Phase: spec.NodeFailed}})
+				require.NoError(w.t, report(c, true))
+			})
+		})
+	}
 }
 
 func TestAReportOfItemsIsFenced(t *testing.T) {

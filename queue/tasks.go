@@ -114,14 +114,14 @@ func (t *Tasks) Renew(ctx context.Context, deliveries []Delivery) ([]Renewal, er
 }
 
 // Report hands in the result of a delivery that the worker holds and rings for its run.
-// ErrFenced says that it was not accepted: another delivery counts, or this one was
-// reported before.
+// ErrFenced says that it was not accepted: another delivery counts, this one was reported
+// before, or it was ended as the run had asked and Redis has lost that.
 func (t *Tasks) Report(ctx context.Context, d Delivery, r workflow.Result) error {
 	event, err := json.Marshal(workflow.Event{Kind: workflow.EventResult, Key: d.Key, Result: &r})
 	if err != nil {
 		return fmt.Errorf("encoding the result of delivery %s: %w", d.ID(), err)
 	}
-	return t.report(ctx, d, call(t.conn.scripts.report, []string{flyKey(d.Run), inKey(d.Run)}, string(d.Key), d.Number, t.worker, event))
+	return t.report(ctx, d, call(t.conn.scripts.report, []string{flyKey(d.Run), inKey(d.Run)}, string(d.Key), d.Number, t.worker, event, r.Stopped))
 }
 
 // Ready tells the run that a daemon is ready whose delivery the worker holds, and rings; the

@@ -106,7 +106,7 @@ func (e *engine) items(k workflow.Key, to int) workflow.Event {
 	for i := n.Chunk.Done; i < to; i++ {
 		r := it.Begin(i, workflow.At(e.now))
 		for r.Leaf() != nil {
-			r.Ended(e.result(r.Leaf()), false)
+			r.Ended(e.result(r.Leaf()))
 		}
 		require.NoError(e.t, pack.Add(r))
 	}

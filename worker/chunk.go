@@ -132,7 +132,7 @@ func (r *chunkRun) item(ctx context.Context, i int) error {
 			item.Ended(&workflow.Result{
 				Phase: spec.NodeError, Class: "poison", Message: "too many workers died while they ran this step",
 				Started: now, Finished: now,
-			}, false)
+			})
 			continue
 		}
 		result, err := r.w.step(ctx, r.log, r.plan, r.run, leaf, r.d, nil)
@@ -140,7 +140,7 @@ func (r *chunkRun) item(ctx context.Context, i int) error {
 			return err
 		}
 		result = asResult(result, err)
-		item.Ended(&result, errors.Is(err, ErrStopped))
+		item.Ended(&result)
 	}
 	r.state.Poison = false
 	if err := r.pack.Add(item); err != nil {

@@ -97,16 +97,19 @@ func TestAChunkIsReportedInPacks(t *testing.T) {
 func TestAStopEndsAChunkAtItsItem(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r := startChunk(t, Config{}, wholeChunk, 0, takes(150*time.Millisecond))
+		ran := 0
+		r := startChunk(t, Config{}, wholeChunk, 0, ExecutorFunc(func(ctx context.Context, s *Step) (workflow.Result, error) {
+			if ran++; ran == 1 {
+				return takes(slowItem)(ctx, s)
+			}
+			return forever(ctx, s)
+		}))
 		r.queue.deliveries <- first
-		r.queue.set(func() { r.queue.lease[first] = LeaseCancelled })
-		pass(time.Second)
-		r.queue.packs = nil
-		r.queue.deliveries <- first
-		pass(160 * time.Millisecond) // its first item has ended, and the second goes on
+		pass(2 * slowItem)
 		r.queue.set(func() { r.queue.lease[first] = LeaseCancelled })
 		pass(time.Second)
 		require.Equal(t, [][3]int{{0, 1, 0}, {1, 2, 1}}, r.tallies())
+		require.Equal(t, []bool{false, true}, []bool{r.queue.packs[0].Stopped, r.queue.packs[1].Stopped})
 		r.finish(t)
 	})
 }

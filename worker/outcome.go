@@ -62,7 +62,7 @@ func asResult(r workflow.Result, err error) workflow.Result {
 	}
 	r.Message = err.Error()
 	if errors.Is(err, ErrStopped) {
-		r.Phase = spec.NodeFailed
+		r.Phase, r.Stopped = spec.NodeFailed, true
 		return r
 	}
 	r.Phase, r.Class = spec.NodeError, ClassExecutor

@@ -38,6 +38,9 @@ func (k *keptSpans) Parent(run *workflow.Run, key workflow.Key, delivery int) ma
 	return map[string]string{"TRACEPARENT": fmt.Sprint(run.ID, key, delivery), "TRACESTATE": "s"}
 }
 
+// of is the delivery that a span tells of.
+func (s *Span) of() Delivery { return Delivery{Run: s.Run.ID, Key: s.Key, N: s.Delivery} }
+
 // kinds are what was told of, with how long it took in milliseconds.
 func (k *keptSpans) kinds() []string {
 	k.mu.Lock()
@@ -135,7 +138,7 @@ func TestItIsToldWhatAStepsTimeGoesInto(t *testing.T) {
 				pass(time.Second)
 				require.Equal(t, c.want, kept.kinds())
 				for _, s := range kept.spans {
-					require.Equal(t, first, Delivery{Run: s.Run.ID, Key: s.Key, N: s.Delivery})
+					require.Equal(t, first, s.of())
 				}
 				last := kept.spans[len(kept.spans)-1]
 				require.Equal(t, []string{"main", "worker-1"}, []string{last.Template, last.Worker})
@@ -160,7 +163,7 @@ func TestOfAChunkOneSpanIsTold(t *testing.T) {
 		pass(time.Second)
 		require.Equal(t, []string{"0 8 "}, kept.kinds())
 		require.Equal(t, [2]int{2, 10}, kept.spans[0].Items)
-		require.Equal(t, d, Delivery{Run: kept.spans[0].Run.ID, Key: kept.spans[0].Key, N: kept.spans[0].Delivery})
+		require.Equal(t, d, kept.spans[0].of())
 		require.Len(t, envs, 8)
 		require.Equal(t, 1, kept.asked)
 		require.Len(t, slices.Compact(envs), 1, "items are below their chunk")

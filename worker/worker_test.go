@@ -128,6 +128,7 @@ func TestACancelledLeaseEndsTheStepAsFailed(t *testing.T) {
 		pass(1500 * time.Millisecond)
 		require.Equal(t, spec.NodeFailed, r.queue.reports[first].Phase)
 		require.Equal(t, ErrStopped.Error(), r.queue.reports[first].Message)
+		require.True(t, r.queue.reports[first].Stopped)
 		r.finish(t)
 	})
 }

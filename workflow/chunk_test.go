@@ -97,7 +97,7 @@ func (e *engine) chunk(k workflow.Key, most int, end bool) workflow.Event {
 		for leaf := r.Leaf(); leaf != nil; leaf = r.Leaf() {
 			result := e.leaf(leaf)
 			result.Started, result.Finished, result.Host = loop.Started+workflow.Millis(7*i), loop.Started+workflow.Millis(9*i+1), []string{"here", "there"}[i%2]
-			r.Ended(result, false)
+			r.Ended(result)
 		}
 		require.NoError(e.t, pack.Add(r))
 	}
@@ -394,7 +394,7 @@ func BenchmarkItem(b *testing.B) {
 		if _, _, err := view.Plan.Resolve(view.Run, r.Leaf()); err != nil {
 			b.Fatal(err)
 		}
-		r.Ended(result, false)
+		r.Ended(result)
 		if err := pack.Add(r); err != nil {
 			b.Fatal(err)
 		}

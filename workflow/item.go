@@ -106,12 +106,11 @@ func (r *ItemRun) attempt() {
 	r.attempts = append(r.attempts, r.leaf)
 }
 
-// Ended applies the result of the leaf. stopped says that it failed because the run was
-// stopped, and not by itself.
-func (r *ItemRun) Ended(result *Result, stopped bool) {
+// Ended applies the result of the leaf.
+func (r *ItemRun) Ended(result *Result) {
 	leaf := r.leaf
 	result = result.final()
-	r.results, r.stopped, r.leaf = append(r.results, result), stopped, nil
+	r.results, r.stopped, r.leaf = append(r.results, result), result.Stopped, nil
 	leaf.ends(result, result.Finished)
 	if leaf == r.node {
 		return
@@ -122,7 +121,7 @@ func (r *ItemRun) Ended(result *Result, stopped bool) {
 	}
 	again, message := retried(n, r.items.tmpl.RetryStrategy, leaf)
 	switch {
-	case stopped:
+	case result.Stopped:
 		n.Phase, n.Message = leaf.Phase, leaf.Message
 	case again:
 		r.attempt()

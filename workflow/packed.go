@@ -115,6 +115,8 @@ func ExitMessage(code int) string { return fmt.Sprintf("main: Error (exit code %
 type Pack struct {
 	Packed
 	Tally
+	// Stopped says that an item was ended as the run had asked, and not by itself.
+	Stopped bool
 	// Host is the one that the packer is on, and HostIndex its position in the loop's list.
 	Host      string
 	HostIndex byte
@@ -151,7 +153,7 @@ func (p *Pack) Add(r *ItemRun) error {
 	default:
 		record[0] = codeFailed
 		if r.stopped {
-			record[0] = codeStopped
+			record[0], p.Stopped = codeStopped, true
 		}
 		if p.Failed++; p.Failed == 1 {
 			p.FirstFailed = r.Index
@@ -249,7 +251,7 @@ func (it *Items) Unpack(p *Packed, i int) (*ItemRun, error) {
 		if r.leaf == nil {
 			break
 		}
-		r.Ended(earlier, false)
+		r.Ended(earlier)
 	}
 	if r.leaf == nil {
 		return r, nil
@@ -275,7 +277,8 @@ func (it *Items) Unpack(p *Packed, i int) (*ItemRun, error) {
 		last.Message = ""
 	}
 	leaf := r.leaf
-	r.Ended(&last, record[0]&codeMask == codeStopped)
+	last.Stopped = record[0]&codeMask == codeStopped
+	r.Ended(&last)
 	if from := it.opener.run.From; from != nil && record[0]&flagReused != 0 {
 		leaf.reuse(from)
 	}

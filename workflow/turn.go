@@ -225,8 +225,10 @@ func (e *Event) Closes() bool {
 
 // Result is how a leaf ended.
 type Result struct {
-	Phase   spec.NodePhase `json:"p"` // Succeeded; Failed (the user's command); Error (ours)
-	Message string         `json:"m,omitempty"`
+	Phase spec.NodePhase `json:"p"` // Succeeded; Failed (the user's command); Error (ours)
+	// Stopped says that it was ended as the run had asked, and not by itself.
+	Stopped bool   `json:"-"`
+	Message string `json:"m,omitempty"`
 	// Class groups Errors for retry policies and metrics: "lost", "image", "store",
 	// "deadline", "oom", "evicted", "poison", "invalid", ...
 	Class    string  `json:"c,omitempty"`

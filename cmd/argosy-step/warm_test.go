@@ -34,6 +34,7 @@ func newStays(t *testing.T, env ...string) *stays {
 	t.Helper()
 	dir, err := os.Getwd()
 	require.NoError(t, err)
+	t.Chdir(dir) // and back at the end, whatever the pod did
 	s := &stays{pod: newPod(t), pools: pods.NewPools(slog.New(slog.DiscardHandler))}
 	require.NoError(t, os.Mkdir(s.path("warm"), 0o700))
 	s.kind = pods.Kind{Key: "k", Limits: spec.Warm{MaxPods: 1, MaxItems: 1000, Idle: time.Minute}, Launch: func(_ context.Context, p pods.Pod) *worker.Fault {
@@ -54,7 +55,6 @@ func newStays(t *testing.T, env ...string) *stays {
 	}}
 	t.Cleanup(func() {
 		require.NoError(t, s.pools.Close(context.Background()))
-		require.NoError(t, os.Chdir(dir))
 	})
 	return s
 }

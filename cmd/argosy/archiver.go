@@ -171,7 +171,7 @@ func (a *archiver) one(ctx context.Context, id string) error {
 	ctx, done := context.WithCancel(ctx)
 	defer done()
 	go a.renew(ctx, id)
-	d, err := a.files.write(ctx, a.archive, a.runs, id)
+	d, err := a.files.write(ctx, a.archive, id)
 	switch {
 	case errors.Is(err, queue.ErrNotFound):
 		return a.archive.Dismiss(ctx, id)

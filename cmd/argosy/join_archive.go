@@ -28,7 +28,7 @@ func ofArchive(key string) bool {
 }
 
 // write writes the file of a run, if that is to be archived. The store has all of it or nothing.
-func (f archiveFiles) write(ctx context.Context, from *queue.Archive, runs *queue.Runs, id string) (_ *queue.Dumped, err error) {
+func (f archiveFiles) write(ctx context.Context, from *queue.Archive, id string) (_ *queue.Dumped, err error) {
 	sorter := archive.NewSorter()
 	defer func() { err = errors.Join(err, sorter.Close()) }()
 	d, err := from.Dump(ctx, id, func(key string, value []byte) error {

@@ -108,7 +108,7 @@ func (a *app) server() *cobra.Command {
 	var f serverFlags
 	var store storeFlags
 	f.served = func(r *role, p *plugin.Plugins) (server.Artifacts, error) { return store.served(r, p, false, true) }
-	f.archived = func() (artifacts.Ranged, error) { return store.alone() }
+	f.archived = store.alone
 	cmd := &cobra.Command{
 		Use:   "server",
 		Short: "Serve the REST API, whose paths and JSON are Argo Server's",

@@ -113,6 +113,10 @@ func (m *minio) stop() error {
 	if err := m.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("stopping MinIO: %w", err)
 	}
-	<-m.ended
+	if err := <-m.ended; err != nil {
+		if _, killed := errors.AsType[*exec.ExitError](err); !killed {
+			return fmt.Errorf("stopping MinIO: %w", err)
+		}
+	}
 	return nil
 }

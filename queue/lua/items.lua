@@ -1,14 +1,18 @@
 -- Records how items of a chunk ended, once.
 -- KEYS: 1 fly  2 in  3 packed records  4 extras
 -- ARGV: 1 key  2 number  3 worker  4 first item  5 records  6 1 when the delivery is over
---       7 event JSON  8 bytes of a record  9.. item, extra, ..
--- Returns 1, or 0 when the delivery is not this worker's any more.
+--       7 event JSON  8 bytes of a record  9 1 when an item was ended as the run had asked
+--       10.. item, extra, ..
+-- Returns 1, or 0 when the delivery is not this worker's any more, or Redis lost that the run asked.
 local entry = redis.call('HGET', KEYS[1], ARGV[1])
 if not entry then
   return 0
 end
 local state, number, worker = string.match(entry, '^(%a+)|(%d+)|%d+|[^|]*|(.*)$')
 if state == 'sent' or number ~= ARGV[2] or worker ~= ARGV[3] then
+  return 0
+end
+if ARGV[9] == '1' and state ~= 'cancel' then
   return 0
 end
 local size = tonumber(ARGV[8])
@@ -25,7 +29,7 @@ if #ARGV[5] > 0 then
     return 1 -- our own report, whose answer was lost
   end
   redis.call('SETRANGE', KEYS[3], first * size, ARGV[5])
-  for i = 9, #ARGV, 1000 do
+  for i = 10, #ARGV, 1000 do
     redis.call('HSET', KEYS[4], unpack(ARGV, i, math.min(i + 999, #ARGV)))
   end
 end

@@ -140,6 +140,10 @@ func (s *Server) command(cmd redis.Cmder) (*Command, error) {
 			c.Args[i] = strconv.Itoa(a)
 		case int64:
 			c.Args[i] = strconv.FormatInt(a, 10)
+		case bool:
+			if c.Args[i] = "0"; a {
+				c.Args[i] = "1"
+			}
 		default:
 			return nil, fmt.Errorf("ERR argument %d of %s is a %T", i+1, c.Name, a)
 		}

@@ -1,6 +1,11 @@
 package simulate
 
-import "time"
+import (
+	"slices"
+	"time"
+
+	"argosy/queue/queuesim"
+)
 
 // How long things may take once nothing fails any more.
 const (
@@ -8,6 +13,8 @@ const (
 	// nothing was heard for 45 s by a sweeper that comes every 3 s, and others wait for them; a lease
 	// or a step takes its time.
 	stuck = 50 * time.Second
+	// starved is for a run whose task waits behind others' that go first.
+	starved = 3 * stuck
 	// prompt: whoever listens hears of an event at once, or looks for itself.
 	prompt = 400 * time.Millisecond
 	// recovered: the lease of a coordinator that died passes, and somebody looks.
@@ -30,7 +37,11 @@ func (v *watch) patience() {
 		if v.queues(r) {
 			r.moved = w.now // it is another's turn to go on
 		}
-		if quiet := w.now.Sub(later(r.moved, w.calmAt)); quiet > stuck {
+		since := later(r.moved, w.calmAt)
+		if v.behind(r) && w.now.Sub(since) < starved {
+			r.behind = w.now
+		}
+		if quiet := w.now.Sub(later(since, r.behind)); quiet > stuck {
 			v.violated("no run is wedged", "nothing happened to run %s for %.1fs", r.id, quiet.Seconds())
 		}
 		if v.waits(r, well); r.waits.IsZero() {
@@ -40,6 +51,11 @@ func (v *watch) patience() {
 			v.violated("events are taken up promptly", "run %s has had an event for %.1fs", r.id, waited.Seconds())
 		}
 	}
+}
+
+// behind says that the broker has a task of the run, and workers are busy with others.
+func (v *watch) behind(r *runWatch) bool {
+	return v.w.executing > 0 && slices.ContainsFunc(v.w.offered(), func(m queuesim.Message) bool { return m.Delivery.Run == r.id })
 }
 
 func later(a, b time.Time) time.Time {

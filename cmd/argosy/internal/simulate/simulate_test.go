@@ -102,6 +102,10 @@ func TestMistakesAreFound(t *testing.T) {
 			right: "tonumber(expires) <= now", wrong: "false", within: 100,
 		},
 		{
+			name: "a step that was ended by a lost order is a failure", script: "report",
+			right: "if ARGV[5] == '1' and state ~= 'cancel' then", wrong: "if false then", from: 7017328, within: 1,
+		},
+		{
 			name: "items are accepted whatever their delivery", script: "items",
 			right: " or number ~= ARGV[2] or worker ~= ARGV[3]", from: 2900, within: 1500,
 		},

@@ -38,6 +38,7 @@ type runWatch struct {
 	turn     turn                        // the last that began
 	waits    time.Time                   // since when something is in its in-list; zero: nothing is
 	moved    time.Time                   // when anything happened to it
+	behind   time.Time                   // when it last waited for a worker behind others
 	// waiting is what it could start and has no credit for, as of its last commit.
 	waiting   int
 	committed time.Time
