@@ -28,8 +28,9 @@ type CronTurn interface {
 	// Submit starts a run, unless it was started before. *RefusedError: it never can be;
 	// ErrNoRoom: not now.
 	Submit(ctx context.Context, c *spec.CronWorkflow, child *cron.Child) error
-	// Terminate and Delete do nothing to a run that is not there any more, or has ended.
+	// Terminate does nothing to a run that is not there any more, or has ended.
 	Terminate(ctx context.Context, run string) error
+	// Delete deletes a run, if it is there, and keeps it from being submitted.
 	Delete(ctx context.Context, run string) error
 	// Settle ends the turn; the next one is at next, 0 for never, or when something happens.
 	Settle(ctx context.Context, next workflow.Millis) error
@@ -57,10 +58,16 @@ const roomAfter = 5 * time.Second
 
 // cronTurn takes the turn of a CronWorkflow and names its outcome.
 func (c *Coordinator) cronTurn(ctx context.Context, t CronTurn) (string, error) {
+	var began *cron.Child // for a decision that does not count
 	for {
 		l, err := t.Load(ctx)
 		if err != nil {
 			return "failed", fmt.Errorf("loading a cron workflow: %w", err)
+		}
+		if began != nil && !l.State.Knows(began.ID) {
+			if err := t.Delete(ctx, began.ID); err != nil {
+				return "failed", fmt.Errorf("deleting a run that was not to begin: %w", err)
+			}
 		}
 		if l.Cron == nil && !l.Known {
 			return "gone", t.Settle(ctx, 0)
@@ -82,7 +89,10 @@ func (c *Coordinator) cronTurn(ctx context.Context, t CronTurn) (string, error) 
 			state = nil
 		}
 		switch err := t.Commit(ctx, state); {
-		case errors.Is(err, ErrFenced): // it was changed meanwhile: decide anew
+		case errors.Is(err, ErrFenced): // it was changed meanwhile, or Redis lost something: decide anew
+			if began = nil; l.State.Out != nil {
+				began = l.State.Out.Submit
+			}
 			continue
 		case err != nil:
 			return "failed", fmt.Errorf("committing a cron workflow: %w", err)

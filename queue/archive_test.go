@@ -110,8 +110,12 @@ func TestARunIsDeletedAfterItIsArchived(t *testing.T) {
 		require.NoError(w.t, err)
 		require.Equal(w.t, workflow.ArchivingArchived, s.State.Archiving)
 		require.NoError(w.t, w.runs.Delete(w.ctx, "late"))
-		_, err = w.runs.Head(w.ctx, "late")
-		require.ErrorIs(w.t, err, queue.ErrNotFound)
+		require.NoError(w.t, w.runs.Discard(w.ctx, "never"), "with force")
+		for _, id := range []string{"late", "never"} {
+			_, err = w.runs.Head(w.ctx, id)
+			require.ErrorIs(w.t, err, queue.ErrNotFound)
+		}
+		require.False(w.t, w.raw.Exists(w.ctx, "{archive}:due").Val() == 1, "nobody has to archive anything")
 	})
 }
 

@@ -56,9 +56,9 @@ func (l Lost) Again() Delivery {
 }
 
 // Begin takes the run's fencing token and reads what the turn needs, and of the nodes of a
-// run that is too large to be read whole those of hint. ErrNotFound and ErrFinished say that
-// there is no turn to take; the ticket is settled then. ErrExpired says that the run is to be
-// deleted.
+// run that is too large to be read whole those of hint. ErrNotFound says that there is no turn
+// to take; the ticket is settled then. So does ErrFinished, and LeaveEnded is to settle it. ErrExpired
+// says that the run is to be deleted.
 func (t *Turns) Begin(ctx context.Context, ticket *Ticket, hint ...workflow.Key) (*Loaded, error) {
 	id := ticket.Run
 	v, err := t.read(ctx, ticket, hint)
@@ -81,8 +81,8 @@ func (t *Turns) Begin(ctx context.Context, ticket *Ticket, hint ...workflow.Key)
 		case 2:
 			return nil, fmt.Errorf("beginning a turn of run %s: %w", id, ErrExpired)
 		}
-		err = t.Settle(ctx, ticket, Settlement{Next: workflow.Millis(n), Later: true})
-		return nil, errors.Join(fmt.Errorf("beginning a turn of run %s: %w", id, ErrFinished), err)
+		ticket.expires = workflow.Millis(n)
+		return nil, fmt.Errorf("beginning a turn of run %s: %w", id, ErrFinished)
 	}
 	l, overdue, err := t.decode(id, asList(v), hint)
 	if err != nil {
@@ -92,6 +92,11 @@ func (t *Turns) Begin(ctx context.Context, ticket *Ticket, hint ...workflow.Key)
 		return nil, fmt.Errorf("looking after what run %s has in flight: %w", id, err)
 	}
 	return l, nil
+}
+
+// LeaveEnded settles a ticket for which Begin found that the run has finished.
+func (t *Turns) LeaveEnded(ctx context.Context, ticket *Ticket) error {
+	return t.Settle(ctx, ticket, Settlement{Next: ticket.expires, Later: true})
 }
 
 // reads are begin.lua's arguments, but for a hint.

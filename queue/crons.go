@@ -57,7 +57,7 @@ type CronState struct {
 // Load reads a CronWorkflow.
 func (c *Crons) Load(ctx context.Context, namespace, name string) (*CronState, error) {
 	s := &CronState{namespace: namespace, name: name}
-	objects, states := schedulesKey(namespace)
+	objects, states, _ := schedulesKey(namespace)
 	v, err := c.conn.run(ctx, c.conn.scripts.cronload, []string{objects, states}, name)
 	if err == nil {
 		err = s.decode(asList(v))
@@ -92,8 +92,9 @@ func (s *CronState) decode(answer []any) error {
 	return nil
 }
 
-// Commit writes what was decided from what was loaded, or with nil that nothing is kept any
-// more: ErrFenced when the object or the state has changed since.
+// Commit writes what was decided from what was loaded, once what that wanted is done, or with nil that
+// nothing is kept any more: ErrFenced when the object or the state has changed since, or Redis has
+// lost what was done.
 func (c *Crons) Commit(ctx context.Context, s *CronState, state *cron.State) error {
 	var data []byte
 	if state != nil {
@@ -102,8 +103,16 @@ func (c *Crons) Commit(ctx context.Context, s *CronState, state *cron.State) err
 			return fmt.Errorf("encoding the state of cron workflow %s/%s: %w", s.namespace, s.name, err)
 		}
 	}
-	objects, states := schedulesKey(s.namespace)
-	v, err := c.conn.run(ctx, c.conn.scripts.croncommit, []string{objects, states}, s.name, s.object, s.version, data)
+	objects, states, done := schedulesKey(s.namespace)
+	count := int64(0)
+	if s.State.Out != nil {
+		// If Redis loses what was done, it loses this.
+		var err error
+		if count, err = c.conn.client.HIncrBy(ctx, done, s.name, 1).Result(); err != nil {
+			return fmt.Errorf("noting what cron workflow %s/%s wanted: %w", s.namespace, s.name, err)
+		}
+	}
+	v, err := c.conn.run(ctx, c.conn.scripts.croncommit, []string{objects, states, done}, s.name, s.object, s.version, data, count)
 	if err == nil && asInt(v) != 1 {
 		err = ErrFenced
 	}
@@ -115,7 +124,7 @@ func (c *Crons) Commit(ctx context.Context, s *CronState, state *cron.State) err
 
 // States reads what is known of the CronWorkflows of a namespace, by name.
 func (c *Crons) States(ctx context.Context, namespace string) (map[string]*cron.State, error) {
-	_, states := schedulesKey(namespace)
+	_, states, _ := schedulesKey(namespace)
 	all, err := c.conn.client.HGetAll(ctx, states).Result()
 	if err != nil {
 		return nil, fmt.Errorf("reading the states of cron workflows: %w", err)
@@ -179,6 +188,17 @@ func (c *Crons) remind(ctx context.Context) error {
 	}
 	if _, err := c.conn.together(ctx, rings...); err != nil {
 		return fmt.Errorf("ringing for cron workflows: %w", err)
+	}
+	return nil
+}
+
+// Bar keeps a run from being submitted by SubmitOnce, and deletes it if it was.
+func (r *Runs) Bar(ctx context.Context, id string) error {
+	if err := r.conn.client.Do(ctx, "set", goneKey(id), 1, "ex", int(goneFor.Seconds())).Err(); err != nil {
+		return fmt.Errorf("barring run %s: %w", id, err)
+	}
+	if err := r.Delete(ctx, id); err != nil && !errors.Is(err, ErrNotFound) {
+		return err
 	}
 	return nil
 }

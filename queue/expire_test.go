@@ -43,6 +43,7 @@ func TestARunThatEndedComesDueToBeDeleted(t *testing.T) {
 		require.Equal(w.t, "long", ticket.Run)
 		_, err = w.turns.Begin(w.ctx, ticket)
 		require.ErrorIs(w.t, err, queue.ErrFinished)
+		require.NoError(w.t, w.turns.LeaveEnded(w.ctx, ticket))
 		w.idle()
 		require.NoError(w.t, w.runs.Delete(w.ctx, "long"))
 		w.idle()

@@ -109,10 +109,11 @@ func objectsKey(kind, ns string) (objects, counter string) {
 	return objects, objects + ":version"
 }
 
-// schedulesKey is a hash: name -> version|JSON, what coordinators know of CronWorkflows.
-func schedulesKey(ns string) (objects, states string) {
+// schedulesKey are hashes by name. states -> version|JSON, what coordinators know of CronWorkflows;
+// done -> how often what such a state wants was done, for as long as it wants it.
+func schedulesKey(ns string) (objects, states, done string) {
 	objects, _ = objectsKey(spec.KindCronWorkflow, ns)
-	return objects, objects + ":states"
+	return objects, objects + ":states", objects + ":done"
 }
 
 func kindKey(kind string) string { return "objects:" + kind } // set: namespaces that may have some

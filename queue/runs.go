@@ -246,6 +246,23 @@ func (r *Runs) Remove(ctx context.Context, id string) error {
 	if s == nil || err != nil {
 		return err
 	}
+	return r.remove(ctx, s)
+}
+
+// Discard is Remove that does not wait for the archive, where the run may be missing then.
+func (r *Runs) Discard(ctx context.Context, id string) error {
+	s, err := r.Head(ctx, id)
+	if err != nil {
+		return err
+	}
+	if err := r.remove(ctx, s); err != nil {
+		return err
+	}
+	return NewArchive(r.conn).Dismiss(ctx, id)
+}
+
+func (r *Runs) remove(ctx context.Context, s *Snapshot) error {
+	id := s.Run.ID
 	if err := r.deleteLogs(ctx, id); err != nil {
 		return fmt.Errorf("deleting the logs of run %s: %w", id, err)
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"argosy/workflow"
 )
 
 // Ticket is the right to take a run's turn, for the time of the lease.
@@ -14,6 +16,8 @@ type Ticket struct {
 	since time.Time // by this process's clock
 	first int64     // until, when it was claimed
 	begun []any     // what begin.lua answered already; nil is nothing
+	// expires is when the run, which has finished, is to be deleted; 0 is never.
+	expires workflow.Millis
 
 	mu    sync.Mutex
 	until int64 // the score that marks the claim

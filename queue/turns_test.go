@@ -409,8 +409,10 @@ func TestFinishedAndDeletedRunsTakeNoTurns(t *testing.T) {
 		l := w.begin(w.claim())
 		w.commit(l, &queue.Commit{State: &workflow.State{Phase: spec.WorkflowFailed, Finished: l.Now}})
 		w.overdue("1") // the coordinator died before it settled
-		_, err := w.turns.Begin(w.ctx, w.claim())
+		ticket := w.claim()
+		_, err := w.turns.Begin(w.ctx, ticket)
 		require.ErrorIs(w.t, err, queue.ErrFinished)
+		require.NoError(w.t, w.turns.LeaveEnded(w.ctx, ticket))
 		w.submit("2")
 		require.NoError(w.t, w.raw.Del(w.ctx, "{r:2}:run").Err())
 		_, err = w.turns.Begin(w.ctx, w.claim())

@@ -230,7 +230,7 @@ func (f *fakeStore) TakeUp(_ context.Context, r *Record, state *workflow.State, 
 	})
 	return err
 }
-func (f *fakeStore) Remove(ctx context.Context, id string) error { return f.Delete(ctx, id) }
+func (f *fakeStore) Discard(ctx context.Context, id string) error { return f.Delete(ctx, id) }
 
 func (f *fakeStore) Delete(_ context.Context, id string) error {
 	f.do(func() { delete(f.runs, id) })

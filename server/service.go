@@ -187,7 +187,7 @@ func (s *Service) Delete(ctx context.Context, namespace, name string, force bool
 	}
 	remove := s.store.Delete
 	if force {
-		remove = s.store.Remove
+		remove = s.store.Discard
 	}
 	switch err := remove(ctx, id); {
 	case errors.Is(err, ErrNotFound):

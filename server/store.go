@@ -34,8 +34,8 @@ type Store interface {
 	// nil. ErrConflict: the run has changed since the record of it.
 	TakeUp(ctx context.Context, r *Record, state *workflow.State, run *workflow.Run) error
 	Delete(ctx context.Context, id string) error
-	// Remove is Delete that does not wait for the run's artifacts to be deleted.
-	Remove(ctx context.Context, id string) error
+	// Discard is Delete that waits neither for the run's artifacts to be deleted nor for the archive.
+	Discard(ctx context.Context, id string) error
 	// Watch returns a channel that gets something after a run changed, once for any number
 	// of changes, until ctx ends.
 	Watch(ctx context.Context, id string) (<-chan struct{}, error)

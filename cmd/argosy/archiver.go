@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"time"
 
@@ -10,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/labels"
 
+	"argosy/cmd/argosy/internal/join"
 	"argosy/queue"
 	"argosy/server"
 	"argosy/workflow"
@@ -165,31 +165,17 @@ func (a *archiver) step(ctx context.Context) bool {
 	return len(runs) == archiveTaken
 }
 
-// one archives a run: its file, then its row, then the run knows. Each replaces what an earlier try
-// has left, so that it may end anywhere.
+// one archives a run.
 func (a *archiver) one(ctx context.Context, id string) error {
 	ctx, done := context.WithCancel(ctx)
 	defer done()
 	go a.renew(ctx, id)
-	d, err := a.files.write(ctx, a.archive, id)
-	switch {
-	case errors.Is(err, queue.ErrNotFound):
-		return a.archive.Dismiss(ctx, id)
-	case err != nil:
-		return err
-	case d.State.Archiving != workflow.ArchivingPending: // by another, or it was taken up again
-		return a.archive.Dismiss(ctx, id)
-	}
-	kept := d.State
-	kept.Archiving = workflow.ArchivingPersisted
-	if err := a.archive.Keep(ctx, d.Snapshot, server.Labels(d.Run, &kept)); err != nil {
+	write := func(ctx context.Context) (*queue.Dumped, error) { return a.files.write(ctx, a.archive, id) }
+	if err := join.Archive(ctx, a.archive, id, write, server.Labels); err != nil {
 		return err
 	}
-	if err := a.archive.Archived(ctx, d); err != nil && !errors.Is(err, queue.ErrConflict) {
-		return err
-	}
-	a.log.Debug("archived", "hop", "store", "run", id, "namespace", d.Run.Namespace, "name", d.Run.Name)
-	return a.archive.Dismiss(ctx, id)
+	a.log.Debug("archived", "hop", "store", "run", id)
+	return nil
 }
 
 // renew keeps others from a run that takes long.

@@ -36,7 +36,7 @@ end when their workers find out.`,
 	cmd.Flags().BoolVar(&all, "all", false, "all runs of the namespace")
 	cmd.Flags().BoolVarP(&f.everywhere, "all-namespaces", "A", false, "choose from all namespaces")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "only print what would be done")
-	cmd.Flags().BoolVar(&force, "force", false, "do not wait for artifacts that are to be deleted with the run (artifactGC)")
+	cmd.Flags().BoolVar(&force, "force", false, "wait neither for artifacts that are to be deleted with the run (artifactGC) nor until it is archived")
 	cmd.Flags().BoolVar(&ignoreNotFound, "ignore-not-found", false, "a run that does not exist is no error")
 	return cmd
 }

@@ -97,8 +97,8 @@ func (s *runStore) Delete(ctx context.Context, id string) error {
 	return serverError(s.Runs.Delete(ctx, id))
 }
 
-func (s *runStore) Remove(ctx context.Context, id string) error {
-	return serverError(s.Runs.Remove(ctx, id))
+func (s *runStore) Discard(ctx context.Context, id string) error {
+	return serverError(s.Runs.Discard(ctx, id))
 }
 
 func (s *runStore) Fill(ctx context.Context) (server.Fill, error) {

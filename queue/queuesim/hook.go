@@ -140,6 +140,8 @@ func (s *Server) command(cmd redis.Cmder) (*Command, error) {
 			c.Args[i] = strconv.Itoa(a)
 		case int64:
 			c.Args[i] = strconv.FormatInt(a, 10)
+		case uint64:
+			c.Args[i] = strconv.FormatUint(a, 10)
 		case bool:
 			if c.Args[i] = "0"; a {
 				c.Args[i] = "1"
@@ -190,6 +192,19 @@ func answer(cmd redis.Cmder, c *Command) {
 		cmd.SetVal(text)
 	case *redis.StringSliceCmd:
 		cmd.SetVal(texts(list))
+	case *redis.ScanCmd:
+		var page []any
+		var cursor string
+		if len(list) == 2 {
+			cursor, _ = list[0].(string)
+			page, _ = list[1].([]any)
+		}
+		next, err := strconv.ParseUint(cursor, 10, 64)
+		if err != nil {
+			cmd.SetErr(fmt.Errorf("reading a cursor: %w", err))
+			return
+		}
+		cmd.SetVal(texts(page), next)
 	case *redis.MapStringStringCmd:
 		m := make(map[string]string, len(list)/2)
 		for t := texts(list); len(t) >= 2; t = t[2:] {

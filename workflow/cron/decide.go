@@ -178,9 +178,17 @@ func (s *State) tick(c *spec.CronWorkflow, out *Out, now workflow.Millis) workfl
 		return 0
 	}
 	if tick := schedule.Last(s.Ticked.Time(), now.Time()); !tick.IsZero() {
+		skipped := schedule.between(later(s.Ticked.Time(), tick.Add(-Grace)), tick)
 		s.Ticked = workflow.At(tick)
 		if now.Time().Sub(tick) <= deadline {
 			s.fire(c, out, tick, now.Time())
+		}
+		if out.Submit == nil {
+			skipped = append(skipped, tick)
+		}
+		// Of such a tick a coordinator may be about to start a run whose decision Redis has lost.
+		for _, tick := range skipped {
+			out.Delete = append(out.Delete, childID(s.UID, tick))
 		}
 	}
 	next := schedule.Next(s.Ticked.Time())
@@ -188,6 +196,13 @@ func (s *State) tick(c *spec.CronWorkflow, out *Out, now workflow.Millis) workfl
 		return 0
 	}
 	return workflow.At(next)
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // fire starts a run for a tick, unless something speaks against it.

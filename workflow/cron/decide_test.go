@@ -386,3 +386,17 @@ func walk(t *testing.T, c *spec.CronWorkflow, from, to time.Time) map[int64]bool
 	}
 	return ticks
 }
+
+func TestRunsOfTicksThatAreLeftOutMustNotCome(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, every("@every 10s"))
+	at := func(d time.Duration) *cron.Out {
+		return cron.Decide(w.cron, w.state, cron.Found{}, workflow.At(start.Add(d))).State.Out
+	}
+	require.Empty(t, at(10*time.Second).Delete)
+	out := at(35 * time.Second)
+	require.Equal(t, start.Add(30*time.Second).Unix(), out.Submit.Scheduled.Time().Unix())
+	require.Equal(t, []string{at(10 * time.Second).Submit.ID, at(20 * time.Second).Submit.ID}, out.Delete)
+	w.cron.Spec.When = "1 == 2"
+	require.Equal(t, &cron.Out{Delete: out.Delete[:1]}, at(10*time.Second), "nor one that does not fire")
+}

@@ -95,3 +95,11 @@ func (s Schedule) Last(from, to time.Time) time.Time {
 		}
 	}
 }
+
+// between are the ticks after from and before to.
+func (s Schedule) between(from, to time.Time) (ticks []time.Time) {
+	for at := s.Next(from); !at.IsZero() && at.Before(to); at = s.Next(at) {
+		ticks = append(ticks, at)
+	}
+	return ticks
+}

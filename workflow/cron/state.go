@@ -1,6 +1,7 @@
 package cron
 
 import (
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -45,8 +46,15 @@ type Child struct {
 // Out is what a decision wants done, each of it once or more often.
 type Out struct {
 	Terminate []string `json:"t,omitempty"` // runs
-	Delete    []string `json:"d,omitempty"` // runs
-	Submit    *Child   `json:"s,omitempty"`
+	// Delete are runs, also some that never were, and must not come.
+	Delete []string `json:"d,omitempty"`
+	Submit *Child   `json:"s,omitempty"`
+}
+
+// Knows says that a run is one of those that are kept, or goes on.
+func (s *State) Knows(run string) bool {
+	is := func(c Child) bool { return c.ID == run }
+	return slices.ContainsFunc(s.Active, is) || slices.ContainsFunc(s.Done, is)
 }
 
 // Names of what Argo's children carry.

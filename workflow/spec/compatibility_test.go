@@ -230,7 +230,7 @@ retry --restart-successful / -p | differs | at most 20,000 nodes by a selector, 
 retry side effects | yes
 resubmit | yes
 resubmit --memoized | yes
-delete | differs | --force does not wait for artifacts that go with a run
+delete | differs | --force waits neither for artifacts that go with a run nor for the archive
 # 10. Pods: daemon, sidecars, volumes, scheduling
 daemon | differs | one that serves takes no place of a parallelism; none of several containers
 daemon readinessProbe | differs | without grpc in a local process, whose other steps are not probed | template.container.readinessProbe template.script.readinessProbe

@@ -122,17 +122,9 @@ func (t *turn) Begin(ctx context.Context) (*coordinator.Loaded, error) {
 	if errors.Is(err, queue.ErrExpired) {
 		err = t.expire(ctx)
 	}
-	if errors.Is(err, queue.ErrFinished) && (len(t.keep) > 0 || t.archive != nil) {
-		// Whoever ended it may have died before this.
-		head, gone := t.runs.Head(ctx, t.ticket.Run)
-		if gone == nil {
-			gone = t.want(ctx, &head.State)
-		}
-		if gone == nil {
-			gone = t.retain(ctx, &head.State)
-		}
-		if unless(gone, queue.ErrNotFound) != nil {
-			return nil, gone
+	if errors.Is(err, queue.ErrFinished) {
+		if err := t.leave(ctx); err != nil {
+			return nil, err
 		}
 	}
 	if errors.Is(err, queue.ErrNotFound) || errors.Is(err, queue.ErrFinished) {
@@ -150,6 +142,24 @@ func (t *turn) Begin(ctx context.Context) (*coordinator.Loaded, error) {
 		Run: l.Run, Digest: l.Digest, State: l.State, Now: l.Now, Events: l.Events, Unread: l.Unread,
 		Nodes: l.Nodes, Complete: l.Complete, Lost: lost, Out: allFromQueue(l.Out),
 	}, nil
+}
+
+// leave ends the turn of a run that has ended. Whoever ended it may have died before it did what
+// follows from that.
+func (t *turn) leave(ctx context.Context) error {
+	if len(t.keep) > 0 || t.archive != nil {
+		head, err := t.runs.Head(ctx, t.ticket.Run)
+		if err == nil {
+			err = t.want(ctx, &head.State)
+		}
+		if err == nil {
+			err = t.retain(ctx, &head.State)
+		}
+		if err := unless(err, queue.ErrNotFound); err != nil {
+			return err
+		}
+	}
+	return t.turns.LeaveEnded(ctx, t.ticket)
 }
 
 // expiredAgain is when a run whose time has come is looked at again, if it is still there: its

@@ -53,7 +53,7 @@ func (t *cronTurn) Terminate(ctx context.Context, run string) error {
 }
 
 func (t *cronTurn) Delete(ctx context.Context, run string) error {
-	return unless(t.store.Runs.Delete(ctx, run), queue.ErrNotFound)
+	return t.store.Runs.Bar(ctx, run)
 }
 
 func (t *cronTurn) Extend(ctx context.Context) error {

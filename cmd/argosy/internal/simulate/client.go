@@ -29,6 +29,7 @@ type job struct {
 
 	// What its client was told, and when; zero: not yet.
 	tries     int
+	asked     time.Time // to delete it, last
 	id        string
 	submitted time.Time
 	signalled time.Time
@@ -121,6 +122,7 @@ func (w *world) ask(p *process, runs *queue.Runs, j *job) error {
 	case j.submitted.IsZero():
 		return w.submit(ctx, p, runs, j)
 	case !j.deleteAt.IsZero() && !j.deleteAt.After(w.now):
+		j.asked = w.now
 		err := runs.Delete(ctx, j.id)
 		if err == nil || errors.Is(err, queue.ErrNotFound) {
 			j.deleted = w.now

@@ -126,6 +126,7 @@ func (w *world) cut() {
 	for _, j := range w.jobs {
 		j.forget(s.at)
 	}
+	w.schedule.forget(s.at)
 	w.trace(nil, "Redis lost its last %.3fs", w.now.Sub(s.at).Seconds())
 	w.outage(time.Duration(w.rng.Int64N(int64(2 * time.Second))))
 }

@@ -28,6 +28,9 @@ func (w *world) judge() {
 	if w.demanded() {
 		w.violated("nothing is left over", "something still waits for room")
 	}
+	if w.archiving() {
+		w.violated("nothing is left over", "something still waits to be archived")
+	}
 	for _, j := range w.jobs {
 		if err := w.compare(j); err != nil {
 			w.violated("runs end as if undisturbed", fmt.Sprintf("%s: %v", j.id, err))
@@ -40,11 +43,28 @@ func (w *world) leftover(key string) bool {
 	tag := slot(key)
 	if id, ok := strings.CutPrefix(tag, "r:"); ok {
 		r := w.watch.runs[id]
+		if w.schedule != nil && key == "{r:"+id+"}:gone" {
+			return false // for a while it must not be submitted
+		}
 		kept := []string{"run", "state", "meta", "nodes", "loops", "hosts", "g", "x"}
 		what, _, _ := strings.Cut(strings.TrimPrefix(key, "{r:"+id+"}:"), ":")
 		return r == nil || r.deleted || !slices.Contains(kept, what)
 	}
-	return strings.HasPrefix(key, "due:") || strings.HasPrefix(key, "taken:") || lockLeft(key)
+	if strings.HasPrefix(key, "due:") {
+		return !w.soonGone(key)
+	}
+	return strings.HasPrefix(key, "taken:") || lockLeft(key)
+}
+
+// soonGone says that all runs of a shard that are to be looked at later are deleted: a turn that did not
+// know of that put it off, and the next one forgets them.
+func (w *world) soonGone(due string) bool {
+	for run, at := range w.server.Scores(due) {
+		if r := w.watch.runs[run]; r == nil || !r.deleted || int64(at) <= w.now.UnixMilli() {
+			return false
+		}
+	}
+	return true
 }
 
 // compare holds a run's end against what it would have been without faults.
@@ -74,6 +94,9 @@ func (w *world) compare(j *job) error {
 	}
 	if root := nodes[workflow.Root]; root == nil || !agree(state.Phase, root.Phase) && !agree(state.Phase, exitPhase(nodes)) {
 		return fmt.Errorf("it ended as %s, unlike its root", state.Phase)
+	}
+	if err := w.inArchive(w.watch.runs[j.id], &state); err != nil {
+		return err
 	}
 	if state.Closing() || j.want.timed { // when it was told to decides how much of it ran
 		return nil

@@ -29,8 +29,12 @@ func (v *watch) patience() {
 		well = well.Add(recovered)
 	}
 	v.taken(well)
+	v.ticks(well)
+	runs := v.scheduled()
 	for _, j := range w.jobs {
-		r := v.runs[j.id]
+		runs = append(runs, v.runs[j.id])
+	}
+	for _, r := range runs {
 		if r == nil || r.finished || r.deleted {
 			continue
 		}

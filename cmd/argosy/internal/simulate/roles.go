@@ -23,7 +23,10 @@ func (w *world) coordinate(t *thread, p *process) {
 	options := w.turns
 	options.Now, options.Pause = p.now, p.pause
 	turns := queue.NewTurns(p.conn, broker{p}, options)
-	c := coordinator.New(join.Turns{Turns: turns, Pools: queue.NewPools(p.conn, p.now), Objects: queue.NewObjects(p.conn), Locking: queue.NewLocks(p.conn), Memos: queue.NewMemos(p.conn), Room: room{p}}, w.config, w.metrics, w.log)
+	store := join.Turns{Turns: turns, Pools: queue.NewPools(p.conn, p.now), Objects: queue.NewObjects(p.conn), Locking: queue.NewLocks(p.conn), Memos: queue.NewMemos(p.conn), Room: room{p}}
+	w.schedules(p, &store)
+	w.archives(p, &store)
+	c := coordinator.New(store, w.config, w.metrics, w.log)
 	p.spawn("renewer", func(t *thread) {
 		for {
 			p.sleep(t, time.Second)

@@ -102,10 +102,6 @@ func TestMistakesAreFound(t *testing.T) {
 			right: "tonumber(expires) <= now", wrong: "false", within: 100,
 		},
 		{
-			name: "a step that was ended by a lost order is a failure", script: "report",
-			right: "if ARGV[5] == '1' and state ~= 'cancel' then", wrong: "if false then", from: 7017328, within: 1,
-		},
-		{
 			name: "items are accepted whatever their delivery", script: "items",
 			right: " or number ~= ARGV[2] or worker ~= ARGV[3]", from: 2900, within: 1500,
 		},
@@ -116,6 +112,14 @@ func TestMistakesAreFound(t *testing.T) {
 		{
 			name: "a daemon is not ended with its scope", script: "commit",
 			right: "ipairs(o['end'] or {})", wrong: "ipairs({})", within: 300,
+		},
+		{
+			name: "what is known of a schedule is not kept", script: "croncommit",
+			right: "ARGV[3] + 1) .. ARGV[4]", wrong: "ARGV[3] + 1) .. '{}'", from: 9000000, within: 100,
+		},
+		{
+			name: "a run that goes to the archive has no row", script: "archived",
+			right: "redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])", wrong: "", from: 9000000, within: 100,
 		},
 		{
 			name: "a lock is granted to one too many", script: "lock",

@@ -20,6 +20,7 @@ type watch struct {
 	runs   map[string]*runWatch
 	placed map[string]bool // runs that have a place
 	saved  map[string]bool // outputs that were memoized
+	fired  time.Time       // when the schedule last was
 }
 
 // runWatch is what is known of a run.
@@ -27,7 +28,8 @@ type runWatch struct {
 	id       string
 	phase    spec.WorkflowPhase
 	finished bool
-	again    bool // it was taken up again, and no turn has begun with that
+	ended    time.Time // when it finished
+	again    bool      // it was taken up again, and no turn has begun with that
 	deleted  bool
 	nodes    map[workflow.Key]nodeWatch
 	accepted map[workflow.Key]spec.NodePhase // results that Redis took
@@ -44,6 +46,7 @@ type runWatch struct {
 	committed time.Time
 	locks     []string // of its own, that it takes itself to have
 	place     string
+	tick      int64 // that the schedule fired it for, in seconds; 0: none
 }
 
 type holder struct {
@@ -118,13 +121,15 @@ func (v *watch) applied(p *process, c *queuesim.Command) {
 		v.deletes(c.Keys)
 		return
 	case c.Name == "set" && strings.HasSuffix(c.Args[0], "}:run"):
-		if id := runOf(c.Args[0]); c.Answer != nil {
-			v.runs[id] = &runWatch{
-				id: id, moved: v.w.now, nodes: map[workflow.Key]nodeWatch{}, accepted: map[workflow.Key]spec.NodePhase{},
-				holder: map[workflow.Key]holder{}, claims: map[workflow.Key]int{}, queues: map[workflow.Key]string{},
-				items: map[workflow.Key]itemsWatch{},
-			}
+		if c.Answer != nil {
+			v.begin(runOf(c.Args[0]))
 		}
+		return
+	case c.Script == "once":
+		v.fires(c)
+		return
+	case c.Script == "croncommit":
+		v.counted(c)
 		return
 	case c.Script == "" || len(c.Keys) == 0:
 		return
@@ -192,6 +197,16 @@ func (v *watch) applied(p *process, c *queuesim.Command) {
 	}
 }
 
+// begin opens the books of a run.
+func (v *watch) begin(id string) *runWatch {
+	v.runs[id] = &runWatch{
+		id: id, moved: v.w.now, nodes: map[workflow.Key]nodeWatch{}, accepted: map[workflow.Key]spec.NodePhase{},
+		holder: map[workflow.Key]holder{}, claims: map[workflow.Key]int{}, queues: map[workflow.Key]string{},
+		items: map[workflow.Key]itemsWatch{},
+	}
+	return v.runs[id]
+}
+
 // gets notes that something came in.
 func (r *runWatch) gets(now time.Time) {
 	if r.waits.IsZero() {
@@ -211,6 +226,7 @@ func signals(events []any) bool {
 func (v *watch) deletes(keys []string) {
 	for _, k := range keys {
 		if r := v.runs[runOf(k)]; r != nil && strings.HasSuffix(k, "}:run") {
+			v.goes(r)
 			r.deleted, r.waits = true, time.Time{}
 		}
 	}
@@ -305,6 +321,9 @@ func (v *watch) commits(p *process, r *runWatch, c *queuesim.Command) {
 	v.underWay()
 	if v.counts(r, &state); state.Finished != 0 {
 		v.finishes(r)
+		if r.tick != 0 {
+			v.scheduledEnds(r, &state)
+		}
 		return
 	}
 	v.flights(r)
@@ -366,7 +385,7 @@ func (v *watch) flights(r *runWatch) {
 
 // finishes looks at a run that ended.
 func (v *watch) finishes(r *runWatch) {
-	r.finished, r.waits = true, time.Time{}
+	r.finished, r.ended, r.waits = true, v.w.now, time.Time{}
 	v.itemsKept(r)
 	for k := range r.accepted {
 		if n := r.nodes[k]; !workflow.Fulfilled(n.phase) {

@@ -33,6 +33,9 @@ type world struct {
 	slots   int
 	locks   bool // workflows have some
 	places  places
+	// schedule is nil in worlds without one.
+	schedule *schedule
+	archive  archive
 	// relimitAt is when the limit of semaphores becomes another; zero: never.
 	relimitAt time.Time
 	limitThen int
@@ -74,7 +77,7 @@ func (w *world) violated(rule, detail string) {
 }
 
 // newWorld throws the dice for what the seed is about.
-func newWorld(seed uint64, server *queuesim.Server, metrics *coordinator.Metrics, out io.Writer) (*world, error) {
+func newWorld(seed uint64, server *queuesim.Server, metrics *coordinator.Metrics, out io.Writer) (_ *world, err error) {
 	rng := rand.New(rand.NewPCG(seed, 1))
 	w := &world{
 		scheduler: newScheduler(rng), server: server, broker: queuesim.NewBroker(), metrics: metrics, log: quiet(), out: out,
@@ -95,6 +98,9 @@ func newWorld(seed uint64, server *queuesim.Server, metrics *coordinator.Metrics
 		w.keepPlaces()
 	}
 	w.config.Places = w.places.config()
+	if w.archive = dealArchive(seed); w.archive != nil {
+		w.config.Archive = func(*workflow.Run, *workflow.State) bool { return true }
+	}
 	for i := range 1 + rng.IntN(3) {
 		j, err := w.newJob(seed, i)
 		if err != nil {
@@ -117,7 +123,10 @@ func newWorld(seed uint64, server *queuesim.Server, metrics *coordinator.Metrics
 	for i, j := range w.jobs {
 		w.boot(fmt.Sprintf("server-%d", i+1), w.serve(j))
 	}
-	return w, nil
+	if w.schedule, err = dealSchedule(seed); w.schedule != nil {
+		w.boot("server-cron", w.keepSchedule)
+	}
+	return w, err
 }
 
 // newJob makes a run to want.
@@ -166,6 +175,9 @@ func (w *world) job(run string) *job {
 		if len(run) > len(j.name) && run[:len(j.name)] == j.name {
 			return j
 		}
+	}
+	if w.schedule != nil {
+		return w.schedule.job
 	}
 	panic("a run of nobody: " + run)
 }
@@ -222,7 +234,7 @@ func (w *world) complete() bool {
 			return false
 		}
 	}
-	return true
+	return w.schedule.over(w)
 }
 
 // settles is how long what is left over may take to go away, once all is done.
@@ -239,7 +251,7 @@ func (w *world) idle() bool {
 	if w.now.Sub(w.doneAt) > settles {
 		return true
 	}
-	if w.executing > 0 || len(w.broker.Messages()) > 0 || w.demanded() {
+	if w.executing > 0 || len(w.broker.Messages()) > 0 || w.demanded() || w.archiving() {
 		return false
 	}
 	for _, k := range w.server.Keys() {
