@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,8 +14,9 @@ import (
 	"argosy/workflow/spec"
 )
 
-// archive is where runs go that have ended, in worlds that archive: a store that loses nothing.
-type archive map[string]archived // by run
+// archive is where runs go that have ended, in worlds that archive: a store that loses nothing. Of a
+// run it has all files that were put, as the last one may be of a life that Redis has lost.
+type archive map[string][]archived
 
 // archived is the file of a run.
 type archived struct {
@@ -66,7 +68,7 @@ func (w *world) archiveRun(p *process, a *queue.Archive, run string) error {
 		if err := p.before(what); err != nil {
 			return nil, err
 		}
-		w.archive[run] = archived{d.State.Phase, len(nodes)}
+		w.archive[run] = append(w.archive[run], archived{d.State.Phase, len(nodes)})
 		w.trace(p, "%s: %s, %d nodes", what(), d.State.Phase, len(nodes))
 		return d, p.after(what)
 	}
@@ -79,8 +81,8 @@ func (v *watch) goes(r *runWatch) {
 		return
 	}
 	asked := v.w.job(r.id).asked
-	if file := v.w.archive[r.id]; r.ended.Before(asked) && (file.phase != r.phase || file.nodes != len(r.nodes)) {
-		v.violated("no run goes before it is archived", "run %s was removed as %s with %d nodes, and its file is %+v", r.id, r.phase, len(r.nodes), file)
+	if is := (archived{r.phase, len(r.nodes)}); r.ended.Before(asked) && !slices.Contains(v.w.archive[r.id], is) {
+		v.violated("no run goes before it is archived", "run %s was removed as %+v, and its files are %+v", r.id, is, v.w.archive[r.id])
 	}
 }
 
@@ -92,11 +94,11 @@ func (w *world) inArchive(r *runWatch, s *workflow.State) error {
 	if w.archive == nil {
 		return nil
 	}
-	switch file := w.archive[r.id]; {
+	switch is := (archived{s.Phase, len(r.nodes)}); {
 	case s.Archiving != workflow.ArchivingArchived:
 		return fmt.Errorf("its way to the archive ended at %q", s.Archiving)
-	case file.phase != s.Phase || file.nodes != len(r.nodes):
-		return fmt.Errorf("it ended as %s with %d nodes, and its file is %+v", s.Phase, len(r.nodes), file)
+	case !slices.Contains(w.archive[r.id], is):
+		return fmt.Errorf("it ended as %+v, and its files are %+v", is, w.archive[r.id])
 	case w.server.Field("archived:{argo}", r.id) == "":
 		return fmt.Errorf("the archive has no row of it")
 	}
