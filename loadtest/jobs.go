@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,6 +20,7 @@ const (
 	jobTimes    = 1.3 // L1, L2
 	loopTimes   = 1.1 // T1
 	outputTimes = 1.6 // T1b: each step returns a parameter
+	nodeTimes   = 1.3 // the same with the runner on the node
 )
 
 // indexedParallelism is how many pods an Indexed Job has at once: the kubelet starts no more.
@@ -34,67 +37,102 @@ var (
 `
 )
 
-// besideJobs measures a workflow of n pods on Kubernetes against bare Jobs that do the same, by
-// turns, both from the first request to the last pod's end.
-func besideJobs(text func(n int) string, times float64, repeats int, bare ...bareJobs) func(context.Context, bench) (measurement, error) {
-	return func(ctx context.Context, b bench) (m measurement, err error) {
-		err = withCluster(ctx, func(c *cluster) error {
-			sh, err := onCluster(c.kubeconfig)
-			if err != nil {
-				return err
-			}
+// besideJobs is a row that measures a workflow of n pods on Kubernetes against bare Jobs that do the
+// same, by turns, both from the first request to the last pod's end.
+type besideJobs struct {
+	text       func(n int) string
+	times      float64 // of what the best bare Jobs take
+	repeats    int
+	nodeRunner bool // the runner of steps is installed on the nodes
+	bare       []bareJobs
+}
+
+func (r besideJobs) measure(ctx context.Context, b bench) (m measurement, err error) {
+	err = withCluster(ctx, func(c *cluster) error {
+		sh, err := onCluster(c.kubeconfig)
+		if err != nil {
+			return err
+		}
+		on := func() error {
 			return withFleet(ctx, b, sh, func(f *fleet) error {
-				m, err = c.beside(ctx, b, f, text(b.n), repeats, bare)
-				m.target = times * m.peers[0].Value
+				m, err = c.beside(ctx, b, f, r.text(b.n), r.repeats, r.bare)
 				return err
 			})
-		})
-		return m, err
+		}
+		if r.nodeRunner {
+			sh.worker = append(sh.worker, "--node-runner", nodeRunnerDir)
+			err = c.withNodeRunner(ctx, on)
+		} else {
+			err = on()
+		}
+		return err
+	})
+	if err == nil {
+		m.target = r.times * m.peers[0].Value
 	}
+	return m, err
+}
+
+// contender is one that takes turns: its times, and what the whole machine used in them.
+type contender struct {
+	bareJobs
+	took, cpu []time.Duration
 }
 
 func (c *cluster) beside(ctx context.Context, b bench, f *fleet, text string, repeats int, bare []bareJobs) (m measurement, err error) {
-	m.peers = make([]peer, len(bare))
-	var ours, runs []time.Duration
-	theirs := make([][]time.Duration, len(bare))
-	for i := range repeats + 1 { // the first of each warms up
-		var last []time.Duration
-		for k, jobs := range bare {
-			took, err := jobs.run(ctx, c, b.n)
-			if err != nil {
-				return m, fmt.Errorf("%s: %w", jobs.name, err)
-			}
-			theirs[k] = append(theirs[k], took)
-			last = append(last, took.Round(time.Millisecond))
-			if err := c.clear(ctx); err != nil {
-				return m, err
-			}
-		}
-		wf, err := named(text, fmt.Sprintf("beside-%d-%d", b.seed, i))
+	var runs []time.Duration
+	ours := &contender{bareJobs: bareJobs{"ours", func(ctx context.Context, c *cluster, n int) (time.Duration, error) {
+		wf, err := named(text, fmt.Sprintf("beside-%d-%d", b.seed, len(runs)))
 		if err != nil {
-			return m, err
+			return 0, err
 		}
-		pods, run, err := c.toBothEnds(ctx, f, wf, b.n)
-		if err != nil {
-			return m, err
-		}
-		ours, runs = append(ours, pods), append(runs, run)
-		fmt.Fprintf(b.log, "   pods %v, run %v; bare %v\n", pods.Round(time.Millisecond), run.Round(time.Millisecond), last)
-		if err := c.clear(ctx); err != nil {
-			return m, err
-		}
+		pods, run, err := c.toBothEnds(ctx, f, wf, n)
+		runs = append(runs, run)
+		return pods, err
+	}}}
+	all := []*contender{ours}
+	for _, jobs := range bare {
+		all = append(all, &contender{bareJobs: jobs})
 	}
-	m.samples = inSeconds(ours[1:])
+	for i := range repeats + 1 { // the first of each warms up
+		fmt.Fprint(b.log, "  ")
+		for k := range all {
+			x := all[(i+k)%len(all)] // each comes after each other
+			var took time.Duration
+			cpu, err := usedCPU(func() (err error) {
+				took, err = x.run(ctx, c, b.n)
+				return err
+			})
+			if err == nil {
+				err = c.clear(ctx)
+			}
+			if err != nil {
+				return m, fmt.Errorf("%s: %w", x.name, err)
+			}
+			if i > 0 {
+				x.took, x.cpu = append(x.took, took), append(x.cpu, cpu)
+			}
+			fmt.Fprintf(b.log, " %s %v (CPU %v);", x.name, took.Round(time.Millisecond), cpu)
+		}
+		fmt.Fprintln(b.log)
+	}
+	m.samples = inSeconds(ours.took)
 	m.value = m.samples.P50
 	m.note("s to the run's end", inSeconds(runs[1:]).P50)
-	for k, jobs := range bare {
-		q := inSeconds(theirs[k][1:])
-		m.peers[k] = peer{Name: jobs.name, Value: q.P50, Unit: "s", Samples: q}
-		if q.P50 < m.peers[0].Value { // the better comes first
-			m.peers[0], m.peers[k] = m.peers[k], m.peers[0]
-		}
+	for _, x := range all {
+		m.note("CPU s of the machine: "+x.name, inSeconds(x.cpu).P50)
 	}
-	m.note("times the bare Jobs", m.value/m.peers[0].Value)
+	slices.SortStableFunc(all[1:], func(x, y *contender) int { return cmp.Compare(inSeconds(x.took).P50, inSeconds(y.took).P50) })
+	for _, x := range all[1:] { // the best comes first
+		q := inSeconds(x.took)
+		m.peers = append(m.peers, peer{Name: x.name, Value: q.P50, Unit: "s", Samples: q})
+	}
+	var ratios []float64
+	for i, took := range ours.took {
+		ratios = append(ratios, float64(took)/float64(all[1].took[i]))
+	}
+	slices.Sort(ratios)
+	m.note("times the bare Jobs of the same round, median", ratios[(len(ratios)-1)/2])
 	return m, nil
 }
 
@@ -147,6 +185,12 @@ var (
 	indexed = bareJobs{"an Indexed Job", func(ctx context.Context, c *cluster, n int) (time.Duration, error) {
 		return c.toPodsEnd(ctx, n, func() error { return c.create(ctx, bareJob("bare", n, min(n, indexedParallelism))) })
 	}}
+)
+
+// What rows are compared with: of several the better counts.
+var (
+	sequential = []bareJobs{oneAfterTheOther}
+	parallel   = []bareJobs{allAtOnce, indexed}
 )
 
 func (c *cluster) create(ctx context.Context, j *batchv1.Job) error {

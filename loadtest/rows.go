@@ -12,11 +12,11 @@ func scenarios() []scenario {
 	rows := []scenario{
 		{
 			row: "L1", about: "hello-world on Kubernetes without a runner, to the pod's end", n: 1,
-			unit: "s", lessIsBetter: true, cluster: true, measure: besideJobs(func(int) string { return helloText }, jobTimes, 10, oneAfterTheOther),
+			unit: "s", lessIsBetter: true, cluster: true, measure: besideJobs{text: func(int) string { return helloText }, times: jobTimes, repeats: 10, bare: sequential}.measure,
 		},
 		{
 			row: "L2", about: "a chain of n steps on Kubernetes without a runner, to the last pod's end", n: 5,
-			unit: "s", lessIsBetter: true, cluster: true, measure: besideJobs(func(n int) string { return chainText(n, helloLeaf) }, jobTimes, 5, oneAfterTheOther),
+			unit: "s", lessIsBetter: true, cluster: true, measure: besideJobs{text: func(n int) string { return chainText(n, helloLeaf) }, times: jobTimes, repeats: 5, bare: sequential}.measure,
 		},
 		{
 			row: "L3", about: "n steps of 10 ms one after the other, process executor", n: 40,
@@ -28,11 +28,15 @@ func scenarios() []scenario {
 		},
 		{
 			row: "T1", about: "a loop of n steps on Kubernetes without a runner, to the last pod's end", n: 100,
-			unit: "s", lessIsBetter: true, cluster: true, measure: besideJobs(func(n int) string { return loopText(n, helloLeaf) }, loopTimes, 3, allAtOnce, indexed),
+			unit: "s", lessIsBetter: true, cluster: true, measure: besideJobs{text: func(n int) string { return loopText(n, helloLeaf) }, times: loopTimes, repeats: 5, bare: parallel}.measure,
 		},
 		{
 			row: "T1b", about: "the loop of T1, each step with an output parameter", n: 100,
-			unit: "s", lessIsBetter: true, cluster: true, measure: besideJobs(func(n int) string { return loopText(n, outputLeaf) }, outputTimes, 3, allAtOnce, indexed),
+			unit: "s", lessIsBetter: true, cluster: true, measure: besideJobs{text: func(n int) string { return loopText(n, outputLeaf) }, times: outputTimes, repeats: 3, bare: parallel}.measure,
+		},
+		{
+			row: "T1b-node", about: "the loop of T1b, the runner installed on the node", n: 100,
+			unit: "s", lessIsBetter: true, cluster: true, measure: besideJobs{text: func(n int) string { return loopText(n, outputLeaf) }, times: nodeTimes, repeats: 3, nodeRunner: true, bare: parallel}.measure,
 		},
 		{
 			row: "T2", about: "a loop of n steps in warm pods on Kubernetes, the pods' starts included", n: 100,

@@ -80,6 +80,41 @@ func cpuSeconds(pid int) (float64, error) {
 	return ticks / clockTick, nil
 }
 
+// machineCPU is the CPU that everything on this machine has used since it was started: with
+// the cluster on it, what a loop costs its kubelet, containers and API server too.
+func machineCPU() (time.Duration, error) {
+	body, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, fmt.Errorf("reading what the machine has used: %w", err)
+	}
+	first, _, _ := strings.Cut(string(body), "\n")
+	fields := strings.Fields(first) // cpu user nice system idle iowait irq softirq ..
+	var ticks time.Duration
+	for i, field := range fields[1:8] {
+		n, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("reading what the machine has used: %w", err)
+		}
+		if i != 3 && i != 4 {
+			ticks += time.Duration(n)
+		}
+	}
+	return ticks * time.Second / clockTick, nil
+}
+
+// usedCPU is what everything on this machine uses while something is done.
+func usedCPU(do func() error) (time.Duration, error) {
+	before, err := machineCPU()
+	if err != nil {
+		return 0, err
+	}
+	if err := do(); err != nil {
+		return 0, err
+	}
+	after, err := machineCPU()
+	return after - before, err
+}
+
 // peakBytes is the most memory that a process had.
 func (p *process) peakBytes() (float64, error) {
 	kilobytes, err := strconv.ParseFloat(strings.TrimSuffix(procField(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid), "VmHWM"), " kB"), 64)

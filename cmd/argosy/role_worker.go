@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	corev1 "k8s.io/api/core/v1"
+	kuberuntime "k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -100,6 +101,8 @@ func (f *clusterFlags) client() (kubernetes.Interface, *rest.Config, error) {
 	}
 	// The server's own flow control is what should slow us down.
 	config.QPS, config.Burst = 200, 400
+	// As Kubernetes' own clients have it: the API server encodes a change once for all who watch.
+	config.ContentType, config.AcceptContentTypes = kuberuntime.ContentTypeProtobuf, kuberuntime.ContentTypeProtobuf+","+kuberuntime.ContentTypeJSON
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return nil, nil, usagef("connecting to the cluster: %w", err)

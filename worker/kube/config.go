@@ -89,6 +89,7 @@ type Executor struct {
 	client  kubernetes.Interface
 	gateway *worker.Gateway
 	hub     *hub
+	warned  *warnings
 	budgets sync.Map // runs whose podDisruptionBudget is there
 	pools   *warm.Pools
 	log     *slog.Logger
@@ -107,7 +108,7 @@ func New(cfg Config, client kubernetes.Interface, gateway *worker.Gateway, log *
 	if err != nil {
 		return nil, fmt.Errorf("setting up the watches: %w", err)
 	}
-	return &Executor{cfg: cfg, client: client, gateway: gateway, hub: hub, pools: warm.NewPools(log), log: log}, nil
+	return &Executor{cfg: cfg, client: client, gateway: gateway, hub: hub, warned: newWarnings(client), pools: warm.NewPools(log), log: log}, nil
 }
 
 // Close ends the pods that stay for steps to come. No step may be under way.

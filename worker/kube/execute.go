@@ -89,7 +89,7 @@ func (e *Executor) run(ctx context.Context, s *worker.Step, name types.Namespace
 		Executor: e, step: s, name: name, job: job, changed: changed, waited: s.Waited, uids: []types.UID{job.UID},
 		log: e.log.With("hop", "execute", "run", s.Run.ID, "node", string(s.Key), "job", name.String()),
 	}
-	f.ask = f.warnings
+	f.ask = e.warned.about
 	return f.follow(ctx)
 }
 
@@ -102,7 +102,7 @@ type following struct {
 	changed <-chan struct{}
 	log     *slog.Logger
 
-	ask    func(ctx context.Context, uid types.UID) ([]corev1.Event, error)
+	ask    func(ctx context.Context, namespace string, uid types.UID, asOf time.Time) ([]corev1.Event, error)
 	asked  time.Time // when Kubernetes was asked why the step waits
 	why    string    // what it said
 	toldAt time.Time

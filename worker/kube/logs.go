@@ -19,6 +19,12 @@ const (
 	// container as ended when it has taken all of its output from it, with the last few
 	// kilobytes still on their way into the log.
 	logSettles = 250 * time.Millisecond
+	// logBurst is how many bytes that is at most: a log that was read but once, and had settled, is
+	// complete if it has no more.
+	logBurst = 4096
+	// logBegins is how long a container runs before its log is followed. Most are gone by then, and
+	// each opening costs the API server and the node some milliseconds.
+	logBegins = time.Second
 	// logAgain is how soon a log is opened again that ended before its container did.
 	logAgain = time.Second
 	// logTries is how often in a row a log is opened that breaks each time.
@@ -119,10 +125,14 @@ type openLog func(ctx context.Context, follow bool) (io.ReadCloser, error)
 // for a while. A stream that breaks is taken up where it broke.
 func copyLog(ctx context.Context, open openLog, to io.Writer, ended <-chan struct{}) error {
 	out := &counter{to: to}
+	pause(ctx, logBegins, ended)
 	grown, failed := time.Now(), 0
 	for {
 		over := isClosed(ended)
-		before, began := out.n, time.Now()
+		if over {
+			pause(ctx, logSettles-time.Since(grown), nil)
+		}
+		before := out.n
 		err := readLog(ctx, open, out, !over)
 		if out.n > before {
 			grown = time.Now()
@@ -130,28 +140,27 @@ func copyLog(ctx context.Context, open openLog, to io.Writer, ended <-chan struc
 		if failed++; err == nil {
 			failed = 0
 		}
-		wait := logAgain
 		switch {
 		case ctx.Err() != nil, errors.Is(err, errLogSink), failed == logTries:
 			return err
 		case err != nil:
-			wait = time.Duration(failed) * 100 * time.Millisecond
-		case over && began.Sub(grown) >= logSettles:
+			pause(ctx, time.Duration(failed)*100*time.Millisecond, nil)
+		case over && (out.n == before || before == 0 && out.n <= logBurst):
 			return nil
-		case over:
-			wait = logSettles - time.Since(grown)
+		case !over:
+			pause(ctx, logAgain, ended)
 		}
-		news := ended
-		if over {
-			news = nil
-		}
-		again := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-		case <-news:
-		case <-again.C:
-		}
-		again.Stop()
+	}
+}
+
+// pause waits for a time, or until something is over.
+func pause(ctx context.Context, d time.Duration, over <-chan struct{}) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-over:
+	case <-timer.C:
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -91,7 +92,7 @@ func TestTheLogOfAnEndedStep(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			node, got := &nodeLog{running: true}, &bytes.Buffer{}
 			c := startLogCopy(node.open, got, quiet)
-			time.Sleep(time.Second)
+			time.Sleep(2 * logBegins)
 			node.write("one\n")
 			time.Sleep(20 * time.Millisecond) // following has it
 			node.stop()
@@ -110,7 +111,7 @@ func TestTheLogOfAnEndedStep(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			node, got := &nodeLog{text: "one\n"}, &bytes.Buffer{}
 			c := startLogCopy(node.open, got, quiet)
-			time.Sleep(10 * logAgain)
+			time.Sleep(logBegins + 10*logAgain)
 			node.write("two\n")
 			c.complete(t.Context())
 			require.Equal(t, "one\ntwo\n", got.String())
@@ -121,7 +122,7 @@ func TestTheLogOfAnEndedStep(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			node, got := &nodeLog{running: true, text: "one\n"}, &bytes.Buffer{}
 			c := startLogCopy(node.open, got, quiet)
-			time.Sleep(time.Second)
+			time.Sleep(2 * logBegins)
 			node.stop()
 			synctest.Wait()
 			time.Sleep(time.Second / 2)
@@ -132,11 +133,40 @@ func TestTheLogOfAnEndedStep(t *testing.T) {
 			require.Equal(t, 1, node.plain())
 		})
 	})
+	t.Run("is read only once when it ran shortly and said little", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			node, got := &nodeLog{running: true}, &bytes.Buffer{}
+			c := startLogCopy(node.open, got, quiet)
+			time.Sleep(logBegins / 2)
+			node.stop()
+			go func() {
+				time.Sleep(logSettles / 2) // still on its way into the log
+				node.write("one\n")
+			}()
+			c.complete(t.Context())
+			require.Equal(t, "one\n", got.String())
+			require.Equal(t, []bool{false}, node.opens)
+		})
+	})
+	t.Run("is read until it is quiet when it ran shortly and said much", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			much := strings.Repeat("one\n", logBurst)
+			node, got := &nodeLog{text: much}, &bytes.Buffer{}
+			c := startLogCopy(node.open, got, quiet)
+			go func() {
+				time.Sleep(logSettles * 3 / 2)
+				node.write("two\n")
+			}()
+			c.complete(t.Context())
+			require.Equal(t, much+"two\n", got.String())
+			require.Equal(t, []bool{false, false, false}, node.opens)
+		})
+	})
 	t.Run("is waited for with patience that ends", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			node := &nodeLog{running: true}
 			c := startLogCopy(node.open, io.Discard, quiet)
-			synctest.Wait()
+			time.Sleep(2 * logBegins)
 			before := time.Now()
 			c.complete(t.Context()) // the node keeps the stream open
 			require.Equal(t, logPatience, time.Since(before))

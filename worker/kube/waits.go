@@ -1,18 +1,13 @@
 package kube
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/types"
 
 	"argosy/worker"
 )
@@ -23,9 +18,7 @@ const (
 	consultAfter = 5 * time.Second
 	// consultEvery is how often that is repeated at most.
 	consultEvery = 15 * time.Second
-	// eventPatience is how long a step's end waits for the events of its pod.
-	eventPatience = 5 * time.Second
-	eventsLogged  = 10
+	eventsLogged = 10
 )
 
 // consult adds to the verdict on a step that waits what Kubernetes says of it in events: of a pod
@@ -40,7 +33,7 @@ func (f *following) consult(ctx context.Context, v verdict, pod *corev1.Pod, now
 	}
 	if now.Sub(made) >= consultAfter && now.Sub(f.asked) >= consultEvery {
 		f.asked, f.why = now, ""
-		if events, err := f.ask(ctx, uid); err != nil {
+		if events, err := f.ask(ctx, f.name.Namespace, uid, now.Add(-consultAfter)); err != nil {
 			f.log.Debug("nobody says what the step waits for", "err", err)
 		} else if len(events) > 0 {
 			f.why = events[len(events)-1].Message
@@ -97,37 +90,16 @@ func (f *following) tell(ctx context.Context, v verdict, now time.Time, again ti
 	return again
 }
 
-// warnings are the events of a Job or pod that tell of trouble, the last one last.
-func (f *following) warnings(ctx context.Context, uid types.UID) ([]corev1.Event, error) {
-	list, err := f.client.CoreV1().Events(f.name.Namespace).List(ctx, metav1.ListOptions{
-		FieldSelector: fields.AndSelectors(
-			fields.OneTermEqualSelector("involvedObject.uid", string(uid)),
-			fields.OneTermEqualSelector("type", corev1.EventTypeWarning),
-		).String(),
-		Limit: 100,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("listing events: %w", err)
-	}
-	slices.SortStableFunc(list.Items, func(a, b corev1.Event) int { return cmp.Compare(eventTime(&a), eventTime(&b)) })
-	return list.Items, nil
-}
-
-func eventTime(e *corev1.Event) int64 {
-	return max(e.LastTimestamp.UnixMicro(), e.EventTime.UnixMicro())
-}
-
 // logEvents writes what Kubernetes had to say of a step that did not end by itself into its log,
 // where it stays when the pod is gone.
 func (f *following) logEvents(ctx context.Context) {
 	if f.step.Log == nil || f.step.Log == io.Discard {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, eventPatience)
-	defer cancel()
 	var all []corev1.Event
+	now := time.Now()
 	for _, uid := range f.uids {
-		events, err := f.ask(ctx, uid)
+		events, err := f.ask(ctx, f.name.Namespace, uid, now)
 		if err != nil {
 			f.log.Debug("the events of a step's pod are not kept", "err", err)
 			return

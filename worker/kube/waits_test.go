@@ -24,7 +24,7 @@ func waitingStep(made time.Time, says ...corev1.Event) (f *following, told *[]st
 	return &following{
 		Executor: &Executor{cfg: Config{}.withDefaults()}, job: job, seen: true, log: slog.New(slog.DiscardHandler),
 		uids: []types.UID{"job"},
-		ask:  func(context.Context, types.UID) ([]corev1.Event, error) { return says, nil },
+		ask:  func(context.Context, string, types.UID, time.Time) ([]corev1.Event, error) { return says, nil },
 		step: &worker.Step{Log: &executortest.Log{}, Waits: func(_ context.Context, message string) error {
 			*told = append(*told, message)
 			return nil
@@ -113,7 +113,9 @@ func TestTheEventsOfAStepThatDidNotEndByItselfAreInItsLog(t *testing.T) {
 	f, _ := waitingStep(time.Unix(1000, 0), warning("FailedMount", "no such secret\n"))
 	f.logEvents(t.Context())
 	require.Equal(t, "argosy: FailedMount: no such secret (3 times)\n", f.step.Log.(*executortest.Log).String())
-	f.ask = func(context.Context, types.UID) ([]corev1.Event, error) { return nil, errors.New("forbidden") }
+	f.ask = func(context.Context, string, types.UID, time.Time) ([]corev1.Event, error) {
+		return nil, errors.New("forbidden")
+	}
 	f.logEvents(t.Context())
 }
 

@@ -112,7 +112,7 @@ func (e *Executor) launch(ctx context.Context, s *worker.Step, shape *warmPod, p
 		Executor: e, step: &worker.Step{Run: s.Run, Template: s.Template}, name: name, job: job, changed: changed,
 		log: e.log.With("hop", "execute", "run", s.Run.ID, "job", name.String()),
 	}
-	f.ask = f.warnings
+	f.ask = e.warned.about
 	var fault *worker.Fault
 	if err == nil {
 		fault = f.untilGone(ctx)
