@@ -108,7 +108,11 @@ func New(cfg Config, client kubernetes.Interface, gateway *worker.Gateway, log *
 	if err != nil {
 		return nil, fmt.Errorf("setting up the watches: %w", err)
 	}
-	return &Executor{cfg: cfg, client: client, gateway: gateway, hub: hub, warned: newWarnings(client), pools: warm.NewPools(log), log: log}, nil
+	warned, err := newWarnings(client, cfg.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	return &Executor{cfg: cfg, client: client, gateway: gateway, hub: hub, warned: warned, pools: warm.NewPools(log), log: log}, nil
 }
 
 // Close ends the pods that stay for steps to come. No step may be under way.
@@ -120,4 +124,7 @@ func (e *Executor) Close() error {
 
 // Start begins to watch and returns when all that is there is known. The watches end with
 // ctx, which must outlive the steps.
-func (e *Executor) Start(ctx context.Context) error { return e.hub.start(ctx) }
+func (e *Executor) Start(ctx context.Context) error {
+	e.warned.begin(ctx)
+	return e.hub.start(ctx)
+}

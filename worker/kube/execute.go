@@ -102,7 +102,7 @@ type following struct {
 	changed <-chan struct{}
 	log     *slog.Logger
 
-	ask    func(ctx context.Context, namespace string, uid types.UID, asOf time.Time) ([]corev1.Event, error)
+	ask    func(ctx context.Context, uid types.UID) ([]*corev1.Event, error)
 	asked  time.Time // when Kubernetes was asked why the step waits
 	why    string    // what it said
 	toldAt time.Time

@@ -33,7 +33,7 @@ func (f *following) consult(ctx context.Context, v verdict, pod *corev1.Pod, now
 	}
 	if now.Sub(made) >= consultAfter && now.Sub(f.asked) >= consultEvery {
 		f.asked, f.why = now, ""
-		if events, err := f.ask(ctx, f.name.Namespace, uid, now.Add(-consultAfter)); err != nil {
+		if events, err := f.ask(ctx, uid); err != nil {
 			f.log.Debug("nobody says what the step waits for", "err", err)
 		} else if len(events) > 0 {
 			f.why = events[len(events)-1].Message
@@ -96,10 +96,9 @@ func (f *following) logEvents(ctx context.Context) {
 	if f.step.Log == nil || f.step.Log == io.Discard {
 		return
 	}
-	var all []corev1.Event
-	now := time.Now()
+	var all []*corev1.Event
 	for _, uid := range f.uids {
-		events, err := f.ask(ctx, f.name.Namespace, uid, now)
+		events, err := f.ask(ctx, uid)
 		if err != nil {
 			f.log.Debug("the events of a step's pod are not kept", "err", err)
 			return

@@ -17,14 +17,14 @@ import (
 )
 
 // waitingStep follows a step whose Job was made at a time, which Kubernetes says things of.
-func waitingStep(made time.Time, says ...corev1.Event) (f *following, told *[]string) {
+func waitingStep(made time.Time, says ...*corev1.Event) (f *following, told *[]string) {
 	told = &[]string{}
 	job := jobWith("", "")
 	job.CreationTimestamp = metav1.NewTime(made)
 	return &following{
 		Executor: &Executor{cfg: Config{}.withDefaults()}, job: job, seen: true, log: slog.New(slog.DiscardHandler),
 		uids: []types.UID{"job"},
-		ask:  func(context.Context, string, types.UID, time.Time) ([]corev1.Event, error) { return says, nil },
+		ask:  func(context.Context, types.UID) ([]*corev1.Event, error) { return says, nil },
 		step: &worker.Step{Log: &executortest.Log{}, Waits: func(_ context.Context, message string) error {
 			*told = append(*told, message)
 			return nil
@@ -32,8 +32,8 @@ func waitingStep(made time.Time, says ...corev1.Event) (f *following, told *[]st
 	}, told
 }
 
-func warning(reason, message string) corev1.Event {
-	return corev1.Event{Reason: reason, Message: message, Type: corev1.EventTypeWarning, Count: 3}
+func warning(reason, message string) *corev1.Event {
+	return &corev1.Event{Reason: reason, Message: message, Type: corev1.EventTypeWarning, Count: 3}
 }
 
 func TestAStepSaysWhatItWaitsForOnceThatGoesOnForLong(t *testing.T) {
@@ -44,7 +44,7 @@ func TestAStepSaysWhatItWaitsForOnceThatGoesOnForLong(t *testing.T) {
 	creating.CreationTimestamp = metav1.NewTime(made)
 	for name, tt := range map[string]struct {
 		pod    *corev1.Pod
-		says   []corev1.Event
+		says   []*corev1.Event
 		after  time.Duration
 		want   string // "" is nothing
 		giveUp string // class
@@ -54,9 +54,9 @@ func TestAStepSaysWhatItWaitsForOnceThatGoesOnForLong(t *testing.T) {
 		"unschedulable":        {pod: unschedulable, after: 5 * time.Second, want: "Unschedulable: no node"},
 		"image":                {pod: podIn(corev1.PodPending, waitingFor(mainContainer, "ErrImagePull", "gone")), after: 5 * time.Second, want: "ErrImagePull: gone", giveUp: worker.ClassImage, fault: "main: ErrImagePull: gone"},
 		"slow":                 {pod: creating, after: 5 * time.Second},
-		"volume":               {pod: creating, says: []corev1.Event{warning("FailedMount", "no such secret")}, after: 5 * time.Second, want: "FailedMount: no such secret"},
-		"quota":                {says: []corev1.Event{warning("FailedCreate", `pods "x" is forbidden: exceeded quota: q`)}, after: 5 * time.Second, want: `pods "x" is forbidden: exceeded quota: q`},
-		"no account":           {says: []corev1.Event{warning("FailedCreate", "no account")}, after: 5 * time.Second, want: "no account", giveUp: worker.ClassExecutor, fault: "no pod was created for the step's Job: no account"},
+		"volume":               {pod: creating, says: []*corev1.Event{warning("FailedMount", "no such secret")}, after: 5 * time.Second, want: "FailedMount: no such secret"},
+		"quota":                {says: []*corev1.Event{warning("FailedCreate", `pods "x" is forbidden: exceeded quota: q`)}, after: 5 * time.Second, want: `pods "x" is forbidden: exceeded quota: q`},
+		"no account":           {says: []*corev1.Event{warning("FailedCreate", "no account")}, after: 5 * time.Second, want: "no account", giveUp: worker.ClassExecutor, fault: "no pod was created for the step's Job: no account"},
 		"nothing but patience": {after: 5 * time.Second, giveUp: worker.ClassExecutor, fault: "no pod was created for the step's Job"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -113,7 +113,7 @@ func TestTheEventsOfAStepThatDidNotEndByItselfAreInItsLog(t *testing.T) {
 	f, _ := waitingStep(time.Unix(1000, 0), warning("FailedMount", "no such secret\n"))
 	f.logEvents(t.Context())
 	require.Equal(t, "argosy: FailedMount: no such secret (3 times)\n", f.step.Log.(*executortest.Log).String())
-	f.ask = func(context.Context, string, types.UID, time.Time) ([]corev1.Event, error) {
+	f.ask = func(context.Context, types.UID) ([]*corev1.Event, error) {
 		return nil, errors.New("forbidden")
 	}
 	f.logEvents(t.Context())

@@ -11,94 +11,119 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/pager"
+	"k8s.io/client-go/tools/cache"
 )
 
-const (
-	// eventPatience is how long one list of events may take.
-	eventPatience = 5 * time.Second
-	// eventPage is how many of them the API server is asked for at a time.
-	eventPage = 500
-)
+// eventPatience is how long somebody waits until the events that there are are known.
+const eventPatience = 5 * time.Second
 
 // warnings are the events that tell of trouble with Jobs and pods. The API server has no index of
-// events: to tell those of one pod it reads all of the namespace. So those who ask in the same
-// seconds share a list: of each namespace, one is under way at most.
+// events: to tell those of one pod it reads all of the namespace. So they are listed once, when
+// somebody asks for the first time, and watched from then on.
 //
-//	known --asked for younger ones--> listing --they came, or did not--> known
-//	                                     ^ who asks meanwhile waits, and looks again
+//	idle --about--> listing --done--> watching (until the executor's end)
+//	                   ^--failed, which all who wait are told
 type warnings struct {
-	client kubernetes.Interface
+	informer cache.SharedIndexInformer
+	run      func() // set by begin
 
-	mu sync.Mutex
-	in map[string]*knownWarnings
+	mu     sync.Mutex
+	err    error         // why the last try to list failed
+	failed chan struct{} // closed when it did
 }
 
-// knownWarnings are those of one namespace as they were last listed.
-type knownWarnings struct {
-	turn  chan struct{} // whoever has put a value into it may list, and touch what follows
-	began time.Time     // when the list was asked for
-	of    map[types.UID][]corev1.Event
-	err   error
-}
+const byObject = "object"
 
-func newWarnings(client kubernetes.Interface) *warnings {
-	return &warnings{client: client, in: map[string]*knownWarnings{}}
-}
-
-// about returns the warnings about an object that were there at a time or later, the last one last.
-func (w *warnings) about(ctx context.Context, namespace string, uid types.UID, asOf time.Time) ([]corev1.Event, error) {
-	w.mu.Lock()
-	k := w.in[namespace]
-	if k == nil {
-		k = &knownWarnings{turn: make(chan struct{}, 1)}
-		w.in[namespace] = k
-	}
-	w.mu.Unlock()
-	select {
-	case k.turn <- struct{}{}:
-		defer func() { <-k.turn }()
-	case <-ctx.Done():
-		return nil, fmt.Errorf("waiting for a list of events: %w", context.Cause(ctx))
-	}
-	if k.began.Before(asOf) {
-		began := time.Now()
-		of, err := w.list(ctx, namespace)
-		if ctx.Err() != nil {
-			return nil, err // says nothing to others
+func newWarnings(client kubernetes.Interface, namespace string) (*warnings, error) {
+	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithNamespace(namespace),
+		informers.WithTweakListOptions(func(o *metav1.ListOptions) {
+			o.FieldSelector = fields.OneTermEqualSelector("type", corev1.EventTypeWarning).String()
+		}),
+		informers.WithTransform(trimEvent),
+	)
+	w := &warnings{informer: factory.Core().V1().Events().Informer(), failed: make(chan struct{})}
+	err := w.informer.AddIndexers(cache.Indexers{byObject: func(o any) ([]string, error) {
+		e, ok := o.(*corev1.Event)
+		if !ok {
+			return nil, nil
 		}
-		k.began, k.of, k.err = began, of, err
+		return []string{string(e.InvolvedObject.UID)}, nil
+	}})
+	if err == nil {
+		err = w.informer.SetWatchErrorHandlerWithContext(func(_ context.Context, _ *cache.Reflector, err error) { w.fail(err) })
 	}
-	return k.of[uid], k.err
-}
-
-func (w *warnings) list(ctx context.Context, namespace string) (map[types.UID][]corev1.Event, error) {
-	ctx, cancel := context.WithTimeout(ctx, eventPatience)
-	defer cancel()
-	of := map[types.UID][]corev1.Event{}
-	pages := pager.New(pager.SimplePageFunc(func(o metav1.ListOptions) (runtime.Object, error) {
-		return w.client.CoreV1().Events(namespace).List(ctx, o)
-	}))
-	pages.PageSize = eventPage
-	err := pages.EachListItem(ctx, metav1.ListOptions{
-		FieldSelector: fields.OneTermEqualSelector("type", corev1.EventTypeWarning).String(),
-	}, func(o runtime.Object) error {
-		if e, ok := o.(*corev1.Event); ok {
-			uid := e.InvolvedObject.UID
-			of[uid] = append(of[uid], corev1.Event{Reason: e.Reason, Message: e.Message, Count: e.Count, LastTimestamp: e.LastTimestamp, EventTime: e.EventTime})
-		}
-		return nil
-	})
 	if err != nil {
-		return nil, fmt.Errorf("listing events: %w", err)
+		return nil, fmt.Errorf("setting up the watch of events: %w", err)
 	}
-	for _, events := range of {
-		slices.SortStableFunc(events, func(a, b corev1.Event) int { return cmp.Compare(eventTime(&a), eventTime(&b)) })
+	return w, nil
+}
+
+// trimEvent keeps what is read here.
+func trimEvent(o any) (any, error) {
+	e, ok := o.(*corev1.Event)
+	if !ok {
+		return o, nil
 	}
-	return of, nil
+	return &corev1.Event{
+		ObjectMeta:     metav1.ObjectMeta{Name: e.Name, Namespace: e.Namespace, UID: e.UID, ResourceVersion: e.ResourceVersion},
+		InvolvedObject: corev1.ObjectReference{UID: e.InvolvedObject.UID},
+		Reason:         e.Reason, Message: e.Message, Count: e.Count, LastTimestamp: e.LastTimestamp, EventTime: e.EventTime,
+	}, nil
+}
+
+// begin says how long events may be watched. Nothing is asked for yet.
+func (w *warnings) begin(ctx context.Context) {
+	w.run = sync.OnceFunc(func() { go w.informer.RunWithContext(ctx) })
+}
+
+func (w *warnings) fail(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err == nil {
+		close(w.failed)
+	}
+	w.err = err
+}
+
+// failure returns why the last list failed, or a channel that is closed when one does.
+func (w *warnings) failure() (<-chan struct{}, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.failed, w.err
+}
+
+// about returns the warnings about a Job or pod, the last one last.
+func (w *warnings) about(ctx context.Context, uid types.UID) ([]*corev1.Event, error) {
+	w.run()
+	if !w.informer.HasSynced() {
+		failed, _ := w.failure()
+		patience := time.NewTimer(eventPatience)
+		defer patience.Stop()
+		select {
+		case <-w.informer.HasSyncedChecker().Done():
+		case <-failed:
+		case <-patience.C:
+		case <-ctx.Done():
+		}
+		if _, err := w.failure(); !w.informer.HasSynced() {
+			return nil, fmt.Errorf("listing events: %w", cmp.Or(context.Cause(ctx), err, context.DeadlineExceeded))
+		}
+	}
+	found, err := w.informer.GetIndexer().ByIndex(byObject, string(uid))
+	if err != nil {
+		return nil, fmt.Errorf("looking events up: %w", err) // there is no such index: not after newWarnings
+	}
+	var events []*corev1.Event
+	for _, o := range found {
+		if e, ok := o.(*corev1.Event); ok {
+			events = append(events, e)
+		}
+	}
+	slices.SortFunc(events, func(a, b *corev1.Event) int { return cmp.Compare(eventTime(a), eventTime(b)) })
+	return events, nil
 }
 
 func eventTime(e *corev1.Event) int64 {

@@ -1,12 +1,12 @@
 package kube
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -19,80 +19,69 @@ import (
 	clienttesting "k8s.io/client-go/testing"
 )
 
-// slowEvents is a cluster with a warning about each of n pods, which takes a second to list them.
-func slowEvents(n int, fails *atomic.Bool) (w *warnings, lists *atomic.Int32) {
-	client := fake.NewClientset()
-	lists = &atomic.Int32{}
+// eventOf is a warning about an object, told some seconds after others.
+func eventOf(uid, message string, after int64) *corev1.Event {
+	e := warning("FailedMount", message)
+	e.Name, e.Namespace = fmt.Sprintf("%s.%d", uid, after), "jobs"
+	e.InvolvedObject.UID = types.UID(uid)
+	e.LastTimestamp = metav1.Unix(1000+after, 0)
+	return e
+}
+
+// watchWarnings watches the events of a namespace, and counts the lists that it asks for.
+func watchWarnings(t *testing.T, refuse error, events ...runtime.Object) (w *warnings, client *fake.Clientset, lists *atomic.Int32) {
+	client, lists = fake.NewClientset(events...), &atomic.Int32{}
 	client.PrependReactor("list", "events", func(clienttesting.Action) (bool, runtime.Object, error) {
 		lists.Add(1)
-		time.Sleep(time.Second)
-		if fails.Load() {
-			return true, nil, errors.New("forbidden")
-		}
-		list := &corev1.EventList{}
-		for i := range n {
-			for _, age := range []int64{1, 2} { // the younger one comes first
-				e := warning("FailedMount", fmt.Sprintf("pod %d, %d s ago", i, age))
-				e.InvolvedObject.UID = types.UID(fmt.Sprint(i))
-				e.LastTimestamp = metav1.Unix(1000-age, 0)
-				list.Items = append(list.Items, e)
-			}
-		}
-		return true, list, nil
+		return refuse != nil, nil, refuse
 	})
-	return newWarnings(client), lists
+	w, err := newWarnings(client, "jobs")
+	require.NoError(t, err)
+	w.begin(t.Context())
+	return w, client, lists
 }
 
-func TestStepsThatWaitShareListsOfEvents(t *testing.T) {
+func TestEventsAreListedOnceHoweverManyStepsWait(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		var fails atomic.Bool
-		w, lists := slowEvents(100, &fails)
-		askAll := func(asOf func() time.Time) {
-			var all sync.WaitGroup
-			for i := range 100 {
-				all.Go(func() {
-					events, err := w.about(t.Context(), "jobs", types.UID(fmt.Sprint(i)), asOf())
-					assert.NoError(t, err)
-					if assert.Len(t, events, 2) {
-						assert.Equal(t, fmt.Sprintf("pod %d, 1 s ago", i), events[1].Message, "the last one comes last")
-					}
-				})
+	var there []runtime.Object
+	for i := range 100 {
+		uid := fmt.Sprint(i)
+		there = append(there, eventOf(uid, "last of "+uid, 2), eventOf(uid, "first of "+uid, 1))
+	}
+	w, client, lists := watchWarnings(t, nil, there...)
+	require.Zero(t, lists.Load(), "nobody has asked")
+	var all sync.WaitGroup
+	for i := range 100 {
+		all.Go(func() {
+			events, err := w.about(t.Context(), types.UID(fmt.Sprint(i)))
+			assert.NoError(t, err)
+			if assert.Len(t, events, 2) {
+				assert.Equal(t, fmt.Sprintf("last of %d", i), events[1].Message)
 			}
-			all.Wait()
-		}
-		askAll(time.Now)
-		require.EqualValues(t, 1, lists.Load())
-		askAll(func() time.Time { return time.Now().Add(-consultAfter) })
-		require.EqualValues(t, 1, lists.Load(), "that list was young enough")
-		askAll(time.Now)
-		require.EqualValues(t, 2, lists.Load(), "that one was not")
-
-		events, err := w.about(t.Context(), "others", "0", time.Now())
-		require.NoError(t, err)
-		require.Len(t, events, 2)
-		require.EqualValues(t, 3, lists.Load(), "each namespace has a list of its own")
-	})
+		})
+	}
+	all.Wait()
+	_, err := client.CoreV1().Events("jobs").Create(t.Context(), eventOf("5", "news", 3), metav1.CreateOptions{})
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		events, err := w.about(t.Context(), "5")
+		return err == nil && len(events) == 3 && events[2].Message == "news"
+	}, 5*time.Second, time.Millisecond)
+	require.EqualValues(t, 1, lists.Load())
 }
 
-func TestAListOfEventsThatFailsIsNotTriedByAllWhoWaitForIt(t *testing.T) {
+func TestEventsThatCannotBeHadHoldNobodyUp(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		var fails atomic.Bool
-		fails.Store(true)
-		w, lists := slowEvents(1, &fails)
-		var all sync.WaitGroup
-		for range 100 {
-			all.Go(func() {
-				_, err := w.about(t.Context(), "jobs", "0", time.Now())
-				assert.EqualError(t, err, "listing events: forbidden")
-			})
-		}
-		all.Wait()
-		require.EqualValues(t, 1, lists.Load())
-		fails.Store(false)
-		events, err := w.about(t.Context(), "jobs", "0", time.Now())
-		require.NoError(t, err)
-		require.Len(t, events, 2)
-	})
+	w, _, _ := watchWarnings(t, errors.New("forbidden"))
+	for range 3 {
+		_, err := w.about(t.Context(), "5")
+		require.ErrorContains(t, err, "forbidden")
+	}
+	stopped, cancel := context.WithCancelCause(t.Context())
+	w, err := newWarnings(fake.NewClientset(), "jobs")
+	require.NoError(t, err)
+	w.begin(stopped)
+	cancel(errors.New("the step was stopped"))
+	_, err = w.about(stopped, "5")
+	require.Error(t, err)
 }
