@@ -59,7 +59,7 @@ func onCluster(kubeconfig string) (shape, error) {
 		sh.worker = append(sh.worker, "--runner-image", image)
 	}
 	if host := os.Getenv("ARGOSY_DEVCLUSTER_HOST"); host != "" {
-		sh.worker = append(sh.worker, "--worker-url", "http://"+net.JoinHostPort(host, strconv.Itoa(port)))
+		sh.worker = append(sh.worker, "--worker-url", "https://"+net.JoinHostPort(host, strconv.Itoa(port)))
 	}
 	return sh, nil
 }

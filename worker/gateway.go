@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -18,7 +19,7 @@ import (
 
 // GatewayConfig sets a Gateway up.
 type GatewayConfig struct {
-	URL    string // as step pods reach it
+	URL    string // as step pods reach it; with https it serves TLS, and nothing else
 	Own    string // as pods that stay reach this one and no other; empty: as URL says
 	Store  ArtifactStore
 	Tokens *Tokens
@@ -125,6 +126,13 @@ func (g *Gateway) Plan(ctx context.Context, s *Step) (*handover.Plan, error) {
 
 // Serve answers step pods on the listener until ctx ends.
 func (g *Gateway) Serve(ctx context.Context, l net.Listener) error {
+	if g.secure() {
+		config, err := g.cfg.Tokens.identity.serverTLS()
+		if err != nil {
+			return err
+		}
+		l = tls.NewListener(l, config)
+	}
 	srv := &http.Server{
 		Handler:           g.Handler(),
 		ReadHeaderTimeout: 10 * time.Second,

@@ -25,7 +25,10 @@ type Grant struct {
 }
 
 // Tokens signs and checks gateway tokens. Workers that share the key accept each other's.
-type Tokens struct{ key []byte }
+type Tokens struct {
+	key      []byte
+	identity identity
+}
 
 // minTokenKey is the shortest key that is accepted.
 const minTokenKey = 32
@@ -45,7 +48,11 @@ func NewTokens(key []byte) (*Tokens, error) {
 	if len(key) < minTokenKey {
 		return nil, fmt.Errorf("the gateway's token key has %d bytes; it needs at least %d", len(key), minTokenKey)
 	}
-	return &Tokens{key: key}, nil
+	id, err := newIdentity(key)
+	if err != nil {
+		return nil, err
+	}
+	return &Tokens{key: key, identity: id}, nil
 }
 
 // Issue makes a token for the grant.

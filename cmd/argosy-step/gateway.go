@@ -19,7 +19,8 @@ type gateway struct {
 	url, token string
 	patience   time.Duration // with a gateway that cannot be reached
 	client     *http.Client
-	indirect   bool // stores are not to be found from here
+	store      *http.Client // for addresses that the gateway signs
+	indirect   bool         // stores are not to be found from here
 }
 
 var (
@@ -32,16 +33,20 @@ var (
 // store.
 const serverTries = 4
 
-func newGateway(url, token string, patience time.Duration) *gateway {
-	return &gateway{
-		url: url, token: token, patience: patience,
-		client: &http.Client{Transport: &http.Transport{
-			Proxy:                 nil, // the gateway is in the cluster, and the user's proxy is not for us
-			DialContext:           (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
-			ResponseHeaderTimeout: 10 * time.Minute, // a large upload is answered when it is stored
-			IdleConnTimeout:       30 * time.Second,
-		}},
-	}
+// newGateway is the one that the runner's environment names.
+func newGateway(ours map[string]string, patience time.Duration) *gateway {
+	known := newClient()
+	known.Transport.(*http.Transport).TLSClientConfig = handover.ClientTLS(ours[handover.EnvKey])
+	return &gateway{url: ours[handover.EnvGateway], token: ours[handover.EnvToken], patience: patience, client: known, store: newClient()}
+}
+
+func newClient() *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		Proxy:                 nil, // it is in the cluster, and the user's proxy is not for us
+		DialContext:           (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+		ResponseHeaderTimeout: 10 * time.Minute, // a large upload is answered when it is stored
+		IdleConnTimeout:       30 * time.Second,
+	}}
 }
 
 // get hands what the gateway has at the path to consume. A try that breaks starts over.

@@ -55,7 +55,7 @@ func (s step) run(ctx context.Context) int {
 	if path := ours[handover.EnvMessage]; path != "" {
 		s.message = path
 	}
-	g := newGateway(ours[handover.EnvGateway], ours[handover.EnvToken], s.patience)
+	g := newGateway(ours, s.patience)
 	outcome := s.execute(ctx, g, ours, theirs)
 
 	code := outcome.Code

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -31,7 +32,6 @@ type pod struct {
 	dir     string
 	store   *executortest.Store
 	gateway *worker.Gateway
-	server  *httptest.Server
 	step    *worker.Step
 	outcome *handover.Outcome // of the last run
 	stdout  bytes.Buffer
@@ -43,21 +43,35 @@ func newPod(t *testing.T, command ...string) *pod {
 	tokens, err := worker.NewTokens(nil)
 	require.NoError(t, err)
 	p := &pod{dir: t.TempDir(), store: executortest.NewStore(), told: make(chan string, 9)}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
 	p.gateway = worker.NewGateway(worker.GatewayConfig{
-		Store: p.store, Tokens: tokens,
+		URL: "https://" + l.Addr().String(), Store: p.store, Tokens: tokens,
 		Tells: func(_ context.Context, _ string, _ workflow.Key, progress spec.Progress) error {
 			p.told <- string(progress)
 			// The command goes on when its progress is known.
 			return os.WriteFile(p.path(strings.ReplaceAll(string(progress), "/", "-")), nil, 0o600)
 		},
 	}, slog.New(slog.DiscardHandler))
-	p.server = httptest.NewServer(p.gateway.Handler())
-	t.Cleanup(p.server.Close)
+	ctx, cancel := context.WithCancel(context.Background())
+	served := make(chan error, 1)
+	go func() { served <- p.gateway.Serve(ctx, l) }()
+	t.Cleanup(func() {
+		cancel()
+		require.NoError(t, <-served)
+	})
 	p.step = &worker.Step{
 		Run: &workflow.Run{ID: "run-1", Name: "wf"}, Key: workflow.Root.Step(0, "a"), PodName: "wf-a-1", Delivery: 1,
 		Template: &spec.Template{Name: "a", Container: &corev1.Container{Command: command}},
 	}
 	return p
+}
+
+// reach is the environment that tells a runner where its gateway is, and lets it in.
+func (p *pod) reach(token string) []string {
+	return []string{
+		"PATH=" + os.Getenv("PATH"), handover.EnvGateway + "=" + p.gateway.URL(), handover.EnvKey + "=" + p.gateway.KeySum(), handover.EnvToken + "=" + token,
+	}
 }
 
 func (p *pod) path(name string) string { return filepath.Join(p.dir, name) }
@@ -78,7 +92,7 @@ func (p *pod) run(t *testing.T, env ...string) (int, workflow.Result, error) {
 	require.NoError(t, err)
 	data, err := json.Marshal(plan)
 	require.NoError(t, err)
-	env = append(env, "PATH="+os.Getenv("PATH"), handover.EnvGateway+"="+p.server.URL, handover.EnvToken+"="+token)
+	env = append(env, p.reach(token)...)
 	if len(data) <= handover.MaxPlanEnv {
 		env = append(env, handover.EnvPlan+"="+string(data))
 	}
@@ -224,12 +238,33 @@ func TestASupersededPodIsRefused(t *testing.T) {
 	require.NoError(t, err)
 	code := step{
 		command: p.step.Template.Container.Command,
-		env:     []string{"PATH=" + os.Getenv("PATH"), handover.EnvGateway + "=" + p.server.URL, handover.EnvToken + "=" + old, handover.EnvPlan + "=" + string(data)},
+		env:     append(p.reach(old), handover.EnvPlan+"="+string(data)),
 		stdout:  &p.stdout, stderr: &p.stderr, message: p.path("message"), patience: time.Second,
 	}.run(context.Background())
 	require.Equal(t, handover.RunnerExitCode, code)
 	require.Contains(t, p.stderr.String(), "superseded")
 	require.Empty(t, p.store.Objects())
+}
+
+func TestAStepTellsNothingToWhoHasNotItsGatewaysKey(t *testing.T) {
+	p, other := newPod(t, "true"), newPod(t)
+	p.step.Template.Outputs.Artifacts = []spec.Artifact{p.artifact("out", nil)}
+	require.NoError(t, os.WriteFile(p.path("out"), nil, 0o600))
+	code, _, err := p.run(t)
+	require.NoError(t, err)
+	require.Zero(t, code)
+	plan, err := p.gateway.Plan(t.Context(), p.step)
+	require.NoError(t, err)
+	token, err := p.gateway.Token(p.step, time.Now())
+	require.NoError(t, err)
+	data, err := json.Marshal(plan)
+	require.NoError(t, err)
+	code = step{
+		command: []string{"true"}, stdout: &p.stdout, stderr: &p.stderr, message: p.path("message"), patience: time.Millisecond,
+		env: append(p.reach(token), handover.EnvPlan+"="+string(data), handover.EnvKey+"="+other.gateway.KeySum()),
+	}.run(context.Background())
+	require.Equal(t, handover.RunnerExitCode, code)
+	require.Contains(t, p.stderr.String(), "another key than the gateway")
 }
 
 func TestAStepWaitsForTheWorkerThatTakesOver(t *testing.T) {

@@ -194,7 +194,7 @@ func (g *gateway) putPart(ctx context.Context, to, md5 string, part []byte) (eta
 		return "", &localError{err}
 	}
 	req.Header.Set("Content-Md5", md5)
-	resp, err := g.client.Do(req)
+	resp, err := g.store.Do(req)
 	if err != nil {
 		return "", withoutAddress(err)
 	}

@@ -4,11 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -31,7 +33,7 @@ type warm struct {
 	message  string
 	patience time.Duration // with a worker that cannot be reached at first
 
-	url   string
+	ours  map[string]string          // how to reach the worker
 	there map[string]map[string]bool // what is kept of directories to tidy
 }
 
@@ -55,10 +57,10 @@ func (w *warm) serve(ctx context.Context) (code int, err error) {
 	if path := ours[handover.EnvMessage]; path != "" {
 		w.message = path
 	}
-	w.env, w.url, w.there = theirs, ours[handover.EnvGateway], map[string]map[string]bool{}
+	w.env, w.ours, w.there = theirs, ours, map[string]map[string]bool{}
 	asked, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	wire, err := w.connect(asked, ours[handover.EnvToken])
+	wire, err := w.connect(asked, ours)
 	if err != nil {
 		return 0, fmt.Errorf("asking the worker for steps: %w", err)
 	}
@@ -91,10 +93,10 @@ func (w *warm) serve(ctx context.Context) (code int, err error) {
 }
 
 // connect opens the connection to the worker, which may be busy.
-func (w *warm) connect(ctx context.Context, token string) (*handover.Wire, error) {
+func (w *warm) connect(ctx context.Context, ours map[string]string) (*handover.Wire, error) {
 	began, wait := time.Now(), 50*time.Millisecond
 	for {
-		wire, err := dial(ctx, w.url, token)
+		wire, err := dial(ctx, ours)
 		if err == nil || errors.Is(err, errRefused) || ctx.Err() != nil || time.Since(began) > w.patience {
 			return wire, err
 		}
@@ -106,20 +108,27 @@ func (w *warm) connect(ctx context.Context, token string) (*handover.Wire, error
 	}
 }
 
-func dial(ctx context.Context, base, token string) (*handover.Wire, error) {
-	u, err := url.Parse(base)
+// dial connects to the worker that the runner's environment names.
+func dial(ctx context.Context, ours map[string]string) (*handover.Wire, error) {
+	u, err := url.Parse(ours[handover.EnvGateway])
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errRefused, err)
 	}
 	host := u.Host
 	if u.Port() == "" {
-		host = net.JoinHostPort(u.Hostname(), "80")
+		host = net.JoinHostPort(u.Hostname(), u.Scheme) // ports have names, too
 	}
-	conn, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "tcp", host)
+	dialer := &net.Dialer{Timeout: 5 * time.Second}
+	var conn net.Conn
+	if u.Scheme == "https" {
+		conn, err = (&tls.Dialer{NetDialer: dialer, Config: handover.ClientTLS(ours[handover.EnvKey])}).DialContext(ctx, "tcp", host)
+	} else {
+		conn, err = dialer.DialContext(ctx, "tcp", host)
+	}
 	if err != nil {
 		return nil, err
 	}
-	wire, err := upgrade(ctx, conn, u.Host, token)
+	wire, err := upgrade(ctx, conn, u.Host, ours[handover.EnvToken])
 	if err != nil {
 		conn.Close()
 	}
@@ -237,7 +246,9 @@ func (w *warm) item(ctx context.Context, item *handover.Item, in *heard, wire *h
 		message: w.message, patience: w.patience, scratch: w.dir, stop: stop, grace: time.Duration(item.Grace) * time.Millisecond,
 	}
 	kills := oomKills()
-	outcome := s.perform(ctx, newGateway(w.url, item.Token, 5*time.Minute), nil, item.Plan, env)
+	ours := maps.Clone(w.ours)
+	ours[handover.EnvToken] = item.Token
+	outcome := s.perform(ctx, newGateway(ours, 5*time.Minute), nil, item.Plan, env)
 	close(ended)
 	<-watched
 	if outcome.Code == 128+int(syscall.SIGKILL) && oomKills() > kills {

@@ -46,7 +46,7 @@ func newStays(t *testing.T, env ...string) *stays {
 		}
 		code := warm{
 			dir: s.path("warm"), stderr: &s.stderr, message: s.path("message"), patience: time.Second,
-			env: append(env, "PATH="+os.Getenv("PATH"), handover.EnvGateway+"="+s.server.URL, handover.EnvToken+"="+token),
+			env: append(env, s.reach(token)...),
 		}.run(context.Background())
 		if code != 0 {
 			return worker.Faultf(worker.ClassExecutor, "it exited with %d: %s", code, &s.stderr)
@@ -147,7 +147,7 @@ func TestAPodThatCannotPrepareSaysSo(t *testing.T) {
 
 func TestAPodThatNobodyKnowsEnds(t *testing.T) {
 	s := newStays(t)
-	code := warm{dir: s.dir, stderr: &s.stderr, message: s.path("message"), patience: time.Second, env: []string{handover.EnvGateway + "=" + s.server.URL}}.run(t.Context())
+	code := warm{dir: s.dir, stderr: &s.stderr, message: s.path("message"), patience: time.Second, env: s.reach("")}.run(t.Context())
 	require.Equal(t, handover.RunnerExitCode, code)
 	said, err := os.ReadFile(s.path("message"))
 	require.NoError(t, err)

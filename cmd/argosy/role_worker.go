@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -133,7 +135,7 @@ func (f *workerFlags) register(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.direct, "direct-uploads", os.Getenv("ARGOSY_DIRECT_UPLOADS") != "false", "have step pods send large outputs to S3 themselves, by addresses signed for 10 minutes, where they can reach it; otherwise all goes through the worker (env ARGOSY_DIRECT_UPLOADS)")
 	f.kube.cluster.register(flags)
 	flags.StringVar(&f.kube.gatewayAddr, "gateway-addr", envOr("ARGOSY_GATEWAY_ADDR", ":8080"), "where to serve step pods (env ARGOSY_GATEWAY_ADDR)")
-	flags.StringVar(&f.kube.gatewayURL, "gateway-url", os.Getenv("ARGOSY_GATEWAY_URL"), "how step pods reach a worker (env ARGOSY_GATEWAY_URL; default: this machine's address towards the cluster)")
+	flags.StringVar(&f.kube.gatewayURL, "gateway-url", os.Getenv("ARGOSY_GATEWAY_URL"), "how step pods reach a worker, by https, or by http to do without TLS (env ARGOSY_GATEWAY_URL; default: https and this machine's address towards the cluster)")
 	flags.StringVar(&f.kube.ownURL, "worker-url", os.Getenv("ARGOSY_WORKER_URL"), "how warm step pods reach this worker and no other (env ARGOSY_WORKER_URL; default: this machine's address towards the cluster)")
 	flags.StringVar(&f.kube.runnerImage, "runner-image", envOr("ARGOSY_RUNNER_IMAGE", "argosy:latest"), "image that has argosy-step (env ARGOSY_RUNNER_IMAGE)")
 	flags.StringVar(&f.kube.nodeRunner, "node-runner", os.Getenv("ARGOSY_NODE_RUNNER"), "folder of every node that has argosy-step (see deploy/node-runner), so that no init container brings it (env ARGOSY_NODE_RUNNER)")
@@ -308,6 +310,23 @@ func workerName() string {
 	return fmt.Sprintf("%s-%d-%s", host, os.Getpid(), rand.Text()[:8])
 }
 
+// gatewayAddresses are how step pods reach any worker, and this one, which is at local. Without a
+// Service over all workers a pod talks to the one that made it.
+func gatewayAddresses(gatewayURL, ownURL, local string) (shared, own string, err error) {
+	scheme := "https"
+	if strings.HasPrefix(gatewayURL, "http://") {
+		scheme = "http"
+	}
+	own = cmp.Or(ownURL, scheme+"://"+local)
+	shared = cmp.Or(gatewayURL, own)
+	for _, a := range []struct{ flag, address string }{{"--gateway-url", shared}, {"--worker-url", own}} {
+		if u, err := url.Parse(a.address); err != nil || u.Host == "" || u.Scheme != scheme {
+			return "", "", usagef("%s: step pods cannot reach this worker at %q: give https://host:port, or http in both --gateway-url and --worker-url to do without TLS", a.flag, a.address)
+		}
+	}
+	return shared, own, nil
+}
+
 // kubeExecutor prepares Jobs as executor, and the gateway that their pods talk to.
 func (f *workerFlags) kubeExecutor(ctx context.Context, r *role, store worker.ArtifactStore) (*kube.Executor, part, error) {
 	if err := checkChoice("image-pull-policy", f.kube.pullPolicy,
@@ -326,17 +345,15 @@ func (f *workerFlags) kubeExecutor(ctx context.Context, r *role, store worker.Ar
 	if err != nil {
 		return nil, part{}, usagef("--gateway-addr: %w", err)
 	}
-	own := f.kube.ownURL
-	if own == "" {
-		host, err := kube.LocalAddress(ctx, config.Host)
-		_, port, portErr := net.SplitHostPort(listener.Addr().String())
-		if err := errors.Join(err, portErr); err != nil {
-			return nil, part{}, errors.Join(usagef("--worker-url: %w", err), listener.Close())
-		}
-		own = "http://" + net.JoinHostPort(host, port)
+	host, err := kube.LocalAddress(ctx, config.Host)
+	_, port, portErr := net.SplitHostPort(listener.Addr().String())
+	if err = errors.Join(err, portErr); err != nil && f.kube.ownURL == "" {
+		return nil, part{}, errors.Join(usagef("--worker-url: %w", err), listener.Close())
 	}
-	// Without a Service over all workers a pod talks to the one that made it.
-	address := cmp.Or(f.kube.gatewayURL, own)
+	address, own, err := gatewayAddresses(f.kube.gatewayURL, f.kube.ownURL, net.JoinHostPort(host, port))
+	if err != nil {
+		return nil, part{}, errors.Join(err, listener.Close())
+	}
 	owner, err := f.owner(ctx, r)
 	if err != nil {
 		return nil, part{}, errors.Join(err, listener.Close())

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -110,4 +111,35 @@ func TestDocumentsNameFilesThatExist(t *testing.T) {
 			require.NoError(t, err, "%s names %s", document, path)
 		}
 	}
+}
+
+func TestEachRowOfTheSecurityPageIsAttackedByATest(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(filepath.Join(root, "docs", "security.md"))
+	require.NoError(t, err)
+	all, err := list()
+	require.NoError(t, err)
+	there := map[string]bool{}
+	for _, p := range all {
+		for _, file := range slices.Concat(p.TestGoFiles, p.XTestGoFiles) {
+			for _, name := range functions(t, filepath.Join(p.rel(), file)) {
+				there[name] = true
+			}
+		}
+	}
+	rows := 0
+	for line := range strings.Lines(string(page)) {
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), " | ")
+		last := cells[len(cells)-1]
+		if len(cells) == 1 || strings.Contains(last, "attacked by") || strings.Contains(last, "---") {
+			continue
+		}
+		rows++
+		tests := regexp.MustCompile("`(Test[A-Za-z]+)`").FindAllStringSubmatch(last, -1)
+		require.NotEmpty(t, tests, "the row of %s names no test", cells[0])
+		for _, test := range tests {
+			require.True(t, there[test[1]], "there is no %s", test[1])
+		}
+	}
+	require.Greater(t, rows, 20)
 }

@@ -21,6 +21,7 @@ import (
 const (
 	EnvPlan    = "ARGOSY_STEP_PLAN"    // Plan as JSON; absent if the gateway has it
 	EnvGateway = "ARGOSY_STEP_GATEWAY" // base URL
+	EnvKey     = "ARGOSY_STEP_KEY"     // KeySum of the gateway's key, if it is reached by TLS
 	EnvToken   = "ARGOSY_STEP_TOKEN"   // bearer token for the gateway
 	EnvMessage = "ARGOSY_STEP_MESSAGE" // file for the termination message, if not the usual one
 	EnvSet     = "ARGOSY_STEP_SET"     // Set as JSON, of a container that is one of a set

@@ -112,7 +112,7 @@ func (c *cluster) executor(t *testing.T, store worker.ArtifactStore, adjust func
 	tokens, err := worker.NewTokens(nil)
 	require.NoError(t, err)
 	gateway := worker.NewGateway(worker.GatewayConfig{
-		URL:    fmt.Sprintf("http://%s:%d", c.address, l.Addr().(*net.TCPAddr).Port),
+		URL:    fmt.Sprintf("https://%s:%d", c.address, l.Addr().(*net.TCPAddr).Port),
 		Store:  store,
 		Tokens: tokens,
 	}, log)
@@ -367,11 +367,11 @@ func TestAnyGatewayServesAStep(t *testing.T) {
 	require.NoError(t, err)
 	l, err := net.Listen("tcp", ":0")
 	require.NoError(t, err)
-	url := fmt.Sprintf("http://%s:%d", c.address, l.Addr().(*net.TCPAddr).Port)
+	url := fmt.Sprintf("https://%s:%d", c.address, l.Addr().(*net.TCPAddr).Port)
 	own := worker.NewGateway(worker.GatewayConfig{URL: url, Store: store, Tokens: tokens}, log)
 	e, err := New(Config{Install: "test", RunnerImage: c.runnerImage, Grace: time.Second, TTL: time.Minute}, c.client, own, log)
 	require.NoError(t, err)
-	other := worker.NewGateway(worker.GatewayConfig{Store: store, Tokens: tokens, Resolve: func(ctx context.Context, g worker.Grant) (*worker.Step, error) {
+	other := worker.NewGateway(worker.GatewayConfig{URL: url, Store: store, Tokens: tokens, Resolve: func(ctx context.Context, g worker.Grant) (*worker.Step, error) {
 		served++
 		return s.AsDelivery(g.Delivery), e.Current(ctx, s.AsDelivery(g.Delivery))
 	}}, log)

@@ -23,7 +23,20 @@ import (
 type runner struct {
 	plan  *handover.Plan
 	url   string
+	key   string // KeySum of what is there; "" without TLS
 	token string
+}
+
+// env tells a runner how to reach the gateway.
+func (r *runner) env() []corev1.EnvVar {
+	if r.token == "" {
+		return nil
+	}
+	env := []corev1.EnvVar{{Name: handover.EnvGateway, Value: r.url}, {Name: handover.EnvToken, Value: r.token}}
+	if r.key != "" {
+		env = append(env, corev1.EnvVar{Name: handover.EnvKey, Value: r.key})
+	}
+	return env
 }
 
 // supported says why a template cannot be run yet; nil if it can.
@@ -227,10 +240,7 @@ func wrapContainer(cfg Config, c *corev1.Container, t *spec.Template, r *runner)
 		}
 		c.Command, c.Args = command, args
 	}
-	var env []corev1.EnvVar
-	if r.token != "" {
-		env = append(env, corev1.EnvVar{Name: handover.EnvGateway, Value: r.url}, corev1.EnvVar{Name: handover.EnvToken, Value: r.token})
-	}
+	env := r.env()
 	plan, err := json.Marshal(r.plan)
 	if err != nil {
 		return fmt.Errorf("encoding the step's plan: %w", err)

@@ -117,7 +117,7 @@ func (e *Executor) newJob(ctx context.Context, s *worker.Step) (*newJob, error) 
 		if err != nil {
 			return nil, worker.Faultf(worker.ClassExecutor, "making the step's token: %w", err)
 		}
-		r = &runner{plan: plan, url: e.gateway.URL(), token: token}
+		r = &runner{plan: plan, url: e.gateway.URL(), key: e.gateway.KeySum(), token: token}
 		made.close = e.gateway.Open(s, plan)
 	} else if setNeedsRunner(s.Template) {
 		r = &runner{plan: &handover.Plan{}}

@@ -91,6 +91,7 @@ func (e *Executor) launch(ctx context.Context, s *worker.Step, shape *warmPod, p
 	if err != nil {
 		return worker.Faultf(worker.ClassExecutor, "making a warm pod's token: %w", err)
 	}
+	r := &runner{url: e.gateway.Own(), key: e.gateway.KeySum(), token: token}
 	defer e.gateway.Admit(name.String(), p.Serve)()
 	changed, stop := e.hub.watch(name)
 	defer stop()
@@ -99,7 +100,7 @@ func (e *Executor) launch(ctx context.Context, s *worker.Step, shape *warmPod, p
 	}
 	var job *batchv1.Job
 	err = e.patiently(ctx, func() (err error) {
-		job, err = e.client.BatchV1().Jobs(name.Namespace).Create(ctx, shape.job(e.cfg, s, name, e.gateway.Own(), token), metav1.CreateOptions{})
+		job, err = e.client.BatchV1().Jobs(name.Namespace).Create(ctx, shape.job(e.cfg, s, name, r), metav1.CreateOptions{})
 		if apierrors.IsAlreadyExists(err) { // our own: its answer was lost
 			job, err = e.client.BatchV1().Jobs(name.Namespace).Get(ctx, name.Name, metav1.GetOptions{})
 		}

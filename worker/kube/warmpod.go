@@ -162,8 +162,8 @@ func (w *warmPod) inVolume(p string) bool {
 	})
 }
 
-// job makes the Job of a pod.
-func (w *warmPod) job(cfg Config, s *worker.Step, name types.NamespacedName, url, token string) *batchv1.Job {
+// job makes the Job of a pod, whose runner has no plan yet.
+func (w *warmPod) job(cfg Config, s *worker.Step, name types.NamespacedName, r *runner) *batchv1.Job {
 	labels := map[string]string{labelManaged: cfg.Install, labelOwner: cfg.Owner, labelRun: s.Run.ID, labelWarm: w.hash}
 	if len(validation.IsValidLabelValue(s.Run.Name)) == 0 {
 		labels[labelWorkflow] = s.Run.Name
@@ -174,7 +174,7 @@ func (w *warmPod) job(cfg Config, s *worker.Step, name types.NamespacedName, url
 	}
 	maps.Copy(pod.Labels, labels)
 	c := &pod.Spec.Containers[0]
-	c.Env = append(c.Env, corev1.EnvVar{Name: handover.EnvGateway, Value: url}, corev1.EnvVar{Name: handover.EnvToken, Value: token})
+	c.Env = append(c.Env, r.env()...)
 	return &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{Name: name.Name, Namespace: name.Namespace, Labels: labels},
 		Spec: batchv1.JobSpec{

@@ -98,7 +98,7 @@ func TestAWarmItemIsFreshWhereNoVolumeIs(t *testing.T) {
 	require.Equal(t, []string{"echo", "hello", "$(A)"}, item.Command)
 	one := "1"
 	require.Equal(t, []handover.Var{{Name: "A", Value: &one}, {Name: "POD"}}, item.Env)
-	job := w.job(cfg, s, warmName(s, "w1"), "http://worker", "secret")
+	job := w.job(cfg, s, warmName(s, "w1"), &runner{url: "https://worker", key: "sum", token: "secret"})
 	main := job.Spec.Template.Spec.Containers[0]
 	require.Equal(t, []string{runnerPath, "warm", warmDir}, main.Command)
 	require.Empty(t, main.Args)
