@@ -101,9 +101,13 @@ proto: ## write the Go code of artifacts/plugin/wire/artifact.proto; needs proto
 		--go-grpc_out=artifacts/plugin/wire --go-grpc_opt=paths=source_relative artifact.proto
 
 .PHONY: conformance
-conformance: $(BIN)/argosy $(DEVCLUSTER) ## run the workflows of CORPUS=dir and compare how they end (EXECUTOR=kubernetes, RESULT=file.json, ONLY=regexp)
+conformance: $(BIN)/argosy $(DEVCLUSTER) $(if $(filter kubernetes,$(EXECUTOR)),cluster-up image) ## run the workflows of CORPUS=dir and compare how they end (EXECUTOR=kubernetes on the cluster that the tests use, RESULT=file.json, ONLY=regexp)
+	$(if $(filter kubernetes,$(EXECUTOR)),go run ./deploy/image -o dist/conformance.tar -tag argosy:conformance product dist/argosy $(BIN)/argosy-step)
+	$(if $(filter kubernetes,$(EXECUTOR)),$(DEVCLUSTER) load-image dist/conformance.tar)
 	minio=$$($(DEVCLUSTER) minio-binary) && \
-	go run ./cmd/conformance -corpus '$(CORPUS)' -executor '$(EXECUTOR)' -result '$(RESULT)' -only '$(ONLY)' -minio "$$minio"
+	$(if $(filter kubernetes,$(EXECUTOR)),eval "$$($(DEVCLUSTER) env)" && export ARGOSY_RUNNER_IMAGE=argosy:conformance && )\
+	go run ./cmd/conformance -corpus '$(CORPUS)' -executor '$(EXECUTOR)' -result '$(RESULT)' -only '$(ONLY)' -minio "$$minio" \
+		$(if $(filter kubernetes,$(EXECUTOR)),-parallel 12 -timeout 150s)
 
 .PHONY: fuzz
 fuzz: ## fuzz the parser and the expressions for a minute each

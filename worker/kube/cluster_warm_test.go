@@ -168,8 +168,8 @@ func TestAWarmPodThatIsDeletedTakesItsStepWithIt(t *testing.T) {
 	require.Equal(t, spec.NodeSucceeded, r.Phase, "the next one has a new pod")
 }
 
+// Not beside others, such as a hundred pods that start: Close does not wait for longer than 15 s.
 func TestAWarmPodEndsWhenItRestsOrItsWorkerIsGone(t *testing.T) {
-	t.Parallel()
 	c := testCluster(t)
 	e := c.warmExecutor(t, executortest.NewStore())
 	s := warmed(clusterStep(t, "true"), spec.AnnotationWarmIdle, "1s")
