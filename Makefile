@@ -77,7 +77,7 @@ image: $(BIN)/argosy-step ## write the product's image to dist/argosy.tar, witho
 	$(GOBUILD) -ldflags '-s -w $(LDFLAGS)' -o dist/argosy ./cmd/argosy
 	go run ./deploy/image -o dist/argosy.tar product dist/argosy $(BIN)/argosy-step
 
-CLUSTER_ROWS = L1 L2 T1 T1b T1b-node T2 jobs large-artifact
+CLUSTER_ROWS = L1 L2 T1 T1b T2 jobs large-artifact
 
 .PHONY: loadtest
 loadtest: $(BIN)/argosy $(DEVCLUSTER) $(if $(filter $(CLUSTER_ROWS),$(ROW)),cluster-up image) ## measure the rows of loadtest/ (ROW=T6 for one, ROW=T2 and others on the cluster, ROW=ladder for the ladder; all others take an hour) into loadtest/results

@@ -40,11 +40,11 @@ var (
 // besideJobs is a row that measures a workflow of n pods on Kubernetes against bare Jobs that do the
 // same, by turns, both from the first request to the last pod's end.
 type besideJobs struct {
-	text       func(n int) string
-	times      float64 // of what the best bare Jobs take
-	repeats    int
-	nodeRunner bool // the runner of steps is installed on the nodes
-	bare       []bareJobs
+	text      func(n int) string
+	times     float64 // of what the best bare Jobs take
+	nodeTimes float64 // the same with the runner installed on the nodes; 0: not measured
+	repeats   int
+	bare      []bareJobs
 }
 
 func (r besideJobs) measure(ctx context.Context, b bench) (m measurement, err error) {
@@ -53,87 +53,97 @@ func (r besideJobs) measure(ctx context.Context, b bench) (m measurement, err er
 		if err != nil {
 			return err
 		}
-		on := func() error {
-			return withFleet(ctx, b, sh, func(f *fleet) error {
-				m, err = c.beside(ctx, b, f, r.text(b.n), r.repeats, r.bare)
+		return withFleet(ctx, b, sh, func(f *fleet) error {
+			ours := &contender{name: "ours", run: f.pods(b, r.text)}
+			if r.nodeTimes == 0 {
+				m, err = c.beside(ctx, b, r, ours)
+				return err
+			}
+			return c.withNodeRunner(ctx, b, func(f *fleet) error {
+				m, err = c.beside(ctx, b, r, ours, &contender{name: "ours, the runner on the node", run: f.pods(b, r.text)})
 				return err
 			})
-		}
-		if r.nodeRunner {
-			sh.worker = append(sh.worker, "--node-runner", nodeRunnerDir)
-			err = c.withNodeRunner(ctx, on)
-		} else {
-			err = on()
-		}
-		return err
+		})
 	})
-	if err == nil {
-		m.target = r.times * m.peers[0].Value
-	}
 	return m, err
 }
 
 // contender is one that takes turns: its times, and what the whole machine used in them.
 type contender struct {
-	bareJobs
+	name      string
+	run       func(ctx context.Context, c *cluster, n int) (time.Duration, error)
 	took, cpu []time.Duration
 }
 
-func (c *cluster) beside(ctx context.Context, b bench, f *fleet, text string, repeats int, bare []bareJobs) (m measurement, err error) {
-	var runs []time.Duration
-	ours := &contender{bareJobs: bareJobs{"ours", func(ctx context.Context, c *cluster, n int) (time.Duration, error) {
-		wf, err := named(text, fmt.Sprintf("beside-%d-%d", b.seed, len(runs)))
+// turn runs it once, and clears up.
+func (x *contender) turn(ctx context.Context, c *cluster, n int) error {
+	var took time.Duration
+	cpu, err := usedCPU(func() (err error) {
+		took, err = x.run(ctx, c, n)
+		return err
+	})
+	if err == nil {
+		err = c.clear(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", x.name, err)
+	}
+	x.took, x.cpu = append(x.took, took), append(x.cpu, cpu)
+	return nil
+}
+
+// median leaves the first turn out, which warms up.
+func (x *contender) median() float64 { return inSeconds(x.took[1:]).P50 }
+
+func (c *cluster) beside(ctx context.Context, b bench, r besideJobs, ours ...*contender) (m measurement, err error) {
+	var bare []*contender
+	for _, jobs := range r.bare {
+		bare = append(bare, &contender{name: jobs.name, run: jobs.run})
+	}
+	all := slices.Concat(ours, bare)
+	for i := range r.repeats + 1 {
+		for k := range all {
+			x := all[(i+k)%len(all)] // each is first by turns
+			if err := x.turn(ctx, c, b.n); err != nil {
+				return m, err
+			}
+			fmt.Fprintf(b.log, "   %s %v, CPU %v\n", x.name, x.took[i].Round(time.Millisecond), x.cpu[i])
+		}
+	}
+	slices.SortStableFunc(bare, func(x, y *contender) int { return cmp.Compare(x.median(), y.median()) })
+	for _, x := range bare {
+		m.peers = append(m.peers, peer{Name: x.name, Value: x.median(), Unit: "s", Samples: inSeconds(x.took[1:])})
+	}
+	m.samples, m.value, m.target = inSeconds(ours[0].took[1:]), ours[0].median(), r.times*bare[0].median()
+	for _, x := range all {
+		m.note("CPU s of the machine: "+x.name, inSeconds(x.cpu[1:]).P50)
+	}
+	for _, x := range ours {
+		var ratios []float64
+		for i, took := range x.took[1:] {
+			ratios = append(ratios, float64(took)/float64(bare[0].took[i+1]))
+		}
+		slices.Sort(ratios)
+		m.note(x.name+": times the bare Jobs of the same round, median", ratios[(len(ratios)-1)/2])
+	}
+	for _, x := range ours[1:] {
+		m.note("s: "+x.name, x.median())
+		m.require(x.median() <= r.nodeTimes*bare[0].median(), "%s took %.1f s, which is more than %.1f times the bare Jobs' %.1f s", x.name, x.median(), r.nodeTimes, bare[0].median())
+	}
+	return m, nil
+}
+
+// pods runs workflows of n pods, and takes the time to the last pod's end.
+func (f *fleet) pods(b bench, text func(n int) string) func(ctx context.Context, c *cluster, n int) (time.Duration, error) {
+	return func(ctx context.Context, c *cluster, n int) (time.Duration, error) {
+		f.runs++
+		wf, err := named(text(n), fmt.Sprintf("beside-%d-%d", b.seed, f.runs))
 		if err != nil {
 			return 0, err
 		}
-		pods, run, err := c.toBothEnds(ctx, f, wf, n)
-		runs = append(runs, run)
+		pods, _, err := c.toBothEnds(ctx, f, wf, n)
 		return pods, err
-	}}}
-	all := []*contender{ours}
-	for _, jobs := range bare {
-		all = append(all, &contender{bareJobs: jobs})
 	}
-	for i := range repeats + 1 { // the first of each warms up
-		fmt.Fprint(b.log, "  ")
-		for k := range all {
-			x := all[(i+k)%len(all)] // each comes after each other
-			var took time.Duration
-			cpu, err := usedCPU(func() (err error) {
-				took, err = x.run(ctx, c, b.n)
-				return err
-			})
-			if err == nil {
-				err = c.clear(ctx)
-			}
-			if err != nil {
-				return m, fmt.Errorf("%s: %w", x.name, err)
-			}
-			if i > 0 {
-				x.took, x.cpu = append(x.took, took), append(x.cpu, cpu)
-			}
-			fmt.Fprintf(b.log, " %s %v (CPU %v);", x.name, took.Round(time.Millisecond), cpu)
-		}
-		fmt.Fprintln(b.log)
-	}
-	m.samples = inSeconds(ours.took)
-	m.value = m.samples.P50
-	m.note("s to the run's end", inSeconds(runs[1:]).P50)
-	for _, x := range all {
-		m.note("CPU s of the machine: "+x.name, inSeconds(x.cpu).P50)
-	}
-	slices.SortStableFunc(all[1:], func(x, y *contender) int { return cmp.Compare(inSeconds(x.took).P50, inSeconds(y.took).P50) })
-	for _, x := range all[1:] { // the best comes first
-		q := inSeconds(x.took)
-		m.peers = append(m.peers, peer{Name: x.name, Value: q.P50, Unit: "s", Samples: q})
-	}
-	var ratios []float64
-	for i, took := range ours.took {
-		ratios = append(ratios, float64(took)/float64(all[1].took[i]))
-	}
-	slices.Sort(ratios)
-	m.note("times the bare Jobs of the same round, median", ratios[(len(ratios)-1)/2])
-	return m, nil
 }
 
 // toBothEnds submits a run of n pods and takes the time to its last pod's end, and to its own.

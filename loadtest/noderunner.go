@@ -21,9 +21,9 @@ const (
 	nodeRunnerDir  = "/var/lib/argosy-loadtest"
 )
 
-// withNodeRunner measures with the runner installed on every node. What it left there is removed
-// where the node is this machine.
-func (c *cluster) withNodeRunner(ctx context.Context, measure func() error) (err error) {
+// withNodeRunner measures with the runner installed on every node, and a fleet that uses it. What it
+// left there is removed where the node is this machine.
+func (c *cluster) withNodeRunner(ctx context.Context, b bench, measure func(*fleet) error) (err error) {
 	text, err := os.ReadFile(nodeRunnerFile)
 	if err != nil {
 		return fmt.Errorf("reading the node runner: %w", err)
@@ -59,5 +59,10 @@ func (c *cluster) withNodeRunner(ctx context.Context, measure func() error) (err
 	if err != nil {
 		return fmt.Errorf("waiting for the node runner: %w", err)
 	}
-	return measure()
+	sh, err := onCluster(c.kubeconfig)
+	if err != nil {
+		return err
+	}
+	sh.worker = append(sh.worker, "--install", ns.Name, "--node-runner", nodeRunnerDir)
+	return withFleet(ctx, b, sh, measure)
 }

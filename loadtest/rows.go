@@ -31,12 +31,10 @@ func scenarios() []scenario {
 			unit: "s", lessIsBetter: true, cluster: true, measure: besideJobs{text: func(n int) string { return loopText(n, helloLeaf) }, times: loopTimes, repeats: 5, bare: parallel}.measure,
 		},
 		{
-			row: "T1b", about: "the loop of T1, each step with an output parameter", n: 100,
-			unit: "s", lessIsBetter: true, cluster: true, measure: besideJobs{text: func(n int) string { return loopText(n, outputLeaf) }, times: outputTimes, repeats: 3, bare: parallel}.measure,
-		},
-		{
-			row: "T1b-node", about: "the loop of T1b, the runner installed on the node", n: 100,
-			unit: "s", lessIsBetter: true, cluster: true, measure: besideJobs{text: func(n int) string { return loopText(n, outputLeaf) }, times: nodeTimes, repeats: 3, nodeRunner: true, bare: parallel}.measure,
+			row: "T1b", about: "the loop of T1, each step with an output parameter, and with the runner installed on the node", n: 100,
+			unit: "s", lessIsBetter: true, cluster: true, measure: besideJobs{
+				text: func(n int) string { return loopText(n, outputLeaf) }, times: outputTimes, nodeTimes: nodeTimes, repeats: 3, bare: []bareJobs{indexed},
+			}.measure,
 		},
 		{
 			row: "T2", about: "a loop of n steps in warm pods on Kubernetes, the pods' starts included", n: 100,

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -35,15 +36,17 @@ const serverTries = 4
 
 // newGateway is the one that the runner's environment names.
 func newGateway(ours map[string]string, patience time.Duration) *gateway {
-	known := newClient()
-	known.Transport.(*http.Transport).TLSClientConfig = handover.ClientTLS(ours[handover.EnvKey])
-	return &gateway{url: ours[handover.EnvGateway], token: ours[handover.EnvToken], patience: patience, client: known, store: newClient()}
+	return &gateway{
+		url: ours[handover.EnvGateway], token: ours[handover.EnvToken], patience: patience,
+		client: newClient(handover.ClientTLS(ours[handover.EnvKey])), store: newClient(nil),
+	}
 }
 
-func newClient() *http.Client {
+func newClient(secure *tls.Config) *http.Client {
 	return &http.Client{Transport: &http.Transport{
 		Proxy:                 nil, // it is in the cluster, and the user's proxy is not for us
 		DialContext:           (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+		TLSClientConfig:       secure,
 		ResponseHeaderTimeout: 10 * time.Minute, // a large upload is answered when it is stored
 		IdleConnTimeout:       30 * time.Second,
 	}}
