@@ -89,17 +89,17 @@ func machineCPU() (time.Duration, error) {
 	}
 	first, _, _ := strings.Cut(string(body), "\n")
 	fields := strings.Fields(first) // cpu user nice system idle iowait irq softirq ..
-	var ticks time.Duration
+	var ticks int64
 	for i, field := range fields[1:8] {
 		n, err := strconv.ParseInt(field, 10, 64)
 		if err != nil {
 			return 0, fmt.Errorf("reading what the machine has used: %w", err)
 		}
 		if i != 3 && i != 4 {
-			ticks += time.Duration(n)
+			ticks += n
 		}
 	}
-	return ticks * time.Second / clockTick, nil
+	return time.Duration(ticks) * time.Second / clockTick, nil
 }
 
 // usedCPU is what everything on this machine uses while something is done.
