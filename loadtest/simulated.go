@@ -1,10 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	_ "embed" // stages
 	"errors"
 	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -35,7 +39,12 @@ var stages []byte
 // nothing may be left of a run that is deleted.
 func manyJobs(ctx context.Context, b bench) (m measurement, err error) {
 	err = withCluster(ctx, func(c *cluster) error {
-		away, err := c.simulateNodes(ctx)
+		logs, err := simulatedLogs()
+		if err != nil {
+			return err
+		}
+		defer logs.Close()
+		away, err := c.simulateNodes(ctx, logs.Listener.Addr().(*net.TCPAddr))
 		if err != nil {
 			return err
 		}
@@ -113,8 +122,8 @@ func mixedText(n int) string {
 `, n/10, n-n/10) + helloLeaf
 }
 
-// simulateNodes starts kwok with nodes of its own; away removes both.
-func (c *cluster) simulateNodes(ctx context.Context) (away func() error, err error) {
+// simulateNodes starts kwok with nodes of its own, whose logs are at an address; away removes both.
+func (c *cluster) simulateNodes(ctx context.Context, logs *net.TCPAddr) (away func() error, err error) {
 	path, err := exec.CommandContext(ctx, "bin/devcluster", "kwok-binary").Output()
 	if err != nil {
 		return nil, fmt.Errorf("finding kwok: %w", err)
@@ -149,13 +158,36 @@ func (c *cluster) simulateNodes(ctx context.Context) (away func() error, err err
 		n := &corev1.Node{
 			ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("simulated-%d", i), Labels: map[string]string{simulated: "true"}},
 			Spec:       corev1.NodeSpec{Taints: []corev1.Taint{{Key: simulated, Value: "true", Effect: corev1.TaintEffectNoSchedule}}},
-			Status:     corev1.NodeStatus{Allocatable: room, Capacity: room},
+			Status: corev1.NodeStatus{
+				Allocatable: room, Capacity: room,
+				Addresses:       []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: logs.IP.String()}},
+				DaemonEndpoints: corev1.NodeDaemonEndpoints{KubeletEndpoint: corev1.DaemonEndpoint{Port: int32(logs.Port)}},
+			},
 		}
 		if _, err := nodes.Create(ctx, n, metav1.CreateOptions{}); err != nil {
 			return nil, errors.Join(fmt.Errorf("making a simulated node: %w", err), away())
 		}
 	}
 	return away, nil
+}
+
+// simulatedLogs is where the API server finds the logs of pods on simulated nodes, which kwok has none
+// of: a step is not over before its log was read.
+func simulatedLogs() (*httptest.Server, error) {
+	host := cmp.Or(os.Getenv("ARGOSY_DEVCLUSTER_HOST"), "127.0.0.1")
+	l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		return nil, fmt.Errorf("listening for those who read logs: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /containerLogs/{namespace}/{pod}/{container}", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintln(w, "hello")
+	})
+	server := httptest.NewUnstartedServer(mux)
+	server.Listener.Close()
+	server.Listener = l
+	server.StartTLS()
+	return server, nil
 }
 
 // longestPause watches for the longest time in which no pod ends, from the first end to the last.
