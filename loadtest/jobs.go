@@ -77,6 +77,9 @@ type contender struct {
 
 // turn runs it once, and clears up.
 func (x *contender) turn(ctx context.Context, c *cluster, n int) error {
+	if err := forgetFiles(); err != nil {
+		return err
+	}
 	var took time.Duration
 	cpu, err := usedCPU(func() (err error) {
 		took, err = x.run(ctx, c, n)

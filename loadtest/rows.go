@@ -33,7 +33,7 @@ func scenarios() []scenario {
 		{
 			row: "T1b", about: "the loop of T1, each step with an output parameter, and with the runner installed on the node", n: 100,
 			unit: "s", lessIsBetter: true, cluster: true, measure: besideJobs{
-				text: func(n int) string { return loopText(n, outputLeaf) }, times: outputTimes, nodeTimes: nodeTimes, repeats: 5, bare: []bareJobs{indexed},
+				text: func(n int) string { return loopText(n, outputLeaf) }, times: outputTimes, nodeTimes: nodeTimes, repeats: 3, bare: []bareJobs{indexed},
 			}.measure,
 		},
 		{
