@@ -77,7 +77,7 @@ type contender struct {
 
 // turn runs it once, and clears up.
 func (x *contender) turn(ctx context.Context, c *cluster, n int) error {
-	if err := forgetFiles(); err != nil {
+	if err := settle(ctx); err != nil {
 		return err
 	}
 	var took time.Duration

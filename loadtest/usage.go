@@ -169,16 +169,28 @@ func (p *process) counter(ctx context.Context, name string) (float64, error) {
 	return sum, nil
 }
 
-// forgetFiles drops what the kernel remembers of files where it may, as whoever owns a node that is
-// this machine: thousands of pods leave names of files that are gone, and each makes the next pod
-// dearer, those with more containers most.
-func forgetFiles() error {
+// settle waits until the machine has cleaned up after the pods before: their networks and cgroups are
+// taken apart behind everyone's back. It also drops what the kernel remembers of files where it may,
+// as whoever owns a node that is this machine: names of files that are gone make each next pod dearer.
+func settle(ctx context.Context) error {
 	syscall.Sync()
-	switch err := os.WriteFile("/proc/sys/vm/drop_caches", []byte("2"), 0); {
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.EROFS):
-		return nil // then turns differ more
-	case err != nil:
+	err := os.WriteFile("/proc/sys/vm/drop_caches", []byte("2"), 0)
+	if err != nil && !errors.Is(err, fs.ErrPermission) && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.EROFS) {
 		return fmt.Errorf("dropping the kernel's caches: %w", err)
 	}
-	return nil
+	const look, calm, patience = time.Second, 0.3, 30 * time.Second // calm is in CPUs
+	before, err := machineCPU()
+	for end := time.Now().Add(patience); err == nil && time.Now().Before(end); {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(look):
+		}
+		var now time.Duration
+		if now, err = machineCPU(); float64(now-before) < calm*float64(look) {
+			break
+		}
+		before = now
+	}
+	return err
 }
