@@ -8,10 +8,12 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 )
@@ -24,8 +26,10 @@ type AzureConfig struct {
 	Endpoint  string // https://ACCOUNT.blob.core.windows.net, or an address with the account as its path
 	Container string
 	// Key is the account's, or a shared access signature. Without it nobody in particular asks.
-	Key       string
-	Transport http.RoundTripper
+	Key string
+	// OwnIdentity asks as who this process is in its cloud, in place of a key.
+	OwnIdentity bool
+	Transport   http.RoundTripper
 }
 
 // Azure is a Store in a container of Azure Storage.
@@ -53,6 +57,11 @@ func NewAzure(cfg AzureConfig) (*Azure, error) {
 	options.Retry = policy.RetryOptions{MaxRetries: 2}
 	s := &Azure{name: cfg.Container}
 	switch key := strings.TrimSpace(cfg.Key); {
+	case cfg.OwnIdentity:
+		var own azcore.TokenCredential
+		if own, err = azureIdentity(); err == nil {
+			s.container, err = container.NewClient(at.String(), own, options)
+		}
 	case key == "":
 		s.container, err = container.NewClientWithNoCredential(at.String(), options)
 	case strings.Contains(key, "sig="):
@@ -70,6 +79,29 @@ func NewAzure(cfg AzureConfig) (*Azure, error) {
 	return s, nil
 }
 
+// azureIdentity is who this process is: what its environment names, what its pod's service account
+// stands for, or its machine. Programs and files of a person's are not asked.
+func azureIdentity() (azcore.TokenCredential, error) {
+	options := azcore.ClientOptions{Transport: identityClient()}
+	var sources []azcore.TokenCredential
+	// Each says by an error that the environment names no such identity.
+	if c, err := azidentity.NewEnvironmentCredential(&azidentity.EnvironmentCredentialOptions{ClientOptions: options, DisableInstanceDiscovery: true}); err == nil {
+		sources = append(sources, c)
+	}
+	if c, err := azidentity.NewWorkloadIdentityCredential(&azidentity.WorkloadIdentityCredentialOptions{ClientOptions: options, DisableInstanceDiscovery: true}); err == nil {
+		sources = append(sources, c)
+	}
+	managed := &azidentity.ManagedIdentityCredentialOptions{ClientOptions: options}
+	if id := os.Getenv("AZURE_CLIENT_ID"); id != "" {
+		managed.ID = azidentity.ClientID(id)
+	}
+	c, err := azidentity.NewManagedIdentityCredential(managed)
+	if err != nil {
+		return nil, fmt.Errorf("finding this process's identity: %w", err)
+	}
+	return azidentity.NewChainedTokenCredential(append(sources, c), nil)
+}
+
 // azureAccount is the account whose key it is: it is in the host's name, or, at an emulator, in
 // the path.
 func azureAccount(at *url.URL) string {
@@ -82,6 +114,9 @@ func azureAccount(at *url.URL) string {
 
 // azureError says what a store has to know of an error.
 func azureError(ctx context.Context, err error) error {
+	if refused, ok := errors.AsType[*azidentity.AuthenticationFailedError](err); ok && refused.RawResponse != nil {
+		return fmt.Errorf("signing in: %w", err)
+	}
 	answer, ok := errors.AsType[*azcore.ResponseError](err)
 	if !ok {
 		return away(ctx, err)

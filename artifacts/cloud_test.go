@@ -32,6 +32,40 @@ func TestAzurePassesTheSuite(t *testing.T) {
 	require.Empty(t, server.Denied())
 }
 
+func TestAzureIsReachedAsWhoTheWorkerIs(t *testing.T) {
+	server := artifactstest.StartAzure(t)
+	cfg := server.AsWorker(t)
+	s, err := artifacts.NewAzure(cfg)
+	require.NoError(t, err)
+	require.NoError(t, s.Put(t.Context(), "k", strings.NewReader("x"), 1))
+	o, err := s.Stat(t.Context(), "k")
+	require.NoError(t, err)
+	require.EqualValues(t, 1, o.Size)
+	require.Empty(t, server.Denied())
+
+	t.Setenv("AZURE_CLIENT_SECRET", "another")
+	s, err = artifacts.NewAzure(cfg)
+	require.NoError(t, err)
+	_, err = s.Stat(t.Context(), "k")
+	require.ErrorContains(t, err, "signing in")
+	require.NotErrorIs(t, err, artifacts.ErrAway)
+}
+
+func TestGCSTakesWhatIsLongerThanAChunk(t *testing.T) {
+	t.Parallel()
+	server := artifactstest.StartGCS(t)
+	s, err := artifacts.NewGCS(server.Bucket())
+	require.NoError(t, err)
+	text := strings.Repeat("0123456789abcdef", 20<<20/16)
+	require.NoError(t, s.Put(t.Context(), "long", strings.NewReader(text), -1))
+	r, err := s.Get(t.Context(), "long")
+	require.NoError(t, err)
+	defer r.Close()
+	got, err := io.ReadAll(r)
+	require.NoError(t, err)
+	require.True(t, text == string(got), "what came back is not what went there")
+}
+
 func TestOSSPassesTheSuite(t *testing.T) {
 	server := artifactstest.StartOSS(t)
 	artifactstest.RunInMemory(t, func(t *testing.T) artifacts.Store {

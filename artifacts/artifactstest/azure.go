@@ -45,6 +45,42 @@ func (a *Azure) Container() artifacts.AzureConfig {
 	return artifacts.AzureConfig{Endpoint: a.url, Container: name, Key: azureKey}
 }
 
+const azureToken, azureSecret = "token-of-the-worker", "secret-of-the-worker"
+
+// AsWorker is the configuration of a container that is reached as who this process is, which is
+// told by its environment and signs in at the stand-in. Both ask for TLS, which this process trusts
+// until the test ends: no other may run beside it.
+func (a *Azure) AsWorker(t *testing.T) artifacts.AzureConfig {
+	t.Helper()
+	server := httptest.NewTLSServer(a)
+	t.Cleanup(server.Close)
+	before := http.DefaultTransport
+	http.DefaultTransport = server.Client().Transport
+	t.Cleanup(func() { http.DefaultTransport = before })
+	for name, value := range map[string]string{
+		"AZURE_AUTHORITY_HOST": server.URL, "AZURE_TENANT_ID": "tenant", "AZURE_CLIENT_ID": "client", "AZURE_CLIENT_SECRET": azureSecret,
+	} {
+		t.Setenv(name, value)
+	}
+	cfg := a.Container()
+	return artifacts.AzureConfig{Endpoint: server.URL + "/" + azureName, Container: cfg.Container, OwnIdentity: true, Transport: http.DefaultTransport}
+}
+
+// signIn answers whoever asks for a token.
+func (a *Azure) signIn(w http.ResponseWriter, r *http.Request) {
+	here := "https://" + r.Host + "/tenant"
+	w.Header().Set("Content-Type", "application/json")
+	switch {
+	case r.Method == http.MethodGet:
+		fmt.Fprintf(w, `{"issuer":"%[1]s/v2.0","authorization_endpoint":"%[1]s/authorize","token_endpoint":"%[1]s/token"}`, here)
+	case r.FormValue("client_secret") != azureSecret:
+		a.deny(r)
+		http.Error(w, `{"error":"invalid_client","error_description":"the secret is wrong"}`, http.StatusUnauthorized)
+	default:
+		fmt.Fprintf(w, `{"access_token":%q,"token_type":"Bearer","expires_in":3600}`, azureToken)
+	}
+}
+
 // signed says that a request carries the signature of the account's key.
 func (a *Azure) signed(r *http.Request) bool {
 	h := r.Header
@@ -91,7 +127,11 @@ func (a *Azure) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("x-ms-error-code", code)
 		http.Error(w, `<?xml version="1.0"?><Error><Code>`+code+`</Code><Message>no</Message></Error>`, status)
 	}
-	if !a.signed(r) {
+	if strings.HasPrefix(r.URL.Path, "/tenant/") {
+		a.signIn(w, r)
+		return
+	}
+	if r.Header.Get("Authorization") != "Bearer "+azureToken && !a.signed(r) {
 		a.deny(r)
 		fail(http.StatusForbidden, "AuthenticationFailed")
 		return

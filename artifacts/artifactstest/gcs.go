@@ -1,17 +1,24 @@
 package artifactstest
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"hash/crc32"
+	"io"
+	"mime"
+	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strconv"
 	"strings"
 	"testing"
@@ -113,12 +120,22 @@ func (g *GCS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = json.NewEncoder(w).Encode(v)
 	}
 	switch q := r.URL.Query(); {
-	case uploads && r.Method == http.MethodPost && q.Get("uploadType") == "media":
-		if !g.put(bucket, q.Get("name"), r.Body) {
+	case uploads && q.Get("uploadType") == "multipart":
+		name, content, err := gcsParts(r)
+		switch {
+		case err != nil:
+			http.Error(w, err.Error(), http.StatusBadRequest)
+		case !g.put(bucket, name, content):
 			missing()
-			return
+		default:
+			answer(g.described(bucket, name))
 		}
-		answer(g.described(bucket, q.Get("name")))
+	case uploads && q.Get("uploadType") == "resumable" && q.Get("upload_id") == "":
+		g.begin(w, r, bucket)
+	case uploads && q.Get("uploadType") == "resumable":
+		if g.chunk(w, r, bucket) {
+			answer(g.described(bucket, q.Get("name")))
+		}
 	case r.Method == http.MethodDelete:
 		if !g.delete(bucket, key) {
 			missing()
@@ -149,6 +166,77 @@ func (g *GCS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		http.Error(w, "what?", http.StatusNotImplemented)
 	}
+}
+
+// gcsParts has the name of an object and its content, of a request that brings both.
+func gcsParts(r *http.Request) (name string, content io.Reader, err error) {
+	_, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil {
+		return "", nil, err
+	}
+	parts := multipart.NewReader(r.Body, params["boundary"])
+	first, err := parts.NextPart()
+	if err != nil {
+		return "", nil, err
+	}
+	var object struct{ Name, Crc32c string }
+	if err := json.NewDecoder(first).Decode(&object); err != nil {
+		return "", nil, err
+	}
+	second, err := parts.NextPart()
+	if err != nil {
+		return "", nil, err
+	}
+	data, err := io.ReadAll(second)
+	if err != nil {
+		return "", nil, err
+	}
+	sum := binary.BigEndian.AppendUint32(nil, crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli)))
+	if is := base64.StdEncoding.EncodeToString(sum); object.Crc32c != is {
+		return "", nil, fmt.Errorf("the checksum is %s, not %q", is, object.Crc32c)
+	}
+	return object.Name, bytes.NewReader(data), nil
+}
+
+// begin says where an object that comes in chunks is to go.
+func (g *GCS) begin(w http.ResponseWriter, r *http.Request, bucket string) {
+	var object struct{ Name string }
+	if err := json.NewDecoder(r.Body).Decode(&object); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	q := url.Values{"uploadType": {"resumable"}, "upload_id": {strconv.Itoa(g.next())}, "name": {object.Name}}
+	w.Header().Set("Location", g.url+"/upload/storage/v1/b/"+bucket+"/o?"+q.Encode())
+}
+
+// chunk takes the next of an object's chunks, and says whether it was the last, which tells how
+// long the object is.
+func (g *GCS) chunk(w http.ResponseWriter, r *http.Request, bucket string) (whole bool) {
+	q := r.URL.Query()
+	upload := q.Get("upload_id")
+	place, size, _ := strings.Cut(strings.TrimPrefix(r.Header.Get("Content-Range"), "bytes "), "/")
+	var from, to int
+	if place != "*" { // none but the length
+		if _, err := fmt.Sscanf(place, "%d-%d", &from, &to); err != nil || !g.part(upload, fmt.Sprintf("%012d", from), r.Body) {
+			http.Error(w, "half a chunk", http.StatusBadRequest)
+			return false
+		}
+	}
+	if size == "*" {
+		// Clients of this API ask for it in place of the status 308, which has another meaning elsewhere.
+		w.Header().Set("X-Http-Status-Code-Override", strconv.Itoa(http.StatusPermanentRedirect))
+		return false
+	}
+	if !g.complete(upload, g.partsOf(upload), bucket, q.Get("name")) {
+		http.Error(w, "no such bucket", http.StatusNotFound)
+		return false
+	}
+	if b, _ := g.get(bucket, q.Get("name")); strconv.Itoa(len(b.data)) != size {
+		g.delete(bucket, q.Get("name"))
+		http.Error(w, fmt.Sprintf("there are %d bytes of %s", len(b.data), size), http.StatusBadRequest)
+		return false
+	}
+	return true
 }
 
 func (g *GCS) described(bucket, key string) map[string]any {

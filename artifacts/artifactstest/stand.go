@@ -134,6 +134,13 @@ func (s *standIn) part(upload, name string, r io.Reader) bool {
 	return true
 }
 
+// partsOf lists the names of an upload's parts.
+func (s *standIn) partsOf(upload string) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Sorted(maps.Keys(s.parts[upload]))
+}
+
 // complete joins parts; false: one is not there.
 func (s *standIn) complete(upload string, names []string, bucket, key string) bool {
 	s.mu.Lock()

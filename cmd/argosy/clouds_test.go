@@ -106,7 +106,7 @@ func TestCloudsAreNotReachedAsTheWorkerUnasked(t *testing.T) {
 	for want, l := range map[string]spec.ArtifactLocation{
 		`gcs bucket "b": to have no serviceAccountKeySecret would lend a workflow the rights of the worker`: {GCS: &spec.GCSArtifact{GCSBucket: spec.GCSBucket{Bucket: "b"}, Key: "k"}},
 		`oss bucket "b": useSDKCreds would lend a workflow the rights of the worker`:                        {OSS: &spec.OSSArtifact{OSSBucket: spec.OSSBucket{Bucket: "b", Endpoint: "e", UseSDKCreds: true}, Key: "k"}},
-		`azure container "c": useSDKCreds is not supported`:                                                 {Azure: &spec.AzureArtifact{AzureBlobContainer: spec.AzureBlobContainer{Container: "c", Endpoint: "e", UseSDKCreds: true}, Blob: "k"}},
+		`azure container "c": useSDKCreds would lend a workflow the rights of the worker`:                   {Azure: &spec.AzureArtifact{AzureBlobContainer: spec.AzureBlobContainer{Container: "c", Endpoint: "e", UseSDKCreds: true}, Blob: "k"}},
 	} {
 		_, _, err := (&artifactStore{web: &egress.Guard{}}).at(t.Context(), &spec.Artifact{Name: "a", ArtifactLocation: l})
 		require.ErrorContains(t, err, want)

@@ -43,14 +43,14 @@ func (s *artifactStore) gcs(ctx context.Context, b *spec.GCSBucket) (artifacts.S
 
 // azure is a container of Azure Storage.
 func (s *artifactStore) azure(ctx context.Context, b *spec.AzureBlobContainer) (artifacts.Store, error) {
-	if b.UseSDKCreds {
-		return nil, worker.Faultf(worker.ClassInvalid, "azure container %q: useSDKCreds is not supported: name an accountKeySecret, which may hold a shared access signature", b.Container)
+	if b.UseSDKCreds && !s.lend {
+		return nil, notLent("azure container %q: useSDKCreds", b.Container)
 	}
 	key, err := s.secret(ctx, b.AccountKeySecret)
 	if err != nil {
 		return nil, err
 	}
-	return opened(artifacts.NewAzure(artifacts.AzureConfig{Endpoint: b.Endpoint, Container: b.Container, Key: key, Transport: s.cloud()}))
+	return opened(artifacts.NewAzure(artifacts.AzureConfig{Endpoint: b.Endpoint, Container: b.Container, Key: key, OwnIdentity: b.UseSDKCreds, Transport: s.cloud()}))
 }
 
 // oss is a bucket of Alibaba Cloud's OSS.

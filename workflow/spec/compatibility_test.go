@@ -107,7 +107,7 @@ artifactRepositoryRef | differs | read when the workflow is submitted, from the 
 key-only artifact | yes
 hard-wired location | yes
 s3 | differs | useSDKCreds and roleARN where workers are started with --lend-cloud-identity; without keys and without these nobody is signed in; a bucket of its own needs its own endpoint
-gcs / azure / oss / hdfs | differs | hdfs is refused; gcs without a key, and useSDKCreds of oss, where workers are started with --lend-cloud-identity; useSDKCreds of azure is refused | template.inputs.artifacts.hdfs spec.arguments.artifacts.hdfs call.arguments.artifacts.hdfs template.outputs.artifacts.hdfs
+gcs / azure / oss / hdfs | differs | hdfs is refused; gcs without a key, and useSDKCreds of azure and oss, where workers are started with --lend-cloud-identity | template.inputs.artifacts.hdfs spec.arguments.artifacts.hdfs call.arguments.artifacts.hdfs template.outputs.artifacts.hdfs
 git input | differs | ssh needs a private key; submodules over https and http only; an output is refused | template.outputs.artifacts.git
 http / artifactory | differs | an upload is not sent again to where a redirect leads | template.outputs.artifacts.http.saveStreamViaFile
 raw | yes
