@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -27,9 +28,11 @@ type AzureConfig struct {
 	Container string
 	// Key is the account's, or a shared access signature. Without it nobody in particular asks.
 	Key string
-	// OwnIdentity asks as who this process is in its cloud, in place of a key.
-	OwnIdentity bool
-	Transport   http.RoundTripper
+	// OwnIdentity asks as who this process is in its cloud, in place of a key. Its token is shown to
+	// Azure's hosts, and to those of TrustedHosts: whoever is given one can use it elsewhere.
+	OwnIdentity  bool
+	TrustedHosts []string
+	Transport    http.RoundTripper
 }
 
 // Azure is a Store in a container of Azure Storage.
@@ -57,6 +60,8 @@ func NewAzure(cfg AzureConfig) (*Azure, error) {
 	options.Retry = policy.RetryOptions{MaxRetries: 2}
 	s := &Azure{name: cfg.Container}
 	switch key := strings.TrimSpace(cfg.Key); {
+	case cfg.OwnIdentity && !azureHost(at.Hostname()) && !slices.Contains(cfg.TrustedHosts, at.Hostname()):
+		return fail(fmt.Errorf("%s is none of Azure's hosts: the worker's identity is not shown to it", at.Hostname()))
 	case cfg.OwnIdentity:
 		var own azcore.TokenCredential
 		if own, err = azureIdentity(); err == nil {
@@ -77,6 +82,16 @@ func NewAzure(cfg AzureConfig) (*Azure, error) {
 		return fail(err)
 	}
 	return s, nil
+}
+
+// azureHost says that a host is one of Azure's, in any of its clouds.
+func azureHost(host string) bool {
+	for _, of := range []string{".blob.core.windows.net", ".blob.storage.azure.net", ".blob.core.chinacloudapi.cn", ".blob.core.usgovcloudapi.net"} {
+		if strings.HasSuffix(strings.ToLower(host), of) {
+			return true
+		}
+	}
+	return false
 }
 
 // azureIdentity is who this process is: what its environment names, what its pod's service account

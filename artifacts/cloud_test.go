@@ -43,6 +43,17 @@ func TestAzureIsReachedAsWhoTheWorkerIs(t *testing.T) {
 	require.EqualValues(t, 1, o.Size)
 	require.Empty(t, server.Denied())
 
+	elsewhere := cfg
+	elsewhere.TrustedHosts = nil
+	_, err = artifacts.NewAzure(elsewhere)
+	require.ErrorContains(t, err, "127.0.0.1 is none of Azure's hosts", "the token would be somebody else's")
+	elsewhere.Endpoint = "https://blob.core.windows.net.example.com"
+	_, err = artifacts.NewAzure(elsewhere)
+	require.ErrorContains(t, err, "none of Azure's hosts")
+	elsewhere.Endpoint = "https://account.blob.core.windows.net"
+	_, err = artifacts.NewAzure(elsewhere)
+	require.NoError(t, err)
+
 	t.Setenv("AZURE_CLIENT_SECRET", "another")
 	s, err = artifacts.NewAzure(cfg)
 	require.NoError(t, err)

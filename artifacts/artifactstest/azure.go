@@ -63,7 +63,7 @@ func (a *Azure) AsWorker(t *testing.T) artifacts.AzureConfig {
 		t.Setenv(name, value)
 	}
 	cfg := a.Container()
-	return artifacts.AzureConfig{Endpoint: server.URL + "/" + azureName, Container: cfg.Container, OwnIdentity: true, Transport: http.DefaultTransport}
+	return artifacts.AzureConfig{Endpoint: server.URL + "/" + azureName, Container: cfg.Container, OwnIdentity: true, TrustedHosts: []string{"127.0.0.1"}, Transport: http.DefaultTransport}
 }
 
 // signIn answers whoever asks for a token.
