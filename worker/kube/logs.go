@@ -25,8 +25,10 @@ const (
 	// logBegins is how long a container runs before its log is followed. Most are gone by then, and
 	// each opening costs the API server and the node some milliseconds.
 	logBegins = time.Second
-	// logAgain is how soon a log is opened again that ended before its container did.
-	logAgain = time.Second
+	// logAgain is how soon a log is opened again that ended while its container is shown to run, and
+	// logAgainMost how soon if it had nothing new each time: most often the container has ended, and
+	// a busy node is late to show it.
+	logAgain, logAgainMost = 2 * time.Second, 16 * time.Second
 	// logTries is how often in a row a log is opened that breaks each time.
 	logTries = 5
 )
@@ -126,7 +128,7 @@ type openLog func(ctx context.Context, follow bool) (io.ReadCloser, error)
 func copyLog(ctx context.Context, open openLog, to io.Writer, ended <-chan struct{}) error {
 	out := &counter{to: to}
 	pause(ctx, logBegins, ended)
-	grown, failed := time.Now(), 0
+	grown, failed, again := time.Now(), 0, logAgain
 	for {
 		over := isClosed(ended)
 		if over {
@@ -135,7 +137,7 @@ func copyLog(ctx context.Context, open openLog, to io.Writer, ended <-chan struc
 		before := out.n
 		err := readLog(ctx, open, out, !over)
 		if out.n > before {
-			grown = time.Now()
+			grown, again = time.Now(), logAgain
 		}
 		if failed++; err == nil {
 			failed = 0
@@ -148,7 +150,8 @@ func copyLog(ctx context.Context, open openLog, to io.Writer, ended <-chan struc
 		case over && (out.n == before || before == 0 && out.n <= logBurst):
 			return nil
 		case !over:
-			pause(ctx, logAgain, ended)
+			pause(ctx, again, ended)
+			again = min(2*again, logAgainMost)
 		}
 	}
 }

@@ -111,11 +111,18 @@ func TestTheLogOfAnEndedStep(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			node, got := &nodeLog{text: "one\n"}, &bytes.Buffer{}
 			c := startLogCopy(node.open, got, quiet)
-			time.Sleep(logBegins + 10*logAgain)
+			time.Sleep(logBegins + 15*logAgain + time.Millisecond)
+			require.Len(t, node.opens, 5, "after 0, 1, 3, 7 and 15 times logAgain")
+			time.Sleep(10 * logAgainMost)
+			require.Len(t, node.opens, 15)
 			node.write("two\n")
-			c.complete(t.Context())
+			time.Sleep(logAgainMost)
 			require.Equal(t, "one\ntwo\n", got.String())
-			require.GreaterOrEqual(t, len(node.opens)-node.plain(), 10)
+			node.write("three\n")
+			time.Sleep(logAgain)
+			require.Equal(t, "one\ntwo\nthree\n", got.String(), "what grows is looked at often")
+			c.complete(t.Context())
+			require.Equal(t, "one\ntwo\nthree\n", got.String())
 		})
 	})
 	t.Run("is read once more and without delay when it has been quiet", func(t *testing.T) {

@@ -136,7 +136,11 @@ func (e *Executor) sweeps(job *batchv1.Job, now time.Time) bool {
 		return true
 	}
 	name := types.NamespacedName{Namespace: job.Namespace, Name: job.Name}
-	return now.Sub(job.CreationTimestamp.Time) >= e.cfg.SweepAfter && !e.hub.watched(name)
+	if now.Sub(job.CreationTimestamp.Time) < e.cfg.SweepAfter || e.hub.watched(name) {
+		return false
+	}
+	_, pod := e.hub.look(name)
+	return pod == nil || !containersEnded(pod) // a busy cluster is late to say of a Job that it has ended
 }
 
 // unneeded says that a Job is to be removed.

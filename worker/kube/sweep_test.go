@@ -43,12 +43,15 @@ func TestJobsThatNobodyNeedsAreSwept(t *testing.T) {
 	failure := Standing{Phase: spec.WorkflowFailed, Finished: time.Now().Add(-m)}
 	for name, tt := range map[string]struct {
 		job      *batchv1.Job
+		pod      corev1.PodPhase // "" has none
 		standing Standing
 		followed bool
 		swept    bool
 	}{
 		"it runs":                              {job: agedJob("j", "us", "", "", 2*m, 0)},
 		"nobody waits for it":                  {job: agedJob("j", "us", "", "", 2*m, 0), standing: ended, swept: true},
+		"nobody waits for its pod":             {job: agedJob("j", "us", "", "", 2*m, 0), pod: corev1.PodRunning, standing: ended, swept: true},
+		"its pod has ended, it will be told":   {job: agedJob("j", "us", "", "", 2*m, 0), pod: corev1.PodSucceeded, standing: ended},
 		"its run has ended":                    {job: agedJob("j", "us", "", "", 2*m, 0), standing: failure, swept: true},
 		"its run was lost":                     {job: agedJob("j", "us", "", "", 2*m, 0), standing: gone, swept: true},
 		"somebody here is about to end it":     {job: agedJob("j", "us", "", "", 2*m, 0), standing: ended, followed: true},
@@ -70,6 +73,12 @@ func TestJobsThatNobodyNeedsAreSwept(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			client := fake.NewClientset(tt.job)
+			if tt.pod != "" {
+				require.NoError(t, client.Tracker().Add(&corev1.Pod{
+					ObjectMeta: metav1.ObjectMeta{Name: "p", Namespace: "default", Labels: map[string]string{labelManaged: "test", batchv1.JobNameLabel: "j"}},
+					Status:     corev1.PodStatus{Phase: tt.pod},
+				}))
+			}
 			e, err := New(Config{Install: "test", Owner: "us"}, client, &worker.Gateway{}, slog.New(slog.DiscardHandler))
 			require.NoError(t, err)
 			ctx, cancel := context.WithCancel(t.Context())
