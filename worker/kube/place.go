@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -250,9 +251,16 @@ func ownedBy(pod *corev1.Pod, job *batchv1.Job) bool {
 	return owner != nil && owner.UID == job.UID
 }
 
-// containersEnded says that nothing of the pod runs or will run.
+// containersEnded says that nothing of the pod runs or will run. A busy node shows the ends of all
+// containers many seconds before the pod's own.
 func containersEnded(pod *corev1.Pod) bool {
-	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
+	if pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
+		return true
+	}
+	runs := func(c corev1.ContainerStatus) bool { return c.State.Terminated == nil }
+	return pod.Spec.RestartPolicy == corev1.RestartPolicyNever &&
+		len(pod.Status.ContainerStatuses) > 0 && len(pod.Status.ContainerStatuses) == len(pod.Spec.Containers) &&
+		!slices.ContainsFunc(pod.Status.ContainerStatuses, runs) && !slices.ContainsFunc(pod.Status.InitContainerStatuses, runs)
 }
 
 // Current says whether the step's delivery is the one whose Job there is: an error that wraps

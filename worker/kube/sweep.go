@@ -140,7 +140,7 @@ func (e *Executor) sweeps(job *batchv1.Job, now time.Time) bool {
 		return false
 	}
 	_, pod := e.hub.look(name)
-	return pod == nil || !containersEnded(pod) // a busy cluster is late to say of a Job that it has ended
+	return pod == nil || !containersEnded(pod) // and else its Job will end
 }
 
 // unneeded says that a Job is to be removed.

@@ -33,6 +33,10 @@ func agedJob(name, owner, gc string, kind batchv1.JobConditionType, age, ended t
 	return j
 }
 
+func sidecar(p *corev1.Pod) {
+	p.Status.InitContainerStatuses = []corev1.ContainerStatus{{State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}}
+}
+
 func TestJobsThatNobodyNeedsAreSwept(t *testing.T) {
 	const (
 		complete, failed = batchv1.JobComplete, batchv1.JobFailed
@@ -43,15 +47,17 @@ func TestJobsThatNobodyNeedsAreSwept(t *testing.T) {
 	failure := Standing{Phase: spec.WorkflowFailed, Finished: time.Now().Add(-m)}
 	for name, tt := range map[string]struct {
 		job      *batchv1.Job
-		pod      corev1.PodPhase // "" has none
+		pod      *corev1.Pod
 		standing Standing
 		followed bool
 		swept    bool
 	}{
 		"it runs":                              {job: agedJob("j", "us", "", "", 2*m, 0)},
 		"nobody waits for it":                  {job: agedJob("j", "us", "", "", 2*m, 0), standing: ended, swept: true},
-		"nobody waits for its pod":             {job: agedJob("j", "us", "", "", 2*m, 0), pod: corev1.PodRunning, standing: ended, swept: true},
-		"its pod has ended, it will be told":   {job: agedJob("j", "us", "", "", 2*m, 0), pod: corev1.PodSucceeded, standing: ended},
+		"nobody waits for its pod":             {job: agedJob("j", "us", "", "", 2*m, 0), pod: podIn(corev1.PodRunning, running), standing: ended, swept: true},
+		"its sidecar runs":                     {job: agedJob("j", "us", "", "", 2*m, 0), pod: podIn(corev1.PodRunning, terminated(0, "", ""), sidecar), standing: ended, swept: true},
+		"its pod has ended, it is to end":      {job: agedJob("j", "us", "", "", 2*m, 0), pod: podIn(corev1.PodSucceeded), standing: ended},
+		"its containers have, its pod is to":   {job: agedJob("j", "us", "", "", 2*m, 0), pod: podIn(corev1.PodRunning, terminated(0, "", "")), standing: ended},
 		"its run has ended":                    {job: agedJob("j", "us", "", "", 2*m, 0), standing: failure, swept: true},
 		"its run was lost":                     {job: agedJob("j", "us", "", "", 2*m, 0), standing: gone, swept: true},
 		"somebody here is about to end it":     {job: agedJob("j", "us", "", "", 2*m, 0), standing: ended, followed: true},
@@ -73,11 +79,10 @@ func TestJobsThatNobodyNeedsAreSwept(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			client := fake.NewClientset(tt.job)
-			if tt.pod != "" {
-				require.NoError(t, client.Tracker().Add(&corev1.Pod{
-					ObjectMeta: metav1.ObjectMeta{Name: "p", Namespace: "default", Labels: map[string]string{labelManaged: "test", batchv1.JobNameLabel: "j"}},
-					Status:     corev1.PodStatus{Phase: tt.pod},
-				}))
+			if tt.pod != nil {
+				tt.pod.Namespace, tt.pod.Labels = "default", map[string]string{labelManaged: "test", batchv1.JobNameLabel: "j"}
+				tt.pod.Spec = corev1.PodSpec{RestartPolicy: corev1.RestartPolicyNever, Containers: make([]corev1.Container, 1)}
+				require.NoError(t, client.Tracker().Add(tt.pod))
 			}
 			e, err := New(Config{Install: "test", Owner: "us"}, client, &worker.Gateway{}, slog.New(slog.DiscardHandler))
 			require.NoError(t, err)
