@@ -56,7 +56,7 @@ func secondCoordinator(ctx context.Context, b bench) (m measurement, err error) 
 
 // workOff takes the time in which coordinators work off queued runs.
 func workOff(ctx context.Context, b bench, coordinators int, turns string) (took time.Duration, err error) {
-	sh := shape{executor: "noop", workers: 1, slots: 100, coordinator: []string{"--turns", turns}}
+	sh := shape{executor: "noop", workers: 1, slots: manySlots, coordinator: []string{"--turns", turns}}
 	err = withFleet(ctx, b, sh, func(f *fleet) error {
 		if _, err := submitAll(ctx, f, b.n, func(i int) []byte { return oneStep("s2", i) }); err != nil {
 			return err
@@ -87,7 +87,7 @@ func (f *fleet) addCoordinators(ctx context.Context, n int) error {
 // killCoordinator kills one of two when half of the runs have ended, and counts those that do
 // not end well.
 func killCoordinator(ctx context.Context, b bench, which int) (lost int, err error) {
-	err = withFleet(ctx, b, shape{executor: "noop", workers: 1, slots: 100}, func(f *fleet) error {
+	err = withFleet(ctx, b, shape{executor: "noop", workers: 1, slots: manySlots}, func(f *fleet) error {
 		if _, err := submitAll(ctx, f, b.n, func(i int) []byte { return oneStep("s2", i) }); err != nil {
 			return err
 		}

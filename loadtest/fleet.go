@@ -53,8 +53,11 @@ type shape struct {
 // plain is one of each, with one slot per core.
 func plain(executor string) shape { return shape{executor: executor, coordinators: 1, workers: 1} }
 
-// wide is one of each for many steps that run nothing: as many slots as a worker of Jobs has.
-func wide() shape { return shape{executor: "noop", coordinators: 1, workers: 1, slots: 100} }
+// manySlots is what a worker of Jobs has by default.
+const manySlots = 100
+
+// wide is one of each for many steps that run nothing.
+func wide() shape { return shape{executor: "noop", coordinators: 1, workers: 1, slots: manySlots} }
 
 // patience bounds how long a process may take to start or to end.
 const patience = 20 * time.Second

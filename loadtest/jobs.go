@@ -23,8 +23,9 @@ const (
 	nodeTimes   = 1.3 // the same with the runner on the node
 )
 
-// indexedParallelism is how many pods an Indexed Job has at once: the kubelet starts no more.
-const indexedParallelism = 30
+// podsAtOnce is how many an Indexed Job has, and a worker beside it: to a small node each more is a
+// burden, whose mounts every new container reads.
+const podsAtOnce = 30
 
 // helloLeaf is a step that stages and collects nothing, and outputLeaf returns what it says.
 var (
@@ -49,7 +50,7 @@ type besideJobs struct {
 
 func (r besideJobs) measure(ctx context.Context, b bench) (m measurement, err error) {
 	err = withCluster(ctx, func(c *cluster) error {
-		sh, err := onCluster(c.kubeconfig)
+		sh, err := onCluster(c.kubeconfig, podsAtOnce)
 		if err != nil {
 			return err
 		}
@@ -196,7 +197,7 @@ var (
 		})
 	}}
 	indexed = bareJobs{"an Indexed Job", func(ctx context.Context, c *cluster, n int) (time.Duration, error) {
-		return c.toPodsEnd(ctx, n, func() error { return c.create(ctx, bareJob("bare", n, min(n, indexedParallelism))) })
+		return c.toPodsEnd(ctx, n, func() error { return c.create(ctx, bareJob("bare", n, min(n, podsAtOnce))) })
 	}}
 )
 

@@ -33,7 +33,7 @@ func largeArtifact(ctx context.Context, b bench) (m measurement, err error) {
 		}
 	}
 	err = withCluster(ctx, func(c *cluster) error {
-		sh, err := onCluster(c.kubeconfig)
+		sh, err := onCluster(c.kubeconfig, manySlots)
 		if err != nil {
 			return err
 		}

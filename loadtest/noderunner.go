@@ -59,7 +59,7 @@ func (c *cluster) withNodeRunner(ctx context.Context, b bench, measure func(*fle
 	if err != nil {
 		return fmt.Errorf("waiting for the node runner: %w", err)
 	}
-	sh, err := onCluster(c.kubeconfig)
+	sh, err := onCluster(c.kubeconfig, podsAtOnce)
 	if err != nil {
 		return err
 	}

@@ -48,7 +48,7 @@ func manyJobs(ctx context.Context, b bench) (m measurement, err error) {
 		if err != nil {
 			return err
 		}
-		sh, err := onCluster(c.kubeconfig)
+		sh, err := onCluster(c.kubeconfig, manySlots)
 		if err == nil {
 			err = withFleet(ctx, b, sh, func(f *fleet) error { return c.manyJobs(ctx, b, f, &m) })
 		}

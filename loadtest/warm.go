@@ -22,7 +22,7 @@ const warmRepeats = 7
 // included, against the same loop as Jobs.
 func warmLoop(ctx context.Context, b bench) (m measurement, err error) {
 	err = withCluster(ctx, func(c *cluster) error {
-		sh, err := onCluster(c.kubeconfig)
+		sh, err := onCluster(c.kubeconfig, manySlots)
 		if err != nil {
 			return err
 		}
@@ -46,13 +46,13 @@ func warmLoop(ctx context.Context, b bench) (m measurement, err error) {
 	return m, err
 }
 
-// onCluster is a fleet whose worker runs Jobs.
-func onCluster(kubeconfig string) (shape, error) {
+// onCluster is a fleet whose worker runs as many Jobs at once.
+func onCluster(kubeconfig string, slots int) (shape, error) {
 	port, err := freePort()
 	if err != nil {
 		return shape{}, err
 	}
-	sh := shape{executor: "kubernetes", coordinators: 1, workers: 1, slots: 100, worker: []string{
+	sh := shape{executor: "kubernetes", coordinators: 1, workers: 1, slots: slots, worker: []string{
 		"--kubeconfig", kubeconfig, "--namespace", namespace, "--install", namespace, "--gateway-addr", ":" + strconv.Itoa(port),
 	}}
 	if image := os.Getenv("ARGOSY_RUNNER_IMAGE"); image != "" {
