@@ -124,9 +124,9 @@ func (c *cluster) change() {
 	c.changed = make(chan struct{})
 }
 
-// await waits until what is seen is enough.
+// await waits until what is seen is enough, long enough for a thousand pods on a slow day.
 func (c *cluster) await(ctx context.Context, enough func() bool) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
 	for {
 		c.mu.Lock()
