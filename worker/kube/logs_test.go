@@ -42,6 +42,13 @@ func (l *nodeLog) open(ctx context.Context, follow bool) (io.ReadCloser, error) 
 	return &nodeStream{log: l, ctx: ctx, follow: follow}, nil
 }
 
+// opened counts the openings.
+func (l *nodeLog) opened() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.opens)
+}
+
 // plain counts the readings that did not follow.
 func (l *nodeLog) plain() int {
 	n := 0
@@ -112,14 +119,18 @@ func TestTheLogOfAnEndedStep(t *testing.T) {
 			node, got := &nodeLog{text: "one\n"}, &bytes.Buffer{}
 			c := startLogCopy(node.open, got, quiet)
 			time.Sleep(logBegins + 15*logAgain + time.Millisecond)
-			require.Len(t, node.opens, 5, "after 0, 1, 3, 7 and 15 times logAgain")
+			synctest.Wait()
+			require.Equal(t, 5, node.opened(), "after 0, 1, 3, 7 and 15 times logAgain")
 			time.Sleep(10 * logAgainMost)
-			require.Len(t, node.opens, 15)
+			synctest.Wait()
+			require.Equal(t, 15, node.opened())
 			node.write("two\n")
 			time.Sleep(logAgainMost)
+			synctest.Wait()
 			require.Equal(t, "one\ntwo\n", got.String())
 			node.write("three\n")
 			time.Sleep(logAgain)
+			synctest.Wait()
 			require.Equal(t, "one\ntwo\nthree\n", got.String(), "what grows is looked at often")
 			c.complete(t.Context())
 			require.Equal(t, "one\ntwo\nthree\n", got.String())
